@@ -1,0 +1,35 @@
+//! Transcendental functions with the same bits on every platform.
+//!
+//! `f64::ln` and its relatives call the platform's C library, whose last bit differs between glibc,
+//! musl and macOS. These are pure Rust (the `libm` crate, a port of musl). The standard ones are banned
+//! in `clippy.toml`. Square root is exact everywhere (IEEE 754) and needs no replacement.
+
+/// Natural logarithm.
+#[must_use]
+pub fn ln(x: f64) -> f64 {
+    libm::log(x)
+}
+
+/// e to the power x.
+#[must_use]
+pub fn exp(x: f64) -> f64 {
+    libm::exp(x)
+}
+
+/// x to the power y.
+#[must_use]
+pub fn pow(x: f64, y: f64) -> f64 {
+    libm::pow(x, y)
+}
+
+/// Cosine of x radians.
+#[must_use]
+pub fn cos(x: f64) -> f64 {
+    libm::cos(x)
+}
+
+/// Sine of x radians.
+#[must_use]
+pub fn sin(x: f64) -> f64 {
+    libm::sin(x)
+}

@@ -1,0 +1,20 @@
+//! The vocabulary of the crate: identifiers, virtual time, parameters, messages, randomness.
+//!
+//! Nothing here awaits, reads a clock, touches a file or draws global randomness.
+
+pub mod digest;
+pub mod id;
+pub mod math;
+pub mod message;
+pub mod params;
+pub mod rng;
+pub mod table;
+pub mod time;
+
+pub use digest::Digest;
+pub use id::{HostId, JobId, NodeId, Token, UpdateId, Version};
+pub use message::{Body, Coded, Data, Head, Kind, Lane, Message};
+pub use params::Params;
+pub use rng::{Seeds, Stream};
+pub use table::{Choice, OptionError, Row, Table};
+pub use time::{Span, Time};

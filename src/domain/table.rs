@@ -1,0 +1,184 @@
+//! Tables of pluggable things: one file and one row for each policy, model, codec, topology and so on.
+//!
+//! `hcddl list` prints the tables, the conformance tests walk them, and an unknown name is answered with
+//! the allowed ones.
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use std::fmt;
+
+/// One pluggable thing.
+#[derive(Clone)]
+pub struct Row<B> {
+    /// The name used in a scenario.
+    pub name: &'static str,
+    /// One line for `hcddl list`.
+    pub summary: &'static str,
+    /// YAML of a choice of this row with every option at its default; tests parse it.
+    pub example: &'static str,
+    /// Options that may be given by position in the short form, as in `ssp(3)`.
+    pub positional: &'static [&'static str],
+    /// Makes the thing from its options.
+    pub build: B,
+}
+
+/// Everything of one kind, built in or added by a user's crate.
+#[derive(Clone)]
+pub struct Table<B> {
+    /// What the rows are, in the singular: "policy".
+    pub kind: &'static str,
+    rows: Vec<Row<B>>,
+}
+
+impl<B> Table<B> {
+    /// A table with these rows.
+    #[must_use]
+    pub fn new(kind: &'static str, rows: Vec<Row<B>>) -> Self {
+        Self { kind, rows }
+    }
+
+    /// Adds a row; a row of the same name is replaced.
+    pub fn add(&mut self, row: Row<B>) {
+        self.rows.retain(|r| r.name != row.name);
+        self.rows.push(row);
+    }
+
+    /// The rows in their documented order.
+    #[must_use]
+    pub fn rows(&self) -> &[Row<B>] {
+        &self.rows
+    }
+
+    /// The names in their documented order.
+    #[must_use]
+    pub fn names(&self) -> Vec<&'static str> {
+        self.rows.iter().map(|r| r.name).collect()
+    }
+
+    /// The row of this name.
+    ///
+    /// # Errors
+    /// [`OptionError`] with the allowed names and the nearest one.
+    pub fn get(&self, name: &str) -> Result<&Row<B>, OptionError> {
+        self.rows.iter().find(|r| r.name == name).ok_or_else(|| {
+            let near = nearest(name, self.names());
+            OptionError {
+                key: String::new(),
+                message: format!("unknown {} `{name}`", self.kind),
+                allowed: self.names().join(", "),
+                hint: near.map_or_else(
+                    || format!("`hcddl list` shows each {} with an example", self.kind),
+                    |near| format!("did you mean `{near}`?"),
+                ),
+            }
+        })
+    }
+
+    /// The row of this choice and the choice with its positional options named.
+    ///
+    /// # Errors
+    /// As [`Table::get`], and when there are more positional options than the row takes.
+    pub fn resolve(&self, choice: &Choice) -> Result<(&Row<B>, Choice), OptionError> {
+        let row = self.get(&choice.name)?;
+        let mut named = Choice { name: choice.name.clone(), options: choice.options.clone(), positional: vec![] };
+        for (i, value) in choice.positional.iter().enumerate() {
+            let Some(key) = row.positional.get(i) else {
+                return Err(OptionError {
+                    key: String::new(),
+                    message: format!("`{}` takes {} value(s) in parentheses", row.name, row.positional.len()),
+                    allowed: row.example.to_owned(),
+                    hint: "name the options instead".to_owned(),
+                });
+            };
+            named.options.insert((*key).to_owned(), value.clone());
+        }
+        Ok((row, named))
+    }
+}
+
+/// The nearest of the allowed names, if any is near enough to be a slip of the finger.
+#[must_use]
+pub fn nearest<'a>(name: &str, allowed: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    allowed
+        .into_iter()
+        .map(|candidate| (strsim::damerau_levenshtein(name, candidate), candidate))
+        .filter(|(distance, candidate)| *distance <= 1 + candidate.len() / 4)
+        .min()
+        .map(|(_, candidate)| candidate)
+}
+
+/// What a scenario writes where a table's row is wanted: `sync`, `ssp(3)` or `{name: ssp, slack: 3}`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Choice {
+    /// Name of the row.
+    pub name: String,
+    /// Named options, checked by the row.
+    pub options: Map<String, Value>,
+    /// Options of the short form, before the row has named them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub positional: Vec<Value>,
+}
+
+impl Choice {
+    /// A choice without options.
+    #[must_use]
+    pub fn named(name: &str) -> Self {
+        Self { name: name.to_owned(), ..Self::default() }
+    }
+
+    /// The options as the row's own type, which refuses unknown keys.
+    ///
+    /// # Errors
+    /// [`OptionError`] with the option's key.
+    pub fn options<T: DeserializeOwned>(&self) -> Result<T, OptionError> {
+        serde_path_to_error::deserialize(Value::Object(self.options.clone())).map_err(|error| {
+            let path = error.path().to_string();
+            OptionError {
+                key: if path == "." { String::new() } else { path },
+                message: error.into_inner().to_string(),
+                allowed: String::new(),
+                hint: String::new(),
+            }
+        })
+    }
+}
+
+/// A choice that cannot be built; the scenario adds file, path and line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OptionError {
+    /// Path of the option below the choice; empty for the choice itself.
+    pub key: String,
+    /// What is wrong, with the value.
+    pub message: String,
+    /// What would be right; may be empty.
+    pub allowed: String,
+    /// The next step; may be empty.
+    pub hint: String,
+}
+
+impl OptionError {
+    /// An option whose value is out of bounds.
+    #[must_use]
+    pub fn new(key: &str, message: impl Into<String>, allowed: impl Into<String>) -> Self {
+        Self { key: key.to_owned(), message: message.into(), allowed: allowed.into(), hint: String::new() }
+    }
+}
+
+impl fmt::Display for OptionError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !self.key.is_empty() {
+            write!(f, "{}: ", self.key)?;
+        }
+        f.write_str(&self.message)?;
+        if !self.allowed.is_empty() {
+            write!(f, "; allowed: {}", self.allowed)?;
+        }
+        if !self.hint.is_empty() {
+            write!(f, "; {}", self.hint)?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for OptionError {}

@@ -1,0 +1,64 @@
+//! Learning: models, data, partitions and gradients over flat parameter vectors.
+
+use crate::domain::NodeId;
+use crate::node::{Train, Trained};
+
+/// What a run trains: one model, one data set split over the nodes. Shared by all nodes of a run and called
+/// from the threads of the pool; every method is a pure function of its arguments.
+pub trait Learner: Send + Sync {
+    /// Number of f32 parameters.
+    fn params_len(&self) -> usize;
+    /// Initial parameters from a seed.
+    fn init(&self, seed: u64) -> Vec<f32>;
+    /// Does `job.steps` gradient steps on the node's shard (see [`Train`] for what is returned).
+    ///
+    /// # Errors
+    /// A message that says what failed: an empty shard, a loss that is not finite.
+    fn train(&self, node: NodeId, job: &Train) -> Result<Trained, String>;
+    /// Evaluates a part of a split. Parts are independent, so they can run in parallel; the caller adds
+    /// them up in order of `part`.
+    fn evaluate(&self, model: &[f32], split: Split, part: usize) -> EvalPart;
+    /// Number of parts of a split (1 or more; a fixed number of samples each, whatever the threads).
+    fn eval_parts(&self, split: Split) -> usize;
+    /// Samples on a node's shard.
+    fn shard_len(&self, node: NodeId) -> usize;
+    /// Batches in one epoch of a node's shard; at least 1.
+    fn batches_per_epoch(&self, node: NodeId) -> u64;
+    /// Counted cost of the model, for the device model.
+    fn cost(&self) -> Cost;
+    /// Named slices of the flat vector, in order: tensor name, shape.
+    fn tensors(&self) -> Vec<(String, Vec<usize>)>;
+}
+
+/// Which samples to evaluate on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Split {
+    /// The test set.
+    Test,
+    /// A node's own training shard.
+    Shard(NodeId),
+}
+
+/// Sums over one part of a split.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct EvalPart {
+    /// Sum of the losses of the samples.
+    pub loss_sum: f64,
+    /// Samples predicted right; meaningless for models without classes.
+    pub correct: u64,
+    /// Samples (or tokens) counted.
+    pub count: u64,
+}
+
+/// What one sample costs.
+#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Cost {
+    /// Floating-point operations of a forward pass of one sample; a gradient step costs 3 times that.
+    pub forward_flops: f64,
+    /// Bytes moved by a forward pass of one sample besides the parameters (activations).
+    pub activation_bytes: f64,
+    /// Parameters.
+    pub params: usize,
+    /// Samples in a batch.
+    pub batch: usize,
+}

@@ -1,0 +1,192 @@
+//! Nodes: pure state machines. An actor carries each one; `sim` and `deploy` differ only in what happens
+//! between a node's effect and another node's event.
+//!
+//! A node never awaits, reads a clock, draws global randomness or touches the world. One call handles one
+//! event to its end.
+
+pub mod work;
+
+use crate::domain::{JobId, Message, NodeId, Params, Seeds, Span, Stream, Time, Token, Version};
+use serde::{Deserialize, Serialize};
+pub use work::{Fold, FoldInput, Folded, OptState, Outcome, Train, Trained, Work};
+
+/// One participant of a training run: a server of any tier, a worker, a peer.
+pub trait Node: Send {
+    /// Handles one event to its end.
+    fn on(&mut self, cx: &Cx, event: Event, out: &mut Effects);
+    /// Everything the node knows, so that a checkpoint or a restart can build it again.
+    fn save(&self) -> NodeState;
+}
+
+/// What a node may know besides the event.
+#[derive(Clone, Copy, Debug)]
+pub struct Cx {
+    /// The moment of this event.
+    pub now: Time,
+    /// This node.
+    pub me: NodeId,
+    /// The run's seeds, from which the node names its own streams.
+    pub seeds: Seeds,
+}
+
+impl Cx {
+    /// This node's own stream for a purpose: draws of other nodes never shift it.
+    #[must_use]
+    pub fn stream(&self, purpose: &str, counter: u64) -> Stream {
+        Stream::new(self.seeds.interleaving, purpose, u64::from(self.me.0), counter)
+    }
+}
+
+/// Something that happened to a node.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Event {
+    /// The run starts (or the node does, after a restart).
+    Start,
+    /// A message arrived.
+    Received {
+        /// Who sent it.
+        from: NodeId,
+        /// What it says.
+        message: Message,
+    },
+    /// A job that the node started has ended.
+    Done {
+        /// Which.
+        job: JobId,
+        /// Its result.
+        outcome: Outcome,
+    },
+    /// A timer that the node set has run down.
+    Timer(Token),
+    /// A node that this one talks to is there (again), after the detection delay.
+    Up(NodeId),
+    /// A node that this one talks to is lost, after the detection delay.
+    Down(NodeId),
+    /// The run must end.
+    Stop(Reason),
+}
+
+/// Something that a node wants done.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Effect {
+    /// Start a job: anything that costs time.
+    Run {
+        /// The node's own name for it.
+        job: JobId,
+        /// What to compute.
+        work: Work,
+    },
+    /// Give a job up. With `keep_partial` a training job ends now with the steps it has finished.
+    Cancel {
+        /// Which.
+        job: JobId,
+        /// Whether `Done` still comes, with the finished steps.
+        keep_partial: bool,
+    },
+    /// Send a message.
+    Send {
+        /// To whom.
+        to: NodeId,
+        /// What.
+        message: Message,
+    },
+    /// Wake me after a while.
+    SetTimer {
+        /// How long.
+        after: Span,
+        /// The node's own name for it.
+        token: Token,
+    },
+    /// Forget a timer.
+    ClearTimer(Token),
+    /// Declare a new version of my model.
+    Commit(Commit),
+    /// Record a number.
+    Record(Metric),
+    /// The run is over (the root server, or every peer).
+    Finish(Reason),
+}
+
+/// The effects of one event, in order.
+#[derive(Debug, Default)]
+pub struct Effects(pub Vec<Effect>);
+
+impl Effects {
+    /// Adds one effect.
+    pub fn push(&mut self, effect: Effect) {
+        self.0.push(effect);
+    }
+
+    /// Adds a send.
+    pub fn send(&mut self, to: NodeId, message: Message) {
+        self.0.push(Effect::Send { to, message });
+    }
+
+    /// Adds a job.
+    pub fn run(&mut self, job: JobId, work: Work) {
+        self.0.push(Effect::Run { job, work });
+    }
+}
+
+/// A new version of a model and where it came from: staleness, lineage and critical path follow from it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Commit {
+    /// The new version (a server) or the finished round (a peer).
+    pub version: Version,
+    /// Who contributed.
+    pub contributors: Vec<Contribution>,
+    /// The new model.
+    pub model: Params,
+}
+
+/// One update within a commit.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Contribution {
+    /// Who sent it.
+    pub node: NodeId,
+    /// The version that it was based on; staleness is the version before the commit minus this.
+    pub base: Version,
+    /// Its weight in the fold, after normalisation.
+    pub weight: f32,
+    /// Training samples behind it.
+    pub samples: u64,
+    /// Mean training loss; NaN when unknown.
+    pub loss: f32,
+}
+
+/// A number with a name.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Metric {
+    /// Its name: an open set.
+    pub name: std::borrow::Cow<'static, str>,
+    /// Its value.
+    pub value: f64,
+}
+
+/// Why a run ends.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Reason {
+    /// The configured number of rounds or commits is done.
+    Rounds,
+    /// The target accuracy is reached.
+    Target,
+    /// The virtual time limit is reached.
+    TimeLimit,
+    /// Somebody pressed Ctrl-C.
+    Interrupted,
+    /// Training cannot go on; says why.
+    Stalled(String),
+}
+
+/// Everything a node knows.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum NodeState {
+    /// A worker.
+    Worker(Box<crate::node::worker::WorkerState>),
+    /// A server of any tier.
+    Server(Box<crate::node::server::ServerState>),
+    /// A peer: the state of its algorithm.
+    Peer(Box<crate::peer::PeerState>),
+    /// A node kind of a user's crate, encoded as it likes.
+    Custom(Vec<u8>),
+}
