@@ -1,1 +1,13 @@
+//! hcddl: hierarchical clustered distributed deep learning.
 
+pub mod device;
+pub mod domain;
+pub mod error;
+pub mod learn;
+pub mod net;
+pub mod node;
+pub mod peer;
+pub mod policy;
+pub mod scenario;
+pub mod sim;
+pub mod topology;

@@ -4,7 +4,9 @@
 //! A node never awaits, reads a clock, draws global randomness or touches the world. One call handles one
 //! event to its end.
 
+pub mod server;
 pub mod work;
+pub mod worker;
 
 use crate::domain::{JobId, Message, NodeId, Params, Seeds, Span, Stream, Time, Token, Version};
 use serde::{Deserialize, Serialize};

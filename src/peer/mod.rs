@@ -1,0 +1,3 @@
+//! Peers.
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct PeerState;

@@ -1,0 +1,2 @@
+//! Scenarios: `file` mirrors what was written, `plan` is what was meant.
+pub mod plan;
