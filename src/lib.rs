@@ -1,5 +1,6 @@
 //! hcddl: hierarchical clustered distributed deep learning.
 
+pub mod compress;
 pub mod device;
 pub mod domain;
 pub mod error;

@@ -72,7 +72,8 @@ impl Chain {
     }
 
     fn close_block(&mut self) {
-        let digest = xxhash_rust::xxh3::xxh3_128_with_seed(&self.pending, self.state ^ self.high.rotate_left(32));
+        let digest =
+            xxhash_rust::xxh3::xxh3_128_with_seed(&self.pending, self.state ^ self.high.rotate_left(32));
         self.state = digest as u64;
         self.high = (digest >> 64) as u64;
         self.pending.clear();

@@ -10,6 +10,7 @@ pub mod params;
 pub mod rng;
 pub mod table;
 pub mod time;
+pub mod units;
 
 pub use digest::Digest;
 pub use id::{HostId, JobId, NodeId, Token, UpdateId, Version};

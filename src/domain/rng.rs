@@ -155,7 +155,9 @@ mod tests {
         let first: Vec<u64> = (0..5).map(|_| a.word()).collect();
         let mut b = Stream::new(7, "latency", 1, 2).at(3);
         assert_eq!(b.word(), first[3]);
-        for other in [Stream::new(8, "latency", 1, 2), Stream::new(7, "loss", 1, 2), Stream::new(7, "latency", 2, 1)] {
+        for other in
+            [Stream::new(8, "latency", 1, 2), Stream::new(7, "loss", 1, 2), Stream::new(7, "latency", 2, 1)]
+        {
             assert_ne!(other.clone().word(), first[0]);
         }
     }

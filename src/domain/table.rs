@@ -81,7 +81,8 @@ impl<B> Table<B> {
     /// As [`Table::get`], and when there are more positional options than the row takes.
     pub fn resolve(&self, choice: &Choice) -> Result<(&Row<B>, Choice), OptionError> {
         let row = self.get(&choice.name)?;
-        let mut named = Choice { name: choice.name.clone(), options: choice.options.clone(), positional: vec![] };
+        let mut named =
+            Choice { name: choice.name.clone(), options: choice.options.clone(), positional: vec![] };
         for (i, value) in choice.positional.iter().enumerate() {
             let Some(key) = row.positional.get(i) else {
                 return Err(OptionError {

@@ -129,7 +129,13 @@ impl fmt::Display for Time {
 }
 
 fn four_digits(value: f64) -> String {
-    let decimals = if value >= 100.0 { 1 } else if value >= 10.0 { 2 } else { 3 };
+    let decimals = if value >= 100.0 {
+        1
+    } else if value >= 10.0 {
+        2
+    } else {
+        3
+    };
     let text = format!("{value:.decimals$}");
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
