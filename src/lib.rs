@@ -1,5 +1,7 @@
 //! hcddl: hierarchical clustered distributed deep learning.
 
+#[cfg(feature = "runtime")]
+pub mod cli;
 pub mod compress;
 pub mod device;
 pub mod domain;
@@ -9,6 +11,12 @@ pub mod net;
 pub mod node;
 pub mod peer;
 pub mod policy;
+#[cfg(feature = "runtime")]
+pub mod record;
+#[cfg(feature = "runtime")]
+pub mod report;
 pub mod scenario;
 pub mod sim;
 pub mod topology;
+#[cfg(feature = "runtime")]
+pub mod transport;
