@@ -1,1 +1,5 @@
 //! Topologies.
+
+pub mod draw;
+#[cfg(test)]
+pub(crate) mod fixture;

@@ -87,7 +87,9 @@ pub enum WireError {
     #[error("not an hcddl frame: it does not start with `hcdl`")]
     Magic,
     /// A frame of another program version.
-    #[error("wire format version {0}, this program speaks {WIRE_VERSION}; run the same hcddl version on every host")]
+    #[error(
+        "wire format version {0}, this program speaks {WIRE_VERSION}; run the same hcddl version on every host"
+    )]
     Version(u16),
     /// The bytes were changed on their way.
     #[error("checksum does not match: the frame was damaged")]
@@ -361,9 +363,7 @@ fn padded<const N: usize>(what: &'static str, name: &str) -> Result<[u8; N], Wir
 fn unpadded(field: &[u8]) -> Option<String> {
     let end = field.iter().position(|b| *b == 0).unwrap_or(field.len());
     let (name, padding) = field.split_at(end);
-    let valid = !name.is_empty()
-        && name.iter().all(u8::is_ascii_graphic)
-        && padding.iter().all(|b| *b == 0);
+    let valid = !name.is_empty() && name.iter().all(u8::is_ascii_graphic) && padding.iter().all(|b| *b == 0);
     valid.then(|| name.iter().map(|b| char::from(*b)).collect())
 }
 

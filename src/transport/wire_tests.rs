@@ -34,8 +34,11 @@ fn any_message() -> impl Strategy<Value = Message> {
         loss: f32::from_bits(loss),
     });
     let body = ("[a-z]{1,12}", any_data()).prop_map(|(name, data)| Body { name: Cow::Owned(name), data });
-    ("[a-z_]{1,16}", head, proptest::collection::vec(body, 0..4))
-        .prop_map(|(kind, head, bodies)| Message { kind: Kind::from(kind), head, bodies })
+    ("[a-z_]{1,16}", head, proptest::collection::vec(body, 0..4)).prop_map(|(kind, head, bodies)| Message {
+        kind: Kind::from(kind),
+        head,
+        bodies,
+    })
 }
 
 proptest! {
@@ -105,19 +108,11 @@ fn a_message_that_cannot_be_sent_says_why() {
         encode(0, &Message::control(kind, Head::default())).unwrap_err().to_string(),
         "message kind `a-kind-that-is-too-long` must be 1 to 16 visible ASCII characters"
     );
-    let absent = Message::with(
-        Kind::new("assign"),
-        Head::default(),
-        "model",
-        Data::Dense(Params::absent(3)),
-    );
+    let absent = Message::with(Kind::new("assign"), Head::default(), "model", Data::Dense(Params::absent(3)));
     assert_eq!(encode(0, &absent), Err(WireError::Absent("model".to_owned())));
     let coded = Coded { codec: Cow::Borrowed("int8"), len: 4, bytes: 5, payload: Some(Arc::new(vec![1; 4])) };
     let wrong = Message::with(Kind::new("update"), Head::default(), "delta", Data::Coded(coded));
-    assert_eq!(
-        encode(0, &wrong),
-        Err(WireError::Size { name: "delta".to_owned(), announced: 5, actual: 4 })
-    );
+    assert_eq!(encode(0, &wrong), Err(WireError::Size { name: "delta".to_owned(), announced: 5, actual: 4 }));
 }
 
 #[test]
