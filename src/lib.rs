@@ -13,6 +13,7 @@ pub mod peer;
 pub mod policy;
 #[cfg(feature = "runtime")]
 pub mod record;
+pub mod registry;
 #[cfg(feature = "runtime")]
 pub mod report;
 pub mod scenario;
