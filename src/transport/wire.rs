@@ -60,15 +60,6 @@ impl Limits {
     }
 }
 
-/// A message and its place in the sequence of its (from, to, lane).
-#[derive(Clone, Debug, PartialEq)]
-pub struct Framed {
-    /// Counts the frames of one (from, to, lane).
-    pub sequence: u64,
-    /// What was sent.
-    pub message: Message,
-}
-
 /// Why bytes are not a frame, or a message cannot become one.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum WireError {
@@ -140,9 +131,9 @@ pub enum WireError {
 /// # Errors
 /// [`WireError`] when a name does not fit, a body has no values or is larger than 4 GiB, or there are more
 /// than 255 bodies.
-pub fn encode(sequence: u64, message: &Message) -> Result<Vec<u8>, WireError> {
+pub fn encode(message: &Message) -> Result<Vec<u8>, WireError> {
     let mut frame = Vec::with_capacity(message.bytes() as usize);
-    put_head(&mut frame, sequence, message)?;
+    put_head(&mut frame, message)?;
     for body in &message.bodies {
         put_body_head(&mut frame, body)?;
     }
@@ -159,7 +150,7 @@ pub fn encode(sequence: u64, message: &Message) -> Result<Vec<u8>, WireError> {
 ///
 /// # Errors
 /// [`WireError`] for everything that [`encode`] has not written, or that is beyond `limits`. Never panics.
-pub fn decode(frame: &[u8], limits: &Limits) -> Result<Framed, WireError> {
+pub fn decode(frame: &[u8], limits: &Limits) -> Result<Message, WireError> {
     let got = frame.len() as u64;
     at_most("frame size in bytes", got, limits.frame_bytes)?;
     if frame.len() < HEAD {
@@ -202,7 +193,8 @@ pub fn decode(frame: &[u8], limits: &Limits) -> Result<Framed, WireError> {
     if frame[6] != lane {
         return Err(WireError::Field("lane"));
     }
-    Ok(Framed { sequence: u64::from_le_bytes(array(frame, 24)), message })
+    message.sequence = u64::from_le_bytes(array(frame, 24));
+    Ok(message)
 }
 
 /// Encodes any value of the checkpoint or of a control message.
@@ -226,7 +218,7 @@ fn options(bytes_max: u64) -> impl Options {
     bincode::DefaultOptions::new().with_fixint_encoding().with_limit(bytes_max).reject_trailing_bytes()
 }
 
-fn put_head(frame: &mut Vec<u8>, sequence: u64, message: &Message) -> Result<(), WireError> {
+fn put_head(frame: &mut Vec<u8>, message: &Message) -> Result<(), WireError> {
     let count = message.bodies.len();
     at_most("number of bodies", count as u64, u64::from(u8::MAX))?;
     frame.extend_from_slice(&MAGIC);
@@ -235,7 +227,7 @@ fn put_head(frame: &mut Vec<u8>, sequence: u64, message: &Message) -> Result<(),
     frame.push(count as u8);
     frame.extend_from_slice(&padded::<KIND_BYTES_MAX>("message kind", message.kind.name())?);
     let Head { version, base, root, clock, samples, steps, part, loss } = message.head;
-    for word in [sequence, version.0, base.0, root.0, clock, samples, steps] {
+    for word in [message.sequence, version.0, base.0, root.0, clock, samples, steps] {
         frame.extend_from_slice(&word.to_le_bytes());
     }
     frame.extend_from_slice(&part.to_le_bytes());

@@ -34,27 +34,24 @@ fn any_message() -> impl Strategy<Value = Message> {
         loss: f32::from_bits(loss),
     });
     let body = ("[a-z]{1,12}", any_data()).prop_map(|(name, data)| Body { name: Cow::Owned(name), data });
-    ("[a-z_]{1,16}", head, proptest::collection::vec(body, 0..4)).prop_map(|(kind, head, bodies)| Message {
-        kind: Kind::from(kind),
-        head,
-        bodies,
-    })
+    (any::<u64>(), "[a-z_]{1,16}", head, proptest::collection::vec(body, 0..4))
+        .prop_map(|(sequence, kind, head, bodies)| Message { sequence, kind: Kind::from(kind), head, bodies })
 }
 
 proptest! {
     #[test]
-    fn a_frame_is_as_long_as_the_message_says_and_comes_back(sequence: u64, message in any_message()) {
-        let frame = encode(sequence, &message).unwrap();
+    fn a_frame_is_as_long_as_the_message_says_and_comes_back(message in any_message()) {
+        let frame = encode(&message).unwrap();
         prop_assert_eq!(frame.len() as u64, message.bytes());
         let back = decode(&frame, &LIMITS).unwrap();
-        prop_assert_eq!(back.sequence, sequence);
+        prop_assert_eq!(back.sequence, message.sequence);
         // NaN is not equal to itself, so compare bits: encoding again must give the same bytes.
-        prop_assert_eq!(encode(sequence, &back.message).unwrap(), frame);
+        prop_assert_eq!(encode(&back).unwrap(), frame);
     }
 
     #[test]
     fn every_flipped_bit_is_noticed(message in any_message(), at: prop::sample::Index, bit in 0..8_u32) {
-        let mut frame = encode(1, &message).unwrap();
+        let mut frame = encode(&message).unwrap();
         let at = at.index(frame.len());
         frame[at] ^= 1 << bit;
         prop_assert!(decode(&frame, &LIMITS).is_err());
@@ -62,14 +59,14 @@ proptest! {
 
     #[test]
     fn every_cut_is_noticed(message in any_message(), at: prop::sample::Index) {
-        let frame = encode(1, &message).unwrap();
+        let frame = encode(&message).unwrap();
         prop_assert!(decode(&frame[..at.index(frame.len())], &LIMITS).is_err());
     }
 
     #[test]
     fn garbage_is_refused(garbage in proptest::collection::vec(any::<u8>(), 0..400)) {
         prop_assert!(decode(&garbage, &LIMITS).is_err());
-        let mut framed = encode(0, &update()).unwrap();
+        let mut framed = encode(&update()).unwrap();
         framed.truncate(8);
         framed.extend_from_slice(&garbage);
         prop_assert!(decode(&framed, &LIMITS).is_err());
@@ -81,7 +78,9 @@ proptest! {
 /// Written down by hand: a change of the format must change [`WIRE_VERSION`] too.
 #[test]
 fn the_format_is_fixed() {
-    let frame = encode(3, &update()).unwrap();
+    let mut message = update();
+    message.sequence = 3;
+    let frame = encode(&message).unwrap();
     assert_eq!(frame.len(), 96 + 32 + 8);
     assert_eq!(&frame[..24], b"hcdl\x01\x00\x01\x01update\0\0\0\0\0\0\0\0\0\0");
     assert_eq!(frame[24], 3, "sequence");
@@ -93,7 +92,7 @@ fn the_format_is_fixed() {
 
 #[test]
 fn a_claim_beyond_the_limits_is_refused_by_name() {
-    let frame = encode(0, &update()).unwrap();
+    let frame = encode(&update()).unwrap();
     let refuse = |limits: Limits| decode(&frame, &limits).unwrap_err().to_string();
     assert_eq!(refuse(Limits { elements: 1, ..LIMITS }), "number of elements of a body is 2, allowed are 1");
     assert_eq!(refuse(Limits { bodies: 0, ..LIMITS }), "number of bodies is 1, allowed are 0");
@@ -105,14 +104,14 @@ fn a_claim_beyond_the_limits_is_refused_by_name() {
 fn a_message_that_cannot_be_sent_says_why() {
     let kind = Kind::new("a-kind-that-is-too-long");
     assert_eq!(
-        encode(0, &Message::control(kind, Head::default())).unwrap_err().to_string(),
+        encode(&Message::control(kind, Head::default())).unwrap_err().to_string(),
         "message kind `a-kind-that-is-too-long` must be 1 to 16 visible ASCII characters"
     );
     let absent = Message::with(Kind::new("assign"), Head::default(), "model", Data::Dense(Params::absent(3)));
-    assert_eq!(encode(0, &absent), Err(WireError::Absent("model".to_owned())));
+    assert_eq!(encode(&absent), Err(WireError::Absent("model".to_owned())));
     let coded = Coded { codec: Cow::Borrowed("int8"), len: 4, bytes: 5, payload: Some(Arc::new(vec![1; 4])) };
     let wrong = Message::with(Kind::new("update"), Head::default(), "delta", Data::Coded(coded));
-    assert_eq!(encode(0, &wrong), Err(WireError::Size { name: "delta".to_owned(), announced: 5, actual: 4 }));
+    assert_eq!(encode(&wrong), Err(WireError::Size { name: "delta".to_owned(), announced: 5, actual: 4 }));
 }
 
 #[test]
