@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use std::fmt;
 
 /// One pluggable thing.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Row<B> {
     /// The name used in a scenario.
     pub name: &'static str,
@@ -24,7 +24,7 @@ pub struct Row<B> {
 }
 
 /// Everything of one kind, built in or added by a user's crate.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Table<B> {
     /// What the rows are, in the singular: "policy".
     pub kind: &'static str,
@@ -128,6 +128,51 @@ impl Choice {
         Self { name: name.to_owned(), ..Self::default() }
     }
 
+    /// Reads what a scenario writes: `"sync"`, `"ssp(3)"` or `{name: ssp, slack: 3}`.
+    ///
+    /// In parentheses, numbers and `true`/`false` become such; anything else stays text, so that a choice
+    /// may hold another one: `shifted(20ms, pareto(1ms, 1.5))`.
+    ///
+    /// # Errors
+    /// [`OptionError`] when it is neither text nor a mapping with a `name`, or the text is not of that form.
+    pub fn from_value(value: &Value) -> Result<Choice, OptionError> {
+        const FORMS: &str = "a name, `name(value, ..)` or `{name: .., option: value}`";
+        match value {
+            Value::String(text) => Choice::from_text(text)
+                .ok_or_else(|| OptionError::new("", format!("`{text}` is not a choice"), FORMS)),
+            Value::Object(map) => {
+                let mut options = map.clone();
+                match options.shift_remove("name") {
+                    Some(Value::String(name)) => Ok(Choice { name, options, positional: vec![] }),
+                    Some(other) => {
+                        Err(OptionError::new("name", format!("`{other}` is not a name"), "a text"))
+                    }
+                    None => Err(OptionError::new("", "this choice has no `name`", FORMS)),
+                }
+            }
+            other => Err(OptionError::new("", format!("`{other}` is not a choice"), FORMS)),
+        }
+    }
+
+    /// `name` or `name(value, ..)`; `None` when the text has another form.
+    fn from_text(text: &str) -> Option<Choice> {
+        let text = text.trim();
+        let (name, inside) = match text.split_once('(') {
+            Some((name, rest)) => (name.trim_end(), Some(rest.strip_suffix(')')?)),
+            None => (text, None),
+        };
+        let is_name = |c: char| c.is_ascii_alphanumeric() || "_-.".contains(c);
+        if name.is_empty() || !name.chars().all(is_name) {
+            return None;
+        }
+        let positional = match inside {
+            None => vec![],
+            Some(inside) if inside.trim().is_empty() => vec![],
+            Some(inside) => split_arguments(inside)?.into_iter().map(argument).collect(),
+        };
+        Some(Choice { name: name.to_owned(), options: Map::new(), positional })
+    }
+
     /// The options as the row's own type, which refuses unknown keys.
     ///
     /// # Errors
@@ -143,6 +188,39 @@ impl Choice {
             }
         })
     }
+}
+
+/// Splits at the commas outside parentheses; `None` when parentheses do not match or a part is empty.
+fn split_arguments(inside: &str) -> Option<Vec<&str>> {
+    let (mut parts, mut depth, mut from) = (Vec::new(), 0i32, 0);
+    for (at, c) in inside.char_indices() {
+        match c {
+            '(' => depth += 1,
+            ')' => depth -= 1,
+            ',' if depth == 0 => {
+                parts.push(inside[from..at].trim());
+                from = at + 1;
+            }
+            _ => {}
+        }
+        if depth < 0 {
+            return None;
+        }
+    }
+    parts.push(inside[from..].trim());
+    (depth == 0 && parts.iter().all(|part| !part.is_empty())).then_some(parts)
+}
+
+/// A number or `true`/`false` if the text is one, otherwise the text.
+fn argument(text: &str) -> Value {
+    if let Ok(whole) = text.parse::<i64>() {
+        return whole.into();
+    }
+    if let Ok(flag) = text.parse::<bool>() {
+        return flag.into();
+    }
+    let number = text.parse::<f64>().ok().and_then(serde_json::Number::from_f64);
+    number.map_or_else(|| text.into(), Value::Number)
 }
 
 /// A choice that cannot be built; the scenario adds file, path and line.
@@ -183,3 +261,59 @@ impl fmt::Display for OptionError {
 }
 
 impl std::error::Error for OptionError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn reads_the_three_forms_of_a_choice() {
+        let plain = Choice::named("sync");
+        assert_eq!(Choice::from_value(&json!(" sync ")).unwrap(), plain);
+        assert_eq!(Choice::from_value(&json!("sync()")).unwrap(), plain);
+        assert_eq!(Choice::from_value(&json!("pi-4b")).unwrap(), Choice::named("pi-4b"));
+        assert_eq!(Choice::from_value(&json!("ssp(3)")).unwrap().positional, [json!(3)]);
+        assert_eq!(
+            Choice::from_value(&json!("shifted( 20ms, pareto(1ms, 1.5),true )")).unwrap().positional,
+            [json!("20ms"), json!("pareto(1ms, 1.5)"), json!(true)]
+        );
+        let named = Choice::from_value(&json!({"slack": 3, "name": "ssp"})).unwrap();
+        assert_eq!((named.name.as_str(), named.options.get("slack")), ("ssp", Some(&json!(3))));
+    }
+
+    #[test]
+    fn refuses_other_forms_and_says_which_are_right() {
+        for bad in [json!(""), json!("ssp(3"), json!("ssp(3) x"), json!("a(b))"), json!("a(,)"), json!("a b")]
+        {
+            let error = Choice::from_value(&bad).unwrap_err().to_string();
+            assert!(error.contains("is not a choice") && error.contains("name(value, ..)"), "{bad}: {error}");
+        }
+        for (bad, part) in [
+            (json!(3), "`3` is not a choice"),
+            (json!({"slack": 3}), "no `name`"),
+            (json!({"name": 3}), "`3` is not a name"),
+        ] {
+            let error = Choice::from_value(&bad).unwrap_err().to_string();
+            assert!(error.contains(part), "{bad}: {error}");
+        }
+    }
+
+    #[test]
+    fn names_positional_options_by_the_row() {
+        let row = Row {
+            name: "ssp",
+            summary: "",
+            example: "{name: ssp, slack: 3}",
+            positional: &["slack"],
+            build: (),
+        };
+        let table = Table::new("policy", vec![row]);
+        let (_, named) = table.resolve(&Choice::from_value(&json!("ssp(4)")).unwrap()).unwrap();
+        assert_eq!(named, Choice::from_value(&json!({"name": "ssp", "slack": 4})).unwrap());
+        let error = table.resolve(&Choice::from_value(&json!("ssp(4, 5)")).unwrap()).unwrap_err();
+        assert!(error.to_string().contains("takes 1 value"), "{error}");
+        let unknown = table.resolve(&Choice::named("sps")).unwrap_err();
+        assert!(unknown.to_string().contains("did you mean `ssp`?"), "{unknown}");
+    }
+}
