@@ -118,7 +118,9 @@ impl<'a> Reader<'a> {
         }
         let anchored = |anchor: usize| anchor != 0;
         match event {
-            Event::Scalar(_, _, anchor, _) | Event::SequenceStart(anchor, _) | Event::MappingStart(anchor, _)
+            Event::Scalar(_, _, anchor, _)
+            | Event::SequenceStart(anchor, _)
+            | Event::MappingStart(anchor, _)
                 if anchored(anchor) =>
             {
                 Err(self.refuse(span, "anchors (`&name`) are not supported", "write the value out"))
@@ -161,11 +163,7 @@ impl<'a> Reader<'a> {
                 _ => return Err(self.refuse(span, "a key is not plain text", "use a word as the key")),
             };
             if key == "<<" {
-                return Err(self.refuse(
-                    span,
-                    "merge keys (`<<`) are not supported",
-                    "write the keys out",
-                ));
+                return Err(self.refuse(span, "merge keys (`<<`) are not supported", "write the keys out"));
             }
             let first = self.lines.get(&self.path_with(&key)).copied();
             self.enter(key.clone(), span);
@@ -284,7 +282,8 @@ mod tests {
 
     #[test]
     fn values_and_lines() {
-        let text = "a: 1\nb:\n  - x\n  - {y: 20ms, z: -1.5}\n# note\nc: \"2\"\nd: ~\ne: true\nf: .inf\ng: 5e-3\n";
+        let text =
+            "a: 1\nb:\n  - x\n  - {y: 20ms, z: -1.5}\n# note\nc: \"2\"\nd: ~\ne: true\nf: .inf\ng: 5e-3\n";
         let doc = parse(text).unwrap();
         assert_eq!(
             doc.value,
