@@ -9,6 +9,7 @@ pub mod net;
 pub mod node;
 pub mod peer;
 pub mod policy;
+pub mod registry;
 pub mod scenario;
 pub mod sim;
 pub mod topology;

@@ -114,19 +114,21 @@ pub struct Message {
     pub head: Head,
     /// Its tensors, usually none or one.
     pub bodies: Vec<Body>,
+    /// Position in the sender's numbered sequence to this receiver; 0 when the sender does not number.
+    pub sequence: u64,
 }
 
 impl Message {
     /// A message without tensors.
     #[must_use]
     pub fn control(kind: Kind, head: Head) -> Self {
-        Self { kind, head, bodies: Vec::new() }
+        Self { kind, head, bodies: Vec::new(), sequence: 0 }
     }
 
     /// A message with one tensor.
     #[must_use]
     pub fn with(kind: Kind, head: Head, name: &'static str, data: Data) -> Self {
-        Self { kind, head, bodies: vec![Body { name: Cow::Borrowed(name), data }] }
+        Self { kind, head, bodies: vec![Body { name: Cow::Borrowed(name), data }], sequence: 0 }
     }
 
     /// The lane it travels in.

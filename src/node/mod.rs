@@ -4,6 +4,7 @@
 //! A node never awaits, reads a clock, draws global randomness or touches the world. One call handles one
 //! event to its end.
 
+pub mod kinds;
 pub mod server;
 pub mod work;
 pub mod worker;

@@ -1,2 +1,208 @@
-#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
-pub struct WorkerState;
+//! The worker: trains on its shard whenever its server assigns a model, and sends what it was asked for.
+
+use super::kinds::{ASSIGN, CANCEL, PULL, READY, UPDATE};
+use super::work::UpdateKind;
+use super::{Cx, Effect, Effects, Event, Node, NodeState, OptState, Outcome, Train, Trained, Work};
+use crate::domain::{Data, Head, JobId, Message, NodeId, Params};
+use serde::{Deserialize, Serialize};
+
+/// What a worker is told once.
+#[derive(Clone, Debug)]
+pub struct WorkerConfig {
+    /// Its server.
+    pub parent: NodeId,
+    /// What it sends.
+    pub update: UpdateKind,
+    /// Gradient steps of a job, unless an assignment says otherwise.
+    pub steps: u64,
+    /// Batch of its shard that it starts with: not 0 after a restart.
+    pub first_batch: u64,
+    /// Codec of what it sends: index into the plan's codecs.
+    pub codec_up: Option<u16>,
+    /// Codec of the models it gets.
+    pub codec_down: Option<u16>,
+}
+
+/// Everything a worker knows.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct WorkerState {
+    /// What it is doing.
+    phase: Phase,
+    /// Batches consumed.
+    cursor: u64,
+    /// Updates finished: the clock of SSP.
+    clock: u64,
+    /// Local optimiser, if it persists.
+    opt: Option<OptState>,
+    /// Error feedback of its codec.
+    residual: Option<Params>,
+    /// The newest assignment that came while it was busy.
+    queued: Option<Message>,
+    /// Names the next job.
+    next_job: u64,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+enum Phase {
+    Idle,
+    /// A coded model is being decoded.
+    Decoding(JobId, Head),
+    /// Training on the assignment with this head.
+    Training(JobId, Head),
+    /// The update with this head is being encoded.
+    Encoding(JobId, Head),
+}
+
+/// See the module.
+pub struct Worker {
+    config: WorkerConfig,
+    state: WorkerState,
+}
+
+impl Worker {
+    /// A new worker, or one that continues.
+    #[must_use]
+    pub fn new(config: WorkerConfig, state: Option<WorkerState>) -> Self {
+        let state = state.unwrap_or_else(|| WorkerState {
+            phase: Phase::Idle,
+            cursor: config.first_batch,
+            clock: 0,
+            opt: None,
+            residual: None,
+            queued: None,
+            next_job: 0,
+        });
+        Self { config, state }
+    }
+
+    fn job(&mut self) -> JobId {
+        self.state.next_job += 1;
+        JobId(self.state.next_job)
+    }
+
+    fn assigned(&mut self, message: Message, out: &mut Effects) {
+        if self.state.phase != Phase::Idle {
+            self.state.queued = Some(message);
+            return;
+        }
+        let head = message.head;
+        match message.bodies.into_iter().next().map(|b| b.data) {
+            Some(Data::Dense(model)) => self.train(model, head, out),
+            Some(data @ Data::Coded(_)) => {
+                let job = self.job();
+                let codec = self.config.codec_down.unwrap_or_default();
+                self.state.phase = Phase::Decoding(job, head);
+                out.run(job, Work::Decode { data, codec });
+            }
+            None => {}
+        }
+    }
+
+    fn train(&mut self, model: Params, head: Head, out: &mut Effects) {
+        let job = self.job();
+        self.state.phase = Phase::Training(job, head);
+        let steps = if head.steps == 0 { self.config.steps } else { head.steps };
+        let train = Train {
+            model,
+            opt: self.state.opt.clone(),
+            cursor: self.state.cursor,
+            steps,
+            output: self.config.update,
+            lr_scale: 1.0,
+        };
+        out.run(job, Work::Train(train));
+    }
+
+    fn trained(&mut self, trained: Trained, assignment: Head, out: &mut Effects) {
+        self.state.cursor += trained.steps;
+        self.state.clock += 1;
+        self.state.opt = trained.opt;
+        let head = Head {
+            version: assignment.version,
+            base: assignment.version,
+            root: assignment.root,
+            clock: self.state.clock,
+            samples: trained.samples,
+            steps: trained.steps,
+            part: 0,
+            loss: trained.loss,
+        };
+        match self.config.codec_up {
+            Some(codec) => {
+                let job = self.job();
+                self.state.phase = Phase::Encoding(job, head);
+                let residual = self.state.residual.take();
+                out.run(job, Work::Encode { tensor: trained.tensor, residual, codec, counter: self.state.clock });
+            }
+            None => self.push(Data::Dense(trained.tensor), head, out),
+        }
+    }
+
+    fn push(&mut self, data: Data, head: Head, out: &mut Effects) {
+        let message = Message::with(UPDATE, head, body_name(self.config.update), data);
+        out.send(self.config.parent, message);
+        self.rest(out);
+    }
+
+    /// Free again: takes the queued assignment, if there is one.
+    fn rest(&mut self, out: &mut Effects) {
+        self.state.phase = Phase::Idle;
+        if let Some(message) = self.state.queued.take() {
+            self.assigned(message, out);
+        }
+    }
+
+    fn give_up(&mut self, out: &mut Effects) {
+        if let Phase::Decoding(job, _) | Phase::Training(job, _) | Phase::Encoding(job, _) = self.state.phase {
+            out.push(Effect::Cancel { job, keep_partial: false });
+        }
+    }
+}
+
+/// The name of a body that carries this kind of update.
+#[must_use]
+pub fn body_name(kind: UpdateKind) -> &'static str {
+    match kind {
+        UpdateKind::Gradient => "gradient",
+        UpdateKind::Delta => "delta",
+        UpdateKind::Model => "model",
+    }
+}
+
+impl Node for Worker {
+    fn on(&mut self, _: &Cx, event: Event, out: &mut Effects) {
+        match event {
+            Event::Received { message, .. } if message.kind == ASSIGN => self.assigned(message, out),
+            Event::Received { message, .. } if message.kind == READY => {
+                out.send(self.config.parent, Message::control(PULL, message.head));
+            }
+            Event::Received { message, .. } if message.kind == CANCEL => {
+                self.give_up(out);
+                self.rest(out);
+            }
+            Event::Done { job, outcome } => match (self.state.phase.clone(), outcome) {
+                (Phase::Decoding(mine, head), Outcome::Decoded(model)) if mine == job => self.train(model, head, out),
+                (Phase::Training(mine, head), Outcome::Trained(trained)) if mine == job => {
+                    self.trained(trained, head, out);
+                }
+                (Phase::Encoding(mine, head), Outcome::Encoded { data, residual }) if mine == job => {
+                    self.state.residual = residual;
+                    self.push(data, head, out);
+                }
+                // The conductor ends the run on a failed job; a job of another phase was cancelled.
+                _ => {}
+            },
+            // The server lost its memory of us: what we do for its former self is of no use.
+            Event::Down(_) => {
+                self.give_up(out);
+                self.state.phase = Phase::Idle;
+                self.state.queued = None;
+            }
+            _ => {}
+        }
+    }
+
+    fn save(&self) -> NodeState {
+        NodeState::Worker(Box::new(self.state.clone()))
+    }
+}

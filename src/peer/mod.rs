@@ -1,3 +1,188 @@
-//! Peers.
-#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
-pub struct PeerState;
+//! Decentralised and collective training: one file per algorithm, one row of [`table`] each. A peer is a node
+//! that trains on its shard and mixes with its neighbours; there is no server.
+
+mod d_psgd;
+mod ring_all_reduce;
+
+use crate::domain::{Choice, Head, JobId, Kind, Message, NodeId, OptionError, Params, Row, Table, Version};
+use crate::node::work::{Fold, FoldInput, OptState, Outcome, Train, UpdateKind, Work};
+use crate::node::{Commit, Contribution, Effect, Effects, Node, Reason};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// A decentralised algorithm: builds its nodes.
+pub trait PeerAlgorithm: Send + Sync {
+    /// A new peer, or one that continues from a saved state.
+    fn node(&self, setup: PeerSetup, state: Option<PeerState>) -> Box<dyn Node>;
+    /// Checks the graph before a run: for example that it is a ring.
+    ///
+    /// # Errors
+    /// What is wrong with it and which topology would do.
+    fn check(&self, neighbours: &[Vec<NodeId>]) -> Result<(), String> {
+        let _ = neighbours;
+        Ok(())
+    }
+}
+
+/// Makes an algorithm from its options.
+pub type BuildPeer = fn(&Choice) -> Result<Arc<dyn PeerAlgorithm>, OptionError>;
+
+/// All peer algorithms.
+#[must_use]
+pub fn table() -> Table<BuildPeer> {
+    Table::new("peer algorithm", vec![ring_all_reduce::ROW, d_psgd::ROW])
+}
+
+type PeerRow = Row<BuildPeer>;
+
+/// What a peer is told once.
+#[derive(Clone, Debug)]
+pub struct PeerSetup {
+    /// Its neighbours in the order of the topology (a ring: previous, next) with their mixing weights.
+    pub neighbours: Vec<(NodeId, f64)>,
+    /// Its position among the peers, and how many there are.
+    pub position: usize,
+    /// Number of peers.
+    pub peers: usize,
+    /// The model that all start from.
+    pub init: Params,
+    /// Gradient steps (batches behind one gradient) in a round.
+    pub steps: u64,
+    /// Rounds after which it stops.
+    pub rounds: Option<u64>,
+    /// Whether this is a restart without memory: it takes the model of the first neighbour it hears.
+    pub restarted: bool,
+}
+
+/// Everything a peer knows, whatever its algorithm.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PeerState {
+    /// Its model.
+    pub model: Params,
+    /// State of its optimiser.
+    pub opt: OptState,
+    /// Rounds finished.
+    pub round: u64,
+    /// Batches consumed.
+    pub cursor: u64,
+    /// Names the next job.
+    pub next_job: u64,
+    /// What it waits for; the algorithm's own numbering.
+    pub phase: u64,
+    /// The running job.
+    pub job: Option<JobId>,
+    /// This round's gradient and what is behind it.
+    pub gradient: Option<Params>,
+    /// Loss of this round's gradient.
+    pub loss: f32,
+    /// Samples behind this round's gradient.
+    pub samples: u64,
+    /// Messages that came early: by (round, step, sender).
+    pub inbox: BTreeMap<(u64, u64, NodeId), Params>,
+    /// Pieces of the model or gradient, for algorithms that split it.
+    pub parts: Vec<Params>,
+    /// Neighbours that are lost.
+    pub lost: std::collections::BTreeSet<NodeId>,
+    /// It has finished all its rounds, or has no model yet.
+    pub idle: bool,
+}
+
+impl PeerState {
+    fn new(setup: &PeerSetup) -> Self {
+        Self {
+            model: setup.init.clone(),
+            opt: OptState::default(),
+            round: 0,
+            cursor: 0,
+            next_job: 0,
+            phase: 0,
+            job: None,
+            gradient: None,
+            loss: f32::NAN,
+            samples: 0,
+            inbox: BTreeMap::new(),
+            parts: Vec::new(),
+            lost: std::collections::BTreeSet::new(),
+            idle: setup.restarted,
+        }
+    }
+
+    fn run(&mut self, work: Work, out: &mut Effects) {
+        self.next_job += 1;
+        self.job = Some(JobId(self.next_job));
+        out.run(JobId(self.next_job), work);
+    }
+
+    /// Starts the gradient of this round at the current model.
+    fn start_gradient(&mut self, steps: u64, out: &mut Effects) {
+        let train = Train {
+            model: self.model.clone(),
+            opt: None,
+            cursor: self.cursor,
+            steps,
+            output: UpdateKind::Gradient,
+            lr_scale: 1.0,
+        };
+        self.run(Work::Train(train), out);
+    }
+
+    /// Starts the linear combination of these tensors; its result comes as the aggregate of the fold.
+    fn start_combination(&mut self, terms: Vec<(Params, f32)>, out: &mut Effects) {
+        let inputs = terms
+            .into_iter()
+            .map(|(tensor, weight)| FoldInput { tensor, weight, samples: 1, snapshot: None })
+            .collect();
+        let fold = Fold {
+            rule: Arc::new(crate::policy::fold::Sum),
+            inputs,
+            base: self.model.clone(),
+            apply: None,
+            opt: OptState::default(),
+            kind: UpdateKind::Gradient,
+            keep_aggregate: true,
+        };
+        self.run(Work::Fold(Box::new(fold)), out);
+    }
+
+    /// The outcome of the running job; `None` for one of a former life.
+    fn finished(&mut self, job: JobId, outcome: Outcome) -> Option<Outcome> {
+        (self.job == Some(job)).then(|| {
+            self.job = None;
+            outcome
+        })
+    }
+
+    /// Declares the round finished; true if another one follows.
+    fn commit(&mut self, me: NodeId, contributors: &[NodeId], rounds: Option<u64>, out: &mut Effects) -> bool {
+        let base = Version(self.round);
+        self.round += 1;
+        let weight = 1.0 / (contributors.len() + 1) as f32;
+        let own = Contribution { node: me, base, weight, samples: self.samples, loss: self.loss };
+        let others =
+            contributors.iter().map(|node| Contribution { node: *node, base, weight, samples: 0, loss: f32::NAN });
+        out.push(Effect::Commit(Commit {
+            version: Version(self.round),
+            contributors: std::iter::once(own).chain(others).collect(),
+            model: self.model.clone(),
+        }));
+        if rounds.is_some_and(|rounds| self.round >= rounds) {
+            self.idle = true;
+            out.push(Effect::Finish(Reason::Rounds));
+        }
+        !self.idle
+    }
+}
+
+/// A message of a peer: a tensor of a round and step.
+fn piece(kind: Kind, name: &'static str, round: u64, step: u64, part: u32, tensor: Params) -> Message {
+    let head = Head { version: Version(round), clock: step, part, loss: f32::NAN, ..Head::default() };
+    Message::with(kind, head, name, crate::domain::Data::Dense(tensor))
+}
+
+fn check_lr(lr: f32) -> Result<(), OptionError> {
+    if lr > 0.0 && lr.is_finite() {
+        return Ok(());
+    }
+    Err(OptionError::new("lr", format!("{lr} is no learning rate"), "above 0"))
+}

@@ -1,17 +1,188 @@
 //! Folds: how a server combines updates. The only place, with the server optimisers, that sees values.
 
-use crate::node::FoldInput;
+pub(crate) mod delay_compensated;
+mod mean;
+mod sum;
+mod weighted;
 
-/// Combines tensors of equal length. Pure; the order of the inputs is part of the result.
+use crate::domain::{Choice, OptionError, Params, Row, Table};
+use crate::node::work::{Fold, FoldInput, Folded, UpdateKind};
+use std::sync::Arc;
+
+pub use sum::Sum;
+
+/// Combines tensors of equal length. Pure; the order of the inputs is part of the result, so the server sorts
+/// them by sender.
 pub trait FoldRule: Send + Sync + std::fmt::Debug {
     /// Its name in the table.
     fn name(&self) -> &'static str;
-    /// Weights as the rule uses them, one for each input (for `mean` all 1/n).
+    /// Weights as the rule uses them, one for each input, in their order.
     fn weights(&self, inputs: &[FoldInput]) -> Vec<f32>;
-    /// Combines the inputs into `out`, with `base` the server's current model.
-    fn fold(&self, inputs: &[FoldInput], weights: &[f32], base: &[f32], out: &mut [f32]);
+    /// Combines the inputs into `out`; `base` is the server's current model, `state` the rule's own vectors.
+    fn fold(&self, inputs: &[Slice<'_>], base: &[f32], state: &mut [Vec<f32>], out: &mut [f32]) {
+        let _ = (base, state);
+        linear(inputs, out);
+    }
     /// Whether inputs need the parameters that they were computed at.
     fn needs_snapshots(&self) -> bool {
         false
+    }
+    /// Number of state vectors.
+    fn slots(&self) -> usize {
+        0
+    }
+}
+
+/// One input with its final weight.
+#[derive(Clone, Copy, Debug)]
+pub struct Slice<'a> {
+    /// A gradient or a delta.
+    pub values: &'a [f32],
+    /// As [`FoldRule::weights`] decided.
+    pub weight: f32,
+    /// The parameters that it was computed at, if the rule asked for them.
+    pub snapshot: Option<&'a [f32]>,
+}
+
+/// Makes a fold from its options.
+pub type BuildFold = fn(&Choice) -> Result<Arc<dyn FoldRule>, OptionError>;
+
+/// All folds.
+#[must_use]
+pub fn table() -> Table<BuildFold> {
+    Table::new("fold", vec![mean::ROW, weighted::ROW, sum::ROW, delay_compensated::ROW])
+}
+
+type FoldRow = Row<BuildFold>;
+
+/// Elements that are combined at a time, so that `out` stays in the first-level cache.
+const BLOCK: usize = 4096;
+
+/// out = sum_j w_j x_j, added up in the order of the inputs.
+pub fn linear(inputs: &[Slice<'_>], out: &mut [f32]) {
+    for (block, out) in out.chunks_mut(BLOCK).enumerate() {
+        let range = block * BLOCK..block * BLOCK + out.len();
+        out.fill(0.0);
+        for input in inputs {
+            let weight = input.weight;
+            for (sum, value) in out.iter_mut().zip(&input.values[range.clone()]) {
+                *sum += weight * value;
+            }
+        }
+    }
+}
+
+/// Does a fold: combines the inputs, then lets the optimiser apply the aggregate.
+///
+/// A model that a worker sends counts as its distance from the server's current model. The optimiser gets
+/// the aggregate as a gradient: a delta with its sign turned. In a timing-only run only lengths and weights
+/// are passed on.
+#[must_use]
+pub fn run(fold: Fold) -> Folded {
+    let Fold { rule, inputs, base, apply, mut opt, kind, keep_aggregate } = fold;
+    let weights = rule.weights(&inputs);
+    opt.step += 1;
+    let Some(base_values) = base.values().filter(|_| inputs.iter().all(|i| i.tensor.values().is_some()))
+    else {
+        let len = inputs.first().map_or(base.len(), |i| i.tensor.len());
+        let aggregate = keep_aggregate.then(|| Params::absent(len));
+        return Folded { model: base, opt, aggregate, weights };
+    };
+    let deltas: Vec<Vec<f32>> = match kind {
+        UpdateKind::Model => {
+            inputs.iter().map(|i| distance(i.tensor.values().unwrap_or(&[]), base_values)).collect()
+        }
+        UpdateKind::Gradient | UpdateKind::Delta => Vec::new(),
+    };
+    let slices: Vec<Slice<'_>> = inputs
+        .iter()
+        .enumerate()
+        .map(|(i, input)| Slice {
+            values: deltas.get(i).map_or_else(|| input.tensor.values().unwrap_or(&[]), Vec::as_slice),
+            weight: weights[i],
+            snapshot: input.snapshot.as_ref().and_then(Params::values),
+        })
+        .collect();
+    let len = slices.first().map_or(0, |s| s.values.len());
+    let slots = rule.slots() + apply.as_ref().map_or(0, |a| a.slots());
+    let mut state: Vec<Vec<f32>> = opt.slots.drain(..).filter_map(Params::into_values).collect();
+    state.resize_with(slots, || vec![0.0; len]);
+    let mut aggregate = vec![0.0; len];
+    rule.fold(&slices, base_values, &mut state[..rule.slots()], &mut aggregate);
+    drop(slices);
+    drop(deltas);
+    let kept = keep_aggregate.then(|| Params::new(aggregate.clone()));
+    let model = match apply {
+        Some(apply) => {
+            if kind != UpdateKind::Gradient {
+                aggregate.iter_mut().for_each(|value| *value = -*value);
+            }
+            let mut model = base.into_values().expect("a model with values");
+            apply.step(&mut model, &aggregate, &mut state[rule.slots()..], opt.step);
+            Params::new(model)
+        }
+        None => base,
+    };
+    opt.slots = state.into_iter().map(Params::new).collect();
+    Folded { model, opt, aggregate: kept, weights }
+}
+
+fn distance(model: &[f32], base: &[f32]) -> Vec<f32> {
+    model.iter().zip(base).map(|(m, b)| m - b).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::node::OptState;
+
+    fn input(values: &[f32], samples: u64) -> FoldInput {
+        FoldInput { tensor: Params::new(values.to_vec()), weight: 1.0, samples, snapshot: None }
+    }
+
+    fn fold(rule: &str, inputs: Vec<FoldInput>, kind: UpdateKind) -> Folded {
+        let rule = (table().get(rule).unwrap().build)(&Choice::named(rule)).unwrap();
+        let sgd = (crate::policy::optimizer::table().get("sgd").unwrap().build)(&crate::policy::choice(
+            "sgd",
+            Some(("lr", 1.0)),
+        ));
+        let base = Params::new(vec![10.0, 10.0]);
+        run(Fold {
+            rule,
+            inputs,
+            base,
+            apply: sgd.ok(),
+            opt: OptState::default(),
+            kind,
+            keep_aggregate: true,
+        })
+    }
+
+    #[test]
+    fn mean_counts_heads_and_weighted_counts_samples() {
+        let inputs = || vec![input(&[1.0, 0.0], 1), input(&[5.0, 4.0], 3)];
+        assert_eq!(fold("mean", inputs(), UpdateKind::Gradient).model.values(), Some(&[7.0, 8.0][..]));
+        assert_eq!(fold("weighted", inputs(), UpdateKind::Gradient).model.values(), Some(&[6.0, 7.0][..]));
+        assert_eq!(fold("sum", inputs(), UpdateKind::Gradient).model.values(), Some(&[4.0, 6.0][..]));
+    }
+
+    #[test]
+    fn a_delta_points_downhill_and_a_model_is_a_distance() {
+        assert_eq!(
+            fold("sum", vec![input(&[1.0, 2.0], 1)], UpdateKind::Delta).model.values(),
+            Some(&[11.0, 12.0][..])
+        );
+        assert_eq!(
+            fold("sum", vec![input(&[1.0, 2.0], 1)], UpdateKind::Model).model.values(),
+            Some(&[1.0, 2.0][..])
+        );
+    }
+
+    #[test]
+    fn absent_values_stay_absent() {
+        let absent = FoldInput { tensor: Params::absent(2), weight: 1.0, samples: 1, snapshot: None };
+        let folded = fold("mean", vec![absent], UpdateKind::Gradient);
+        assert_eq!(folded.aggregate, Some(Params::absent(2)));
+        assert_eq!(folded.opt.step, 1);
     }
 }

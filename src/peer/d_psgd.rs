@@ -1,0 +1,158 @@
+//! D-PSGD: x_i+ = sum_j W_ij x_j - eta g_i(x_i) with the neighbours' models of the same round (Jacobi) and
+//! doubly stochastic W (Lian et al., Can Decentralized Algorithms Outperform Centralized Algorithms?,
+//! arXiv 1705.09056). The exchange and the gradient overlap.
+
+use super::{PeerAlgorithm, PeerRow, PeerSetup, PeerState, check_lr, piece};
+use crate::domain::{Choice, Kind, NodeId, OptionError, Params};
+use crate::node::{Cx, Effects, Event, Node, NodeState, Outcome};
+use serde::Deserialize;
+use std::sync::Arc;
+
+pub(super) const ROW: PeerRow = PeerRow {
+    name: "d_psgd",
+    summary: "each peer mixes its neighbours' models (Jacobi, Metropolis weights) and takes a gradient step",
+    example: "{name: d_psgd, lr: 0.1}",
+    positional: &["lr"],
+    build,
+};
+
+/// A peer's model of one round.
+const MODEL: Kind = Kind::new("model");
+
+#[derive(Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Dpsgd {
+    /// Step size eta.
+    lr: f32,
+}
+
+impl Default for Dpsgd {
+    fn default() -> Self {
+        Self { lr: 0.1 }
+    }
+}
+
+fn build(choice: &Choice) -> Result<Arc<dyn PeerAlgorithm>, OptionError> {
+    let algorithm: Dpsgd = choice.options()?;
+    check_lr(algorithm.lr)?;
+    Ok(Arc::new(algorithm))
+}
+
+impl PeerAlgorithm for Dpsgd {
+    fn node(&self, setup: PeerSetup, state: Option<PeerState>) -> Box<dyn Node> {
+        let state = state.unwrap_or_else(|| PeerState::new(&setup));
+        Box::new(Peer { lr: self.lr, setup, state })
+    }
+}
+
+struct Peer {
+    lr: f32,
+    setup: PeerSetup,
+    state: PeerState,
+}
+
+impl Peer {
+    fn begin_round(&mut self, out: &mut Effects) {
+        for (neighbour, _) in &self.setup.neighbours {
+            if !self.state.lost.contains(neighbour) {
+                out.send(*neighbour, self.my_model());
+            }
+        }
+        self.state.start_gradient(self.setup.steps, out);
+    }
+
+    fn my_model(&self) -> crate::domain::Message {
+        piece(MODEL, "model", self.state.round, 0, 0, self.state.model.clone())
+    }
+
+    /// Mixes once the gradient is there and every living neighbour's model of this round.
+    fn maybe_mix(&mut self, out: &mut Effects) {
+        let state = &mut self.state;
+        if state.idle || state.job.is_some() {
+            return;
+        }
+        let Some(gradient) = state.gradient.clone() else { return };
+        let round = state.round;
+        let there = |n: &NodeId| state.inbox.contains_key(&(round, 0, *n));
+        if !self.setup.neighbours.iter().all(|(n, _)| state.lost.contains(n) || there(n)) {
+            return;
+        }
+        // The weight of a lost neighbour falls to oneself, so that the row still sums to 1.
+        let mut own = 1.0;
+        let mut terms = vec![];
+        for (neighbour, weight) in &self.setup.neighbours {
+            if let Some(model) = state.inbox.get(&(round, 0, *neighbour)) {
+                own -= weight;
+                terms.push((model.clone(), *weight as f32));
+            }
+        }
+        terms.insert(0, (state.model.clone(), own as f32));
+        terms.push((gradient, -self.lr));
+        state.start_combination(terms, out);
+    }
+
+    fn mixed(&mut self, me: NodeId, model: Params, out: &mut Effects) {
+        let state = &mut self.state;
+        let round = state.round;
+        let senders: Vec<NodeId> = state.inbox.keys().filter(|k| k.0 == round).map(|k| k.2).collect();
+        state.inbox.retain(|key, _| key.0 > round);
+        state.model = model;
+        state.gradient = None;
+        if state.commit(me, &senders, self.setup.rounds, out) {
+            self.begin_round(out);
+        }
+        self.maybe_mix(out);
+    }
+
+    fn received(&mut self, from: NodeId, round: u64, model: Params, out: &mut Effects) {
+        if self.state.idle && self.setup.restarted && self.state.round == 0 {
+            self.state.idle = false;
+            self.state.model = model.clone();
+            self.state.round = round;
+            self.begin_round(out);
+        }
+        if round >= self.state.round {
+            self.state.lost.remove(&from);
+            self.state.inbox.insert((round, 0, from), model);
+            self.maybe_mix(out);
+        }
+    }
+}
+
+impl Node for Peer {
+    fn on(&mut self, cx: &Cx, event: Event, out: &mut Effects) {
+        match event {
+            Event::Start if !self.state.idle => self.begin_round(out),
+            Event::Received { from, message } if message.kind == MODEL => {
+                if let Some(model) = message.params() {
+                    self.received(from, message.head.version.0, model.clone(), out);
+                }
+            }
+            Event::Done { job, outcome } => match self.state.finished(job, outcome) {
+                Some(Outcome::Trained(trained)) => {
+                    self.state.cursor += trained.steps;
+                    self.state.loss = trained.loss;
+                    self.state.samples = trained.samples;
+                    self.state.gradient = Some(trained.tensor);
+                    self.maybe_mix(out);
+                }
+                Some(Outcome::Folded(folded)) => {
+                    let model = folded.aggregate.expect("the combination was asked for");
+                    self.mixed(cx.me, model, out);
+                }
+                _ => {}
+            },
+            Event::Down(neighbour) => {
+                self.state.lost.insert(neighbour);
+                self.maybe_mix(out);
+            }
+            // It counts again from its first message of a round that is not over; ours tells it where we are.
+            Event::Up(neighbour) => out.send(neighbour, self.my_model()),
+            _ => {}
+        }
+    }
+
+    fn save(&self) -> NodeState {
+        NodeState::Peer(Box::new(self.state.clone()))
+    }
+}

@@ -1,0 +1,209 @@
+//! Synchronous SGD over a ring: gradients are summed by reduce-scatter and all-gather in n chunks, 2(n - 1) steps
+//! and 2(n - 1)/n of the gradient's bytes for each node (Patarasuk and Yuan, Bandwidth Optimal All-reduce
+//! Algorithms for Clusters of Workstations, JPDC 2009). Each chunk is added up in ring order, starting at its
+//! own peer: that order is part of the result. Every peer then takes the same step with the mean.
+
+use super::{PeerAlgorithm, PeerRow, PeerSetup, PeerState, piece};
+use crate::domain::{Choice, Kind, NodeId, OptionError, Params};
+use crate::node::work::{Fold, FoldInput, UpdateKind, Work};
+use crate::node::{Cx, Effect, Effects, Event, Node, NodeState, Outcome, Reason};
+use crate::policy::optimizer::ServerOptimizer;
+use serde::Deserialize;
+use std::sync::Arc;
+
+pub(super) const ROW: PeerRow = PeerRow {
+    name: "ring_all_reduce",
+    summary: "synchronous SGD; gradients are averaged around a ring in chunks",
+    example: "{name: ring_all_reduce, optimizer: sgd(0.1)}",
+    positional: &[],
+    build,
+};
+
+/// A chunk on its way around the ring.
+const CHUNK: Kind = Kind::new("chunk");
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Options {
+    /// The optimiser that every peer runs on the mean gradient.
+    optimizer: serde_json::Value,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { optimizer: "sgd(0.1)".into() }
+    }
+}
+
+struct Ring {
+    optimizer: Arc<dyn ServerOptimizer>,
+}
+
+fn build(choice: &Choice) -> Result<Arc<dyn PeerAlgorithm>, OptionError> {
+    let Options { optimizer } = choice.options()?;
+    let below = |mut error: OptionError| {
+        error.key = if error.key.is_empty() { "optimizer".to_owned() } else { format!("optimizer.{}", error.key) };
+        error
+    };
+    let choice = Choice::from_value(&optimizer).map_err(below)?;
+    let table = crate::policy::optimizer::table();
+    let (row, choice) = table.resolve(&choice).map_err(below)?;
+    Ok(Arc::new(Ring { optimizer: (row.build)(&choice).map_err(below)? }))
+}
+
+impl PeerAlgorithm for Ring {
+    fn node(&self, setup: PeerSetup, state: Option<PeerState>) -> Box<dyn Node> {
+        let state = state.unwrap_or_else(|| PeerState::new(&setup));
+        Box::new(Peer { optimizer: Arc::clone(&self.optimizer), setup, state })
+    }
+
+    fn check(&self, neighbours: &[Vec<NodeId>]) -> Result<(), String> {
+        if neighbours.len() >= 2 && neighbours.iter().all(|n| n.len() == 2 || neighbours.len() == 2) {
+            return Ok(());
+        }
+        Err("ring all-reduce needs a ring of at least 2 peers: use `topology: {name: ring, peers: N}`".to_owned())
+    }
+}
+
+struct Peer {
+    optimizer: Arc<dyn ServerOptimizer>,
+    setup: PeerSetup,
+    state: PeerState,
+}
+
+impl Peer {
+    /// Chunks 0..n of a vector of `len` elements: chunk c is [c len / n, (c + 1) len / n).
+    fn split(&self, gradient: &Params) -> Vec<Params> {
+        let (n, len) = (self.setup.peers, gradient.len());
+        (0..n)
+            .map(|c| {
+                let range = c * len / n..(c + 1) * len / n;
+                gradient.values().map_or_else(|| Params::absent(range.len()), |v| Params::new(v[range.clone()].to_vec()))
+            })
+            .collect()
+    }
+
+    fn join(&self) -> Params {
+        let values: Option<Vec<&[f32]>> = self.state.parts.iter().map(Params::values).collect();
+        values.map_or_else(|| Params::absent(self.state.model.len()), |parts| Params::new(parts.concat()))
+    }
+
+    /// The chunk that this peer receives in a step: one further back each time.
+    fn incoming(&self, step: u64) -> usize {
+        let n = self.setup.peers;
+        (self.setup.position + 2 * n - 1 - step as usize % n) % n
+    }
+
+    fn send_chunk(&mut self, step: u64, out: &mut Effects) {
+        let n = self.setup.peers;
+        let chunk = (self.setup.position + 2 * n - step as usize % n) % n;
+        let (next, _) = self.setup.neighbours[self.setup.neighbours.len() - 1];
+        let tensor = self.state.parts[chunk].clone();
+        out.send(next, piece(CHUNK, "chunk", self.state.round, step, chunk as u32, tensor));
+    }
+
+    /// Takes the chunk of the current step, once it is there.
+    fn advance(&mut self, out: &mut Effects) {
+        let steps = 2 * (self.setup.peers as u64 - 1);
+        while self.state.job.is_none() && self.state.gradient.is_some() {
+            let step = self.state.phase;
+            if step == steps {
+                self.apply(out);
+                return;
+            }
+            let (previous, _) = self.setup.neighbours[0];
+            let Some(chunk) = self.state.inbox.remove(&(self.state.round, step, previous)) else { return };
+            let place = self.incoming(step);
+            if step < steps / 2 {
+                let mine = self.state.parts[place].clone();
+                self.state.start_combination(vec![(chunk, 1.0), (mine, 1.0)], out);
+            } else {
+                self.state.parts[place] = chunk;
+                self.next_step(out);
+            }
+        }
+    }
+
+    fn next_step(&mut self, out: &mut Effects) {
+        self.state.phase += 1;
+        if self.state.phase < 2 * (self.setup.peers as u64 - 1) {
+            self.send_chunk(self.state.phase, out);
+        }
+    }
+
+    /// One optimiser step with the mean gradient.
+    fn apply(&mut self, out: &mut Effects) {
+        let sum = self.join();
+        let input = FoldInput { tensor: sum, weight: 1.0 / self.setup.peers as f32, samples: 1, snapshot: None };
+        let fold = Fold {
+            rule: Arc::new(crate::policy::fold::Sum),
+            inputs: vec![input],
+            base: self.state.model.clone(),
+            apply: Some(Arc::clone(&self.optimizer)),
+            opt: self.state.opt.clone(),
+            kind: UpdateKind::Gradient,
+            keep_aggregate: false,
+        };
+        self.state.phase += 1;
+        self.state.run(Work::Fold(Box::new(fold)), out);
+    }
+
+    fn folded(&mut self, me: NodeId, folded: crate::node::Folded, out: &mut Effects) {
+        let steps = 2 * (self.setup.peers as u64 - 1);
+        if self.state.phase <= steps {
+            let place = self.incoming(self.state.phase);
+            self.state.parts[place] = folded.aggregate.expect("the combination was asked for");
+            self.next_step(out);
+            self.advance(out);
+            return;
+        }
+        self.state.model = folded.model;
+        self.state.opt = folded.opt;
+        self.state.gradient = None;
+        self.state.phase = 0;
+        let (previous, _) = self.setup.neighbours[0];
+        if self.state.commit(me, &[previous], self.setup.rounds, out) {
+            self.state.start_gradient(self.setup.steps, out);
+        }
+    }
+}
+
+impl Node for Peer {
+    fn on(&mut self, cx: &Cx, event: Event, out: &mut Effects) {
+        match event {
+            Event::Start if self.setup.restarted => out.push(Effect::Finish(Reason::Stalled(
+                "a peer of a ring all-reduce was restarted: its gradient sum is lost and a ring cannot take it back"
+                    .to_owned(),
+            ))),
+            Event::Start => self.state.start_gradient(self.setup.steps, out),
+            Event::Received { from, message } if message.kind == CHUNK => {
+                if let Some(chunk) = message.params() {
+                    self.state.inbox.insert((message.head.version.0, message.head.clock, from), chunk.clone());
+                    self.advance(out);
+                }
+            }
+            Event::Done { job, outcome } => match self.state.finished(job, outcome) {
+                Some(Outcome::Trained(trained)) => {
+                    self.state.cursor += trained.steps;
+                    self.state.loss = trained.loss;
+                    self.state.samples = trained.samples;
+                    self.state.parts = self.split(&trained.tensor);
+                    self.state.gradient = Some(trained.tensor);
+                    self.send_chunk(0, out);
+                    self.advance(out);
+                }
+                Some(Outcome::Folded(folded)) => self.folded(cx.me, *folded, out),
+                _ => {}
+            },
+            Event::Down(lost) if !self.state.idle => out.push(Effect::Finish(Reason::Stalled(format!(
+                "node {} of the ring is lost, and ring all-reduce cannot go on without it; d_psgd and servers can",
+                lost.0
+            )))),
+            _ => {}
+        }
+    }
+
+    fn save(&self) -> NodeState {
+        NodeState::Peer(Box::new(self.state.clone()))
+    }
+}
