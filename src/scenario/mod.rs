@@ -1,2 +1,3 @@
 //! Scenarios: `file` mirrors what was written, `plan` is what was meant.
 pub mod plan;
+pub mod yaml;
