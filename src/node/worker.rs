@@ -132,7 +132,10 @@ impl Worker {
                 let job = self.job();
                 self.state.phase = Phase::Encoding(job, head);
                 let residual = self.state.residual.take();
-                out.run(job, Work::Encode { tensor: trained.tensor, residual, codec, counter: self.state.clock });
+                out.run(
+                    job,
+                    Work::Encode { tensor: trained.tensor, residual, codec, counter: self.state.clock },
+                );
             }
             None => self.push(Data::Dense(trained.tensor), head, out),
         }
@@ -153,7 +156,8 @@ impl Worker {
     }
 
     fn give_up(&mut self, out: &mut Effects) {
-        if let Phase::Decoding(job, _) | Phase::Training(job, _) | Phase::Encoding(job, _) = self.state.phase {
+        if let Phase::Decoding(job, _) | Phase::Training(job, _) | Phase::Encoding(job, _) = self.state.phase
+        {
             out.push(Effect::Cancel { job, keep_partial: false });
         }
     }
@@ -181,7 +185,9 @@ impl Node for Worker {
                 self.rest(out);
             }
             Event::Done { job, outcome } => match (self.state.phase.clone(), outcome) {
-                (Phase::Decoding(mine, head), Outcome::Decoded(model)) if mine == job => self.train(model, head, out),
+                (Phase::Decoding(mine, head), Outcome::Decoded(model)) if mine == job => {
+                    self.train(model, head, out)
+                }
                 (Phase::Training(mine, head), Outcome::Trained(trained)) if mine == job => {
                     self.trained(trained, head, out);
                 }

@@ -154,13 +154,24 @@ impl PeerState {
     }
 
     /// Declares the round finished; true if another one follows.
-    fn commit(&mut self, me: NodeId, contributors: &[NodeId], rounds: Option<u64>, out: &mut Effects) -> bool {
+    fn commit(
+        &mut self,
+        me: NodeId,
+        contributors: &[NodeId],
+        rounds: Option<u64>,
+        out: &mut Effects,
+    ) -> bool {
         let base = Version(self.round);
         self.round += 1;
         let weight = 1.0 / (contributors.len() + 1) as f32;
         let own = Contribution { node: me, base, weight, samples: self.samples, loss: self.loss };
-        let others =
-            contributors.iter().map(|node| Contribution { node: *node, base, weight, samples: 0, loss: f32::NAN });
+        let others = contributors.iter().map(|node| Contribution {
+            node: *node,
+            base,
+            weight,
+            samples: 0,
+            loss: f32::NAN,
+        });
         out.push(Effect::Commit(Commit {
             version: Version(self.round),
             contributors: std::iter::once(own).chain(others).collect(),

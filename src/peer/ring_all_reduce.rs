@@ -42,7 +42,8 @@ struct Ring {
 fn build(choice: &Choice) -> Result<Arc<dyn PeerAlgorithm>, OptionError> {
     let Options { optimizer } = choice.options()?;
     let below = |mut error: OptionError| {
-        error.key = if error.key.is_empty() { "optimizer".to_owned() } else { format!("optimizer.{}", error.key) };
+        error.key =
+            if error.key.is_empty() { "optimizer".to_owned() } else { format!("optimizer.{}", error.key) };
         error
     };
     let choice = Choice::from_value(&optimizer).map_err(below)?;
@@ -61,7 +62,8 @@ impl PeerAlgorithm for Ring {
         if neighbours.len() >= 2 && neighbours.iter().all(|n| n.len() == 2 || neighbours.len() == 2) {
             return Ok(());
         }
-        Err("ring all-reduce needs a ring of at least 2 peers: use `topology: {name: ring, peers: N}`".to_owned())
+        Err("ring all-reduce needs a ring of at least 2 peers: use `topology: {name: ring, peers: N}`"
+            .to_owned())
     }
 }
 
@@ -78,7 +80,9 @@ impl Peer {
         (0..n)
             .map(|c| {
                 let range = c * len / n..(c + 1) * len / n;
-                gradient.values().map_or_else(|| Params::absent(range.len()), |v| Params::new(v[range.clone()].to_vec()))
+                gradient
+                    .values()
+                    .map_or_else(|| Params::absent(range.len()), |v| Params::new(v[range.clone()].to_vec()))
             })
             .collect()
     }
@@ -134,7 +138,8 @@ impl Peer {
     /// One optimiser step with the mean gradient.
     fn apply(&mut self, out: &mut Effects) {
         let sum = self.join();
-        let input = FoldInput { tensor: sum, weight: 1.0 / self.setup.peers as f32, samples: 1, snapshot: None };
+        let input =
+            FoldInput { tensor: sum, weight: 1.0 / self.setup.peers as f32, samples: 1, snapshot: None };
         let fold = Fold {
             rule: Arc::new(crate::policy::fold::Sum),
             inputs: vec![input],
