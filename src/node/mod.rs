@@ -4,8 +4,11 @@
 //! A node never awaits, reads a clock, draws global randomness or touches the world. One call handles one
 //! event to its end.
 
+pub mod build;
 pub mod kinds;
+pub mod reliable;
 pub mod server;
+pub mod uplink;
 pub mod work;
 pub mod worker;
 
@@ -104,6 +107,13 @@ pub enum Effect {
     ClearTimer(Token),
     /// Declare a new version of my model.
     Commit(Commit),
+    /// An update was dropped by the policy.
+    Dropped {
+        /// Who sent it.
+        from: NodeId,
+        /// Why.
+        why: crate::policy::Why,
+    },
     /// Record a number.
     Record(Metric),
     /// The run is over (the root server, or every peer).
@@ -185,9 +195,11 @@ pub enum Reason {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum NodeState {
     /// A worker.
-    Worker(Box<crate::node::worker::WorkerState>),
+    Worker(Box<worker::WorkerState>),
     /// A server of any tier.
-    Server(Box<crate::node::server::ServerState>),
+    Server(Box<server::ServerState>),
+    /// A node with reliable delivery around it.
+    Reliable(Box<(reliable::ReliableState, NodeState)>),
     /// A peer: the state of its algorithm.
     Peer(Box<crate::peer::PeerState>),
     /// A node kind of a user's crate, encoded as it likes.

@@ -64,11 +64,9 @@ pub struct ServerView<'a> {
     pub version: Version,
     /// Every child, ascending.
     pub children: &'a BTreeMap<NodeId, Child>,
-    /// Number of children that are alive.
-    pub alive: usize,
     /// Updates that are neither folded nor dropped, in order of arrival.
     pub pending: &'a BTreeMap<UpdateId, UpdateMeta>,
-    /// Who contributed to the last fold, in order.
+    /// Who contributed to the last fold: ascending, but the one whose update came last at the end.
     pub contributors: &'a [NodeId],
     /// The run's seeds and this server, for named streams.
     pub seeds: Seeds,
@@ -120,6 +118,8 @@ pub struct UpdateMeta {
     pub from: NodeId,
     /// Version of this server's model that it was based on.
     pub base: Version,
+    /// Whether it answers the model that the child was given last (not one from before).
+    pub current: bool,
     /// Gradient steps behind it.
     pub steps: u64,
     /// Training samples behind it.

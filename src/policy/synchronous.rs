@@ -161,8 +161,9 @@ impl Sync {
     }
 
     fn update(&mut self, id: UpdateId, view: &ServerView<'_>) -> Verdict {
-        let from = view.pending[&id].from;
-        if self.waiting.remove(&from) && !self.folding {
+        let update = &view.pending[&id];
+        let from = update.from;
+        if update.current && !self.folding && self.waiting.remove(&from) {
             self.accepted.push(id);
             return self.maybe_fold();
         }

@@ -1,0 +1,184 @@
+//! From plan to nodes: the one place that knows which settings make which node.
+
+use super::reliable::Reliable;
+use super::server::{Server, ServerConfig};
+use super::uplink::UplinkConfig;
+use super::worker::{Worker, WorkerConfig};
+use super::{Node, NodeState};
+use crate::domain::{NodeId, OptionError, Params};
+use crate::learn::Learner;
+use crate::peer::PeerSetup;
+use crate::registry::Registry;
+use crate::scenario::plan::{LocalWork, NodePlan, Plan, Role, TierPlan};
+use std::collections::BTreeSet;
+
+/// Builds the nodes of a plan.
+pub struct Factory<'a> {
+    plan: &'a Plan,
+    registry: &'a Registry,
+    learner: &'a dyn Learner,
+    init: Params,
+}
+
+/// How a node comes into being.
+#[derive(Clone, Debug)]
+pub enum Birth {
+    /// At the start of the run, or when it joins.
+    New,
+    /// From a checkpoint: it continues as if nothing had happened.
+    Continue(NodeState),
+    /// After a crash; a server may have a durable state.
+    Restart(Option<NodeState>),
+}
+
+impl<'a> Factory<'a> {
+    /// A factory for this plan; `init` is the model that all start from.
+    #[must_use]
+    pub fn new(plan: &'a Plan, registry: &'a Registry, learner: &'a dyn Learner, init: Params) -> Self {
+        Self { plan, registry, learner, init }
+    }
+
+    /// Builds one node. `incarnation` counts its restarts; `down` are nodes that are not there now.
+    ///
+    /// # Errors
+    /// When a choice of the plan cannot be built (a checked plan always can).
+    pub fn node(
+        &self,
+        id: NodeId,
+        birth: Birth,
+        incarnation: u32,
+        down: &BTreeSet<NodeId>,
+    ) -> Result<Box<dyn Node>, OptionError> {
+        let (birth, reliable) = match birth {
+            Birth::Continue(NodeState::Reliable(both)) => (Birth::Continue(both.1), Some(both.0)),
+            Birth::Restart(Some(NodeState::Reliable(both))) => (Birth::Restart(Some(both.1)), None),
+            birth => (birth, None),
+        };
+        let plan = &self.plan.nodes[id.index()];
+        let node = match plan.role {
+            Role::Server(tier) => self.server(plan, &self.plan.tiers[usize::from(tier)], birth, down)?,
+            Role::Worker => self.worker(id, plan, birth, incarnation),
+            Role::Peer => self.peer(id, plan, birth)?,
+        };
+        if self.plan.network.reliable {
+            let after = self.plan.network.resend_after;
+            return Ok(Box::new(Reliable::new(node, after, incarnation, reliable)));
+        }
+        Ok(node)
+    }
+
+    /// Gradient steps of one job of a node.
+    #[must_use]
+    pub fn steps(&self, id: NodeId) -> u64 {
+        match self.plan.learning.local {
+            LocalWork::Steps(steps) => steps,
+            LocalWork::Epochs(epochs) => epochs * self.learner.batches_per_epoch(id),
+        }
+    }
+
+    fn tier_of(&self, server: NodeId) -> &TierPlan {
+        match self.plan.nodes[server.index()].role {
+            Role::Server(tier) => &self.plan.tiers[usize::from(tier)],
+            Role::Worker | Role::Peer => unreachable!("only servers have children"),
+        }
+    }
+
+    fn server(
+        &self,
+        node: &NodePlan,
+        tier: &TierPlan,
+        birth: Birth,
+        down: &BTreeSet<NodeId>,
+    ) -> Result<Box<dyn Node>, OptionError> {
+        let (row, choice) = self.registry.policies.resolve(&tier.policy)?;
+        let policy = (row.build)(&choice)?.policy;
+        let (row, choice) = self.registry.folds.resolve(&tier.fold)?;
+        let rule = (row.build)(&choice)?;
+        let apply = match &tier.optimizer {
+            Some(choice) => {
+                let (row, choice) = self.registry.optimizers.resolve(choice)?;
+                Some((row.build)(&choice)?)
+            }
+            None => None,
+        };
+        let uplink = match (node.parent, tier.uplink) {
+            (Some(parent), Some(plan)) => {
+                let above = self.tier_of(parent);
+                let combine = if rule.name() == "weighted" { "weighted" } else { "mean" };
+                let combine =
+                    (self.registry.folds.get(combine)?.build)(&crate::domain::Choice::named(combine))?;
+                Some(UplinkConfig {
+                    parent,
+                    plan,
+                    combine,
+                    own_model: apply.is_some(),
+                    codec_up: above.compress_up,
+                    codec_down: above.compress_down,
+                })
+            }
+            _ => None,
+        };
+        let config = ServerConfig {
+            children: node.children.clone(),
+            absent: node.children.iter().copied().filter(|c| down.contains(c)).collect(),
+            rule,
+            apply,
+            update: tier.update,
+            uplink,
+            traffic: tier.traffic,
+            codec_up: tier.compress_up,
+            codec_down: tier.compress_down,
+            rounds: self.plan.stop.rounds,
+        };
+        Ok(Box::new(match birth {
+            Birth::Continue(NodeState::Server(state)) => {
+                Server::new(config, policy, &self.init, Some(*state))
+            }
+            Birth::Restart(Some(NodeState::Server(state))) => {
+                Server::restarted(config, policy, &self.init, *state)
+            }
+            _ => Server::new(config, policy, &self.init, None),
+        }))
+    }
+
+    fn worker(&self, id: NodeId, node: &NodePlan, birth: Birth, incarnation: u32) -> Box<dyn Node> {
+        let parent = node.parent.expect("a worker has a server");
+        let above = self.tier_of(parent);
+        let config = WorkerConfig {
+            parent,
+            update: above.update,
+            steps: self.steps(id),
+            // A restarted worker goes on with other epochs than its former self began with.
+            first_batch: u64::from(incarnation) * RESTART_EPOCHS * self.learner.batches_per_epoch(id),
+            codec_up: above.compress_up,
+            codec_down: above.compress_down,
+        };
+        let state = match birth {
+            Birth::Continue(NodeState::Worker(state)) => Some(*state),
+            _ => None,
+        };
+        Box::new(Worker::new(config, state))
+    }
+
+    fn peer(&self, id: NodeId, node: &NodePlan, birth: Birth) -> Result<Box<dyn Node>, OptionError> {
+        let peers = self.plan.peers.as_ref().expect("a plan with peers says how they train");
+        let (row, choice) = self.registry.peers.resolve(&peers.algorithm)?;
+        let setup = PeerSetup {
+            neighbours: node.neighbours.iter().map(|n| (n.node, n.weight)).collect(),
+            position: node.shard.unwrap_or(id.0) as usize,
+            peers: self.plan.nodes.len(),
+            init: self.init.clone(),
+            steps: self.steps(id),
+            rounds: self.plan.stop.rounds,
+            restarted: matches!(birth, Birth::Restart(_)) || node.joins_later,
+        };
+        let state = match birth {
+            Birth::Continue(NodeState::Peer(state)) => Some(*state),
+            _ => None,
+        };
+        Ok((row.build)(&choice)?.node(setup, state))
+    }
+}
+
+/// Epochs that a restart skips, so that it does not repeat the order of its former self.
+const RESTART_EPOCHS: u64 = 1 << 20;

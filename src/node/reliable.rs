@@ -1,0 +1,262 @@
+//! Reliable delivery as a wrapper around any node: numbers, acknowledges, resends, drops duplicates and restores
+//! the order of each lane. It is itself a node, so `sim` and `deploy` run the same one, and a retry bug can be
+//! found in simulation.
+
+use super::kinds::ACK;
+use super::{Cx, Effect, Effects, Event, Node, NodeState};
+use crate::domain::{Head, Lane, Message, NodeId, Span, Token};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// Everything the wrapper knows.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ReliableState {
+    outgoing: BTreeMap<(NodeId, Lane), Outgoing>,
+    incoming: BTreeMap<(NodeId, Lane), Incoming>,
+    /// Connections opened to each node: the high half of a sequence number.
+    epochs: BTreeMap<NodeId, u64>,
+    timers: BTreeMap<Token, (NodeId, Lane, u64)>,
+    next_timer: u64,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+struct Outgoing {
+    sent: u64,
+    unacknowledged: BTreeMap<u64, Unacknowledged>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Unacknowledged {
+    message: Message,
+    attempts: u32,
+    timer: Token,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+struct Incoming {
+    epoch: u64,
+    delivered: u64,
+    early: BTreeMap<u64, Message>,
+}
+
+/// A node with reliable delivery.
+pub struct Reliable {
+    inner: Box<dyn Node>,
+    resend_after: Span,
+    incarnation: u32,
+    state: ReliableState,
+}
+
+/// Tokens of the wrapper's own timers have this bit.
+const TIMER_BIT: u64 = 1 << 63;
+/// A sequence number is epoch << 32 | position; the epoch is incarnation << 16 | connection.
+const POSITION_BITS: u32 = 32;
+/// The wait for an acknowledgement doubles up to this power.
+const BACKOFF_MAX: u32 = 6;
+
+impl Reliable {
+    /// Wraps a node. `incarnation` counts its restarts.
+    #[must_use]
+    pub fn new(
+        inner: Box<dyn Node>,
+        resend_after: Span,
+        incarnation: u32,
+        state: Option<ReliableState>,
+    ) -> Self {
+        Self { inner, resend_after, incarnation, state: state.unwrap_or_default() }
+    }
+
+    fn pass_on(&mut self, cx: &Cx, event: Event, out: &mut Effects) {
+        let mut effects = Effects::default();
+        self.inner.on(cx, event, &mut effects);
+        for effect in effects.0 {
+            match effect {
+                Effect::Send { to, message } => self.send(to, message, out),
+                other => out.push(other),
+            }
+        }
+    }
+
+    fn send(&mut self, to: NodeId, mut message: Message, out: &mut Effects) {
+        let epoch = (u64::from(self.incarnation) << 16) | self.state.epochs.get(&to).copied().unwrap_or(0);
+        let lane = message.lane();
+        let outgoing = self.state.outgoing.entry((to, lane)).or_default();
+        outgoing.sent += 1;
+        message.sequence = ((epoch + 1) << POSITION_BITS) | outgoing.sent;
+        self.state.next_timer += 1;
+        let timer = Token(TIMER_BIT | self.state.next_timer);
+        let sequence = message.sequence;
+        outgoing
+            .unacknowledged
+            .insert(sequence, Unacknowledged { message: message.clone(), attempts: 1, timer });
+        self.state.timers.insert(timer, (to, lane, sequence));
+        out.send(to, message);
+        out.push(Effect::SetTimer { after: self.resend_after, token: timer });
+    }
+
+    fn acknowledged(&mut self, from: NodeId, head: &Head, out: &mut Effects) {
+        let lane = if head.part == 0 { Lane::Control } else { Lane::Model };
+        let found =
+            self.state.outgoing.get_mut(&(from, lane)).and_then(|o| o.unacknowledged.remove(&head.clock));
+        if let Some(unacknowledged) = found {
+            self.state.timers.remove(&unacknowledged.timer);
+            out.push(Effect::ClearTimer(unacknowledged.timer));
+        }
+    }
+
+    fn resend(&mut self, token: Token, out: &mut Effects) {
+        let Some((to, lane, sequence)) = self.state.timers.get(&token).copied() else { return };
+        let waiting =
+            self.state.outgoing.get_mut(&(to, lane)).and_then(|o| o.unacknowledged.get_mut(&sequence));
+        if let Some(waiting) = waiting {
+            let backoff = 1 << waiting.attempts.min(BACKOFF_MAX);
+            waiting.attempts += 1;
+            out.send(to, waiting.message.clone());
+            out.push(Effect::SetTimer { after: self.resend_after.times(backoff), token });
+        }
+    }
+
+    /// The messages that can be delivered now that this one is here, in order.
+    fn in_order(&mut self, from: NodeId, message: Message) -> Vec<Message> {
+        let incoming = self.state.incoming.entry((from, message.lane())).or_default();
+        let (epoch, position) =
+            (message.sequence >> POSITION_BITS, message.sequence & ((1 << POSITION_BITS) - 1));
+        if epoch > incoming.epoch {
+            *incoming = Incoming { epoch, ..Incoming::default() };
+        }
+        if epoch == incoming.epoch && position > incoming.delivered {
+            incoming.early.insert(position, message);
+        }
+        let mut ready = Vec::new();
+        while let Some(message) = incoming.early.remove(&(incoming.delivered + 1)) {
+            incoming.delivered += 1;
+            ready.push(message);
+        }
+        ready
+    }
+
+    /// The other end lost its memory, or we lost it: what it has not acknowledged is of no use any more.
+    fn reset(&mut self, node: NodeId, out: &mut Effects) {
+        *self.state.epochs.entry(node).or_insert(0) += 1;
+        for lane in [Lane::Control, Lane::Model] {
+            if let Some(outgoing) = self.state.outgoing.remove(&(node, lane)) {
+                for unacknowledged in outgoing.unacknowledged.into_values() {
+                    self.state.timers.remove(&unacknowledged.timer);
+                    out.push(Effect::ClearTimer(unacknowledged.timer));
+                }
+            }
+        }
+    }
+}
+
+impl Node for Reliable {
+    fn on(&mut self, cx: &Cx, event: Event, out: &mut Effects) {
+        match event {
+            Event::Received { from, message } if message.kind == ACK => {
+                self.acknowledged(from, &message.head, out)
+            }
+            Event::Received { from, message } if message.sequence > 0 => {
+                let part = u32::from(message.lane() == Lane::Model);
+                let head = Head { clock: message.sequence, part, ..Head::default() };
+                out.send(from, Message::control(ACK, head));
+                for mut message in self.in_order(from, message) {
+                    message.sequence = 0;
+                    self.pass_on(cx, Event::Received { from, message }, out);
+                }
+            }
+            Event::Timer(token) if token.0 & TIMER_BIT != 0 => self.resend(token, out),
+            Event::Down(node) => {
+                self.reset(node, out);
+                self.pass_on(cx, Event::Down(node), out);
+            }
+            event => self.pass_on(cx, event, out),
+        }
+    }
+
+    fn save(&self) -> NodeState {
+        NodeState::Reliable(Box::new((self.state.clone(), self.inner.save())))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{Kind, Seeds, Time};
+
+    /// Sends what it is told by timers, and remembers what it gets.
+    struct Echo(Vec<u64>);
+
+    impl Node for Echo {
+        fn on(&mut self, _: &Cx, event: Event, out: &mut Effects) {
+            match event {
+                Event::Timer(token) => {
+                    let head = Head { clock: token.0, ..Head::default() };
+                    out.send(NodeId(1), Message::control(Kind::new("n"), head));
+                }
+                Event::Received { message, .. } => self.0.push(message.head.clock),
+                _ => {}
+            }
+        }
+        fn save(&self) -> NodeState {
+            NodeState::Custom(self.0.iter().map(|v| *v as u8).collect())
+        }
+    }
+
+    fn got(node: &Reliable) -> Vec<u8> {
+        match node.save() {
+            NodeState::Reliable(both) => match both.1 {
+                NodeState::Custom(bytes) => bytes,
+                _ => unreachable!(),
+            },
+            _ => unreachable!(),
+        }
+    }
+
+    fn step(node: &mut Reliable, event: Event) -> Vec<Effect> {
+        let cx = Cx { now: Time::ZERO, me: NodeId(0), seeds: Seeds::all(1) };
+        let mut out = Effects::default();
+        node.on(&cx, event, &mut out);
+        out.0
+    }
+
+    fn sent(effects: &[Effect]) -> Vec<Message> {
+        effects
+            .iter()
+            .filter_map(|e| match e {
+                Effect::Send { message, .. } => Some(message.clone()),
+                _ => None,
+            })
+            .collect()
+    }
+
+    #[test]
+    fn delivers_once_and_in_order_whatever_the_network_does() {
+        let node = |_| Reliable::new(Box::new(Echo(vec![])), Span::from_millis(1), 0, None);
+        let (mut a, mut b) = (node(0), node(1));
+        let messages: Vec<Message> =
+            (1..=4).flat_map(|i| sent(&step(&mut a, Event::Timer(Token(i))))).collect();
+        for i in [2, 0, 0, 3, 2, 1, 1] {
+            let acks = sent(&step(&mut b, Event::Received { from: NodeId(0), message: messages[i].clone() }));
+            for message in acks {
+                step(&mut a, Event::Received { from: NodeId(1), message });
+            }
+        }
+        assert_eq!(got(&b), [1, 2, 3, 4]);
+        assert!(a.state.timers.is_empty(), "everything is acknowledged");
+    }
+
+    #[test]
+    fn resends_until_acknowledged_and_starts_anew_after_a_loss() {
+        let mut a = Reliable::new(Box::new(Echo(vec![])), Span::from_millis(1), 0, None);
+        let first = step(&mut a, Event::Timer(Token(7)));
+        let [Effect::Send { message, .. }, Effect::SetTimer { token, after }] = &first[..] else {
+            panic!("{first:?}");
+        };
+        let again = step(&mut a, Event::Timer(*token));
+        let twice = Effect::SetTimer { token: *token, after: after.times(2) };
+        assert_eq!(again, [Effect::Send { to: NodeId(1), message: message.clone() }, twice]);
+        assert_eq!(step(&mut a, Event::Down(NodeId(1))), [Effect::ClearTimer(*token)]);
+        let anew = sent(&step(&mut a, Event::Timer(Token(8))));
+        assert!(anew[0].sequence > message.sequence && anew[0].sequence & 0xFFFF_FFFF == 1);
+    }
+}

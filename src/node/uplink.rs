@@ -1,0 +1,307 @@
+//! The uplink: what makes a server a child of its parent. It pushes what was folded (forwarded aggregates, the
+//! distance from a milestone, or its model), adopts the parent's model, and holds its children back in between
+//! if it is told to.
+
+use super::kinds::{ASSIGN, PULL, READY, UPDATE};
+use super::server::Server;
+use super::work::{Fold, FoldInput, OptState, Outcome, UpdateKind, Work};
+use super::worker::body_name;
+use super::{Contribution, Effects};
+use crate::domain::{Data, Head, JobId, Message, NodeId, Params, Version};
+use crate::policy::Assignment;
+use crate::policy::fold::{FoldRule, Sum};
+use crate::scenario::plan::{Push, UplinkPlan};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// What an uplink is told once.
+#[derive(Clone)]
+pub struct UplinkConfig {
+    /// The parent.
+    pub parent: NodeId,
+    /// When and what to push, and how to adopt.
+    pub plan: UplinkPlan,
+    /// How aggregates of several commits are combined before they are forwarded.
+    pub combine: Arc<dyn FoldRule>,
+    /// Whether the server has an optimiser of its own.
+    pub own_model: bool,
+    /// Codec of what it pushes: index into the plan's codecs.
+    pub codec_up: Option<u16>,
+    /// Codec of the parent's models.
+    pub codec_down: Option<u16>,
+}
+
+impl UplinkConfig {
+    /// Whether the aggregates themselves are sent on.
+    #[must_use]
+    pub fn forwards(&self, update: UpdateKind) -> bool {
+        self.plan.send == update && (!self.own_model || update == UpdateKind::Gradient)
+    }
+}
+
+/// Everything an uplink knows.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Uplink {
+    /// Version of the parent's model that was adopted last.
+    pub(super) parent_version: Version,
+    /// Version of the root's model that it descends from.
+    pub(super) root_version: Version,
+    /// Children wait until the parent answers.
+    pub(super) gate_closed: bool,
+    /// Who waits, and for what.
+    pub(super) gated: BTreeMap<NodeId, Assignment>,
+    /// The parent has sent a model and waits for a push.
+    requested: bool,
+    /// What was committed since the last push.
+    commits: Vec<Committed>,
+    /// The model when the parent's was adopted last.
+    milestone: Params,
+    /// Steps that the parent asked for are passed down by the policy; kept for the head of the push.
+    pushing: Option<(JobId, Stage, Head)>,
+    /// A push became due while another was being prepared.
+    due: bool,
+    /// The parent's model is being decoded or mixed in.
+    adopting: Option<(JobId, Head)>,
+    /// Error feedback of the codec.
+    residual: Option<Params>,
+    /// Pushes so far; names the stream of a randomised codec.
+    pushes: u64,
+}
+
+/// One commit that was not pushed yet.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Committed {
+    aggregate: Option<Params>,
+    updates: u64,
+    samples: u64,
+    steps: u64,
+    loss: f64,
+    origin: Version,
+}
+
+/// How far a push is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+enum Stage {
+    Combining,
+    Encoding,
+}
+
+impl Uplink {
+    /// Before the parent's first model.
+    #[must_use]
+    pub fn new(init: &Params) -> Self {
+        Self {
+            parent_version: Version(0),
+            root_version: Version(0),
+            gate_closed: true,
+            gated: BTreeMap::new(),
+            requested: false,
+            commits: Vec::new(),
+            milestone: init.clone(),
+            pushing: None,
+            due: false,
+            adopting: None,
+            residual: None,
+            pushes: 0,
+        }
+    }
+}
+
+impl Server {
+    /// A commit happened: pushes if it is time to.
+    pub(super) fn note_commit(
+        &mut self,
+        contributions: &[Contribution],
+        origin: Version,
+        aggregate: Option<Params>,
+        out: &mut Effects,
+    ) {
+        let (Some(uplink), Some(config)) = (&mut self.state.uplink, &self.config.uplink) else { return };
+        let samples: u64 = contributions.iter().map(|c| c.samples).sum();
+        let loss = contributions.iter().map(|c| f64::from(c.loss) * c.samples as f64).sum::<f64>();
+        uplink.commits.push(Committed {
+            aggregate,
+            updates: contributions.len() as u64,
+            samples,
+            steps: 1,
+            loss: loss / samples.max(1) as f64,
+            origin,
+        });
+        let due = match config.plan.push {
+            Push::Every(k) => uplink.commits.len() as u64 >= k,
+            Push::OnRequest => uplink.requested,
+        };
+        if due {
+            uplink.gate_closed = config.plan.wait;
+            self.push(out);
+        }
+    }
+
+    /// Starts a push of everything since the last one.
+    fn push(&mut self, out: &mut Effects) {
+        let clock = self.state.clock();
+        let forwards = self.config.uplink.as_ref().is_some_and(|c| c.forwards(self.config.update));
+        let (Some(uplink), Some(config)) = (&mut self.state.uplink, &self.config.uplink) else { return };
+        if uplink.pushing.is_some() {
+            uplink.due = true;
+            return;
+        }
+        uplink.requested = false;
+        uplink.pushes += 1;
+        let commits = std::mem::take(&mut uplink.commits);
+        let samples: u64 = commits.iter().map(|c| c.samples).sum();
+        let loss = commits.iter().map(|c| c.loss * c.samples as f64).sum::<f64>() / samples.max(1) as f64;
+        let head = Head {
+            version: uplink.parent_version,
+            base: commits.iter().map(|c| c.origin).min().unwrap_or(uplink.parent_version),
+            root: uplink.root_version,
+            clock,
+            samples,
+            steps: commits.iter().map(|c| c.steps).sum(),
+            part: 0,
+            loss: loss as f32,
+        };
+        let model = self.state.model.clone();
+        let (rule, terms): (Arc<dyn FoldRule>, Vec<FoldInput>) = if forwards {
+            let updates: u64 = commits.iter().map(|c| c.updates).sum();
+            let scale = commits.len() as f32 / updates.max(1) as f32;
+            let term = |c: Committed| c.aggregate.map(|a| (a, c.updates as f32 * scale, c.samples));
+            let terms = commits.into_iter().filter_map(term).map(|(a, w, s)| input(a, w, s)).collect();
+            (Arc::clone(&config.combine), terms)
+        } else if config.plan.send == UpdateKind::Model {
+            (Arc::new(Sum), vec![input(model, 1.0, 1)])
+        } else {
+            (Arc::new(Sum), vec![input(model, 1.0, 1), input(uplink.milestone.clone(), -1.0, 1)])
+        };
+        if let [single] = &terms[..] {
+            let tensor = single.tensor.clone();
+            self.encode_push(tensor, head, out);
+            return;
+        }
+        let job = self.state.job();
+        let fold = combination(rule, terms, &self.state.model);
+        self.state.uplink.as_mut().expect("just seen").pushing = Some((job, Stage::Combining, head));
+        out.run(job, Work::Fold(Box::new(fold)));
+    }
+
+    fn encode_push(&mut self, tensor: Params, head: Head, out: &mut Effects) {
+        let config = self.config.uplink.as_ref().expect("only a local server pushes");
+        let Some(codec) = config.codec_up else {
+            self.send_push(Data::Dense(tensor), head, out);
+            return;
+        };
+        let job = self.state.job();
+        let uplink = self.state.uplink.as_mut().expect("only a local server pushes");
+        uplink.pushing = Some((job, Stage::Encoding, head));
+        let residual = uplink.residual.take();
+        let counter = uplink.pushes;
+        out.run(job, Work::Encode { tensor, residual, codec, counter });
+    }
+
+    fn send_push(&mut self, data: Data, head: Head, out: &mut Effects) {
+        let config = self.config.uplink.as_ref().expect("only a local server pushes");
+        out.send(config.parent, Message::with(UPDATE, head, body_name(config.plan.send), data));
+        let uplink = self.state.uplink.as_mut().expect("only a local server pushes");
+        uplink.pushing = None;
+        if std::mem::take(&mut uplink.due) && !uplink.commits.is_empty() {
+            self.push(out);
+        }
+    }
+
+    pub(super) fn from_parent(&mut self, message: Message, out: &mut Effects) {
+        let Some(config) = &self.config.uplink else { return };
+        if message.kind == READY {
+            out.send(config.parent, Message::control(PULL, message.head));
+        } else if message.kind == ASSIGN {
+            let head = message.head;
+            match message.bodies.into_iter().next().map(|b| b.data) {
+                Some(Data::Dense(model)) => self.adopt(model, head, out),
+                Some(data) => {
+                    let codec = config.codec_down.unwrap_or_default();
+                    let job = self.state.job();
+                    self.state.uplink.as_mut().expect("has a parent").adopting = Some((job, head));
+                    out.run(job, Work::Decode { data, codec });
+                }
+                None => {}
+            }
+        }
+    }
+
+    /// Takes the parent's model, or mixes it in.
+    fn adopt(&mut self, model: Params, head: Head, out: &mut Effects) {
+        let share = self.config.uplink.as_ref().map_or(1000, |c| c.plan.adopt_permille);
+        if share >= 1000 || self.state.version == Version(0) {
+            self.adopted(model, head, out);
+            return;
+        }
+        let share = f32::from(share) / 1000.0;
+        let job = self.state.job();
+        let terms = vec![input(self.state.model.clone(), 1.0 - share, 1), input(model, share, 1)];
+        let fold = combination(Arc::new(Sum), terms, &self.state.model);
+        self.state.uplink.as_mut().expect("has a parent").adopting = Some((job, head));
+        out.run(job, Work::Fold(Box::new(fold)));
+    }
+
+    fn adopted(&mut self, model: Params, head: Head, out: &mut Effects) {
+        let on_request = self.config.uplink.as_ref().is_some_and(|c| c.plan.push == Push::OnRequest);
+        self.state.version = self.state.version.next();
+        self.state.model = model.clone();
+        let uplink = self.state.uplink.as_mut().expect("has a parent");
+        uplink.adopting = None;
+        uplink.parent_version = head.version;
+        uplink.root_version = head.root;
+        uplink.milestone = model;
+        uplink.requested = on_request;
+        let push_now = on_request && !uplink.commits.is_empty();
+        self.open_gate(out);
+        if push_now {
+            self.push(out);
+        }
+    }
+
+    /// A job of the uplink ended.
+    pub(super) fn uplink_done(&mut self, job: JobId, outcome: Outcome, out: &mut Effects) {
+        let Some(uplink) = &mut self.state.uplink else { return };
+        if let Some((mine, head)) = uplink.adopting
+            && mine == job
+        {
+            match outcome {
+                Outcome::Decoded(model) => self.adopt(model, head, out),
+                Outcome::Folded(folded) => {
+                    self.adopted(folded.aggregate.expect("the combination was asked for"), head, out);
+                }
+                _ => {}
+            }
+            return;
+        }
+        let Some((mine, stage, head)) = uplink.pushing else { return };
+        match (stage, outcome) {
+            (Stage::Combining, Outcome::Folded(folded)) if mine == job => {
+                self.encode_push(folded.aggregate.expect("the combination was asked for"), head, out);
+            }
+            (Stage::Encoding, Outcome::Encoded { data, residual }) if mine == job => {
+                uplink.residual = residual;
+                self.send_push(data, head, out);
+            }
+            _ => {}
+        }
+    }
+}
+
+fn input(tensor: Params, weight: f32, samples: u64) -> FoldInput {
+    FoldInput { tensor, weight, samples, snapshot: None }
+}
+
+/// A linear combination whose result is wanted as the aggregate.
+fn combination(rule: Arc<dyn FoldRule>, inputs: Vec<FoldInput>, base: &Params) -> Fold {
+    Fold {
+        rule,
+        inputs,
+        base: base.clone(),
+        apply: None,
+        opt: OptState::default(),
+        kind: UpdateKind::Gradient,
+        keep_aggregate: true,
+    }
+}
