@@ -18,6 +18,7 @@ mod sink;
 pub mod table;
 pub mod timeline;
 pub mod utc;
+pub mod yaml;
 
 pub use recorder::{Recorder, RecorderOptions, RecorderPosition};
 pub use rundir::RunDir;
