@@ -1,4 +1,15 @@
 //! Learning: models, data, partitions and gradients over flat parameter vectors.
+//!
+//! This file and [`quadratic`] are pure. The [`engine`] is the real [`Learner`]: a [`model`] (a sequence of
+//! [`layer`]s over one flat vector), [`data`], its [`partition`] over the nodes and the [`kernels`] that do
+//! the arithmetic, with the same bits on every machine.
+
+#[cfg(feature = "runtime")]
+pub mod kernels;
+#[cfg(feature = "runtime")]
+pub mod layer;
+#[cfg(feature = "runtime")]
+pub mod model;
 
 use crate::domain::NodeId;
 use crate::node::{Train, Trained};
