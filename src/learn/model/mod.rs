@@ -7,7 +7,6 @@ mod network;
 mod softmax;
 
 pub use network::{DataShape, Init, Network, NetworkBuilder, Workspace};
-pub(crate) use network::grow;
 
 use crate::domain::{Choice, OptionError, Table};
 

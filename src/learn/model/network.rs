@@ -119,11 +119,6 @@ impl Network {
         self.places.iter().map(|place| place.layer.as_ref())
     }
 
-    /// The layers in order, each with its parameters.
-    pub fn layers_with<'a>(&'a self, params: &'a [f32]) -> impl Iterator<Item = (&'a dyn Layer, &'a [f32])> {
-        self.places.iter().map(|p| (p.layer.as_ref(), &params[p.offset..p.offset + p.len]))
-    }
-
     /// Names and shapes of the parameter tensors, in flat order: `conv1.weight`, `conv1.bias`, ...
     #[must_use]
     pub fn tensors(&self) -> Vec<(String, Vec<usize>)> {
