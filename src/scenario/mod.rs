@@ -1,14 +1,16 @@
 //! Scenarios. [`file`] mirrors what was written, [`plan`] is what was meant; [`resolve()`] leads from one to
-//! the other with all checks. [`load`] is the one file here that reads files.
+//! the other with all checks. [`load::load`] is the one file here that reads files.
 
 pub mod compat;
 pub mod file;
 pub mod load;
 pub mod plan;
+mod resolve;
 pub mod schema;
 pub mod source;
 pub mod yaml;
 
+pub use resolve::{METRICS, resolve};
 pub use schema::{keys_markdown, schema};
 pub use source::Source;
 

@@ -19,6 +19,7 @@ use crate::error::UserError;
 use crate::registry::Registry;
 use crate::topology::{NodeKind, Topology};
 use names::Names;
+pub use stop::METRICS;
 
 /// Checks a scenario and resolves every name in it.
 ///
@@ -34,7 +35,7 @@ pub fn resolve(written: &Written, registry: &Registry) -> Result<Plan, UserError
     };
     let seeds = seeds(&written.file);
     let topology = topology::build(&cx, written.topology.as_ref())?;
-    let names = Names::new(&topology)?;
+    let names = Names::new(&topology);
     let tiers = tiers::resolve(&mut cx, &topology)?;
     let mut nodes = nodes(&topology, &tiers.of_node);
     let peers = peers::resolve(&mut cx, &topology, &mut nodes)?;
@@ -42,8 +43,8 @@ pub fn resolve(written: &Written, registry: &Registry) -> Result<Plan, UserError
     let stop = stop::stop(&mut cx)?;
     let evaluation = stop::evaluation(&mut cx, &topology)?;
     stop::expect(&mut cx)?;
-    let mut network = network::resolve(&mut cx, &topology, &names, &mut nodes)?;
-    let hosts = machines::resolve(&mut cx, &names, &seeds, &mut nodes, &mut network)?;
+    let machines = machines::resolve(&mut cx, &names, &seeds, &mut nodes)?;
+    let (network, hosts) = network::resolve(&mut cx, &names, &mut nodes, machines)?;
     let faults = faults::resolve(&mut cx, &names, &mut nodes)?;
     Ok(Plan {
         name: written.file.name.clone().unwrap_or_else(|| "scenario".to_owned()),
@@ -55,7 +56,7 @@ pub fn resolve(written: &Written, registry: &Registry) -> Result<Plan, UserError
         learning,
         stop,
         evaluation,
-        network: network.plan,
+        network,
         faults,
         expect: written.file.expect.clone(),
         timing_only: written.file.timing_only,

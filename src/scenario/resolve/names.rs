@@ -15,9 +15,9 @@ pub(super) struct Names<'a>(BTreeMap<&'a str, NodeId>, &'a Topology);
 
 impl<'a> Names<'a> {
     /// Every builder of a topology gives each name once.
-    pub(super) fn new(topology: &'a Topology) -> Result<Self, UserError> {
+    pub(super) fn new(topology: &'a Topology) -> Self {
         let ids = topology.nodes.iter().enumerate().map(|(i, node)| (node.name.as_str(), NodeId(i as u32)));
-        Ok(Self(ids.collect(), topology))
+        Self(ids.collect(), topology)
     }
 
     /// The node of this name, which `path` names.
