@@ -2,10 +2,11 @@
 
 use super::table::{CommitsFile, MetricsFile};
 use super::timeline::{SPANS_MAX, Timeline, TimelineState};
-use super::{RecordError, RunDir, rundir::file};
+use super::{RecordError, RunDir, checkpoint, rundir::file};
 use crate::report::pace::Pace;
 use crate::scenario::plan::Plan;
 use crate::sim::outcome::{CommitRow, EvaluationRow, Observer, Progress, Summary, TimelineSpan};
+use crate::transport::wire;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -51,6 +52,22 @@ pub struct Recorder {
 const FLUSH_EVERY: Duration = Duration::from_secs(1);
 
 impl Recorder {
+    /// Cuts the outputs of an interrupted run back to the checkpoint in its directory and goes on from there.
+    ///
+    /// # Errors
+    /// [`RecordError`] when there is no usable checkpoint, or as [`Recorder::resume`].
+    pub fn resume_from_checkpoint(
+        dir: &RunDir,
+        plan: &Plan,
+        options: RecorderOptions,
+    ) -> Result<Self, RecordError> {
+        let problem = |problem: String| RecordError::Resume { dir: dir.path().to_owned(), problem };
+        let stored = checkpoint::read_position(dir.path()).map_err(|error| problem(error.to_string()))?;
+        let position = wire::from_bytes(&stored, stored.len() as u64)
+            .map_err(|_| problem("its checkpoint does not say where the files stood".to_owned()))?;
+        Self::resume(dir, plan, options, position)
+    }
+
     /// Opens all outputs in a new directory.
     ///
     /// # Errors
@@ -158,6 +175,15 @@ impl Observer for Recorder {
         if self.pace.due() {
             self.attempt(Self::flush);
         }
+    }
+
+    fn position(&mut self) -> Vec<u8> {
+        let stored = Recorder::position(self)
+            .map(|position| wire::to_bytes(&position).expect("plain numbers and names"));
+        stored.unwrap_or_else(|error| {
+            self.error = Some(error);
+            Vec::new()
+        })
     }
 
     fn wants_spans(&self) -> bool {

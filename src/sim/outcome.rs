@@ -15,6 +15,11 @@ pub trait Observer: Send {
     fn span(&mut self, span: &TimelineSpan);
     /// Called often; must be cheap.
     fn progress(&mut self, progress: &Progress);
+    /// Where the observer stands, for a checkpoint: stored beside the run's state and handed back when the run
+    /// is resumed. Empty when it has nothing to remember (or cannot go on).
+    fn position(&mut self) -> Vec<u8> {
+        Vec::new()
+    }
     /// Whether [`Observer::span`] should be called at all.
     fn wants_spans(&self) -> bool {
         true

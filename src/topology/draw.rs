@@ -107,7 +107,8 @@ pub fn link(plan: &Plan, node: &NodePlan, index: u16) -> String {
 }
 
 /// `1 global server, 2 local servers, 5 workers`.
-fn census<'a>(nodes: impl Iterator<Item = &'a NodePlan>) -> String {
+#[must_use]
+pub fn census<'a>(nodes: impl Iterator<Item = &'a NodePlan>) -> String {
     let kinds = ["global server", "local server", "worker", "peer"];
     let mut counts = [0_usize; 4];
     for node in nodes {
