@@ -1,14 +1,14 @@
 //! Every table in one place. A user's crate adds rows to its own [`Registry`].
 
+use crate::compress::BuildCodec;
+use crate::device::BuildDevice;
 use crate::domain::Table;
+use crate::net::latency::BuildLatency;
+use crate::net::profile::BuildLinkProfile;
 use crate::peer::BuildPeer;
 use crate::policy::BuildPolicy;
 use crate::policy::fold::BuildFold;
 use crate::policy::optimizer::BuildOptimizer;
-use crate::compress::BuildCodec;
-use crate::device::BuildDevice;
-use crate::net::latency::BuildLatency;
-use crate::net::profile::BuildLinkProfile;
 use crate::topology::BuildTopology;
 
 /// All that a scenario can name.
@@ -32,6 +32,9 @@ pub struct Registry {
     pub devices: Table<BuildDevice>,
     /// Topologies.
     pub topologies: Table<BuildTopology>,
+    /// Models, data sets and partitioners.
+    #[cfg(feature = "runtime")]
+    pub learn: crate::learn::engine::LearnTables,
 }
 
 impl Default for Registry {
@@ -46,6 +49,8 @@ impl Default for Registry {
             link_profiles: crate::net::profile::table(),
             devices: crate::device::table(),
             topologies: crate::topology::table(),
+            #[cfg(feature = "runtime")]
+            learn: crate::learn::engine::LearnTables::default(),
         }
     }
 }

@@ -383,7 +383,14 @@ mod tests {
                 shapes.extend([(m, n, 1), (m, n, 2), (m, n, 10), (m, n, 65)]);
             }
         }
-        shapes.extend([(1, 10, 784), (32, 1, 1100), (1, 1, 513), (32, 128, 64), (7, 40, 1025), (25, 48, 512)]);
+        shapes.extend([
+            (1, 10, 784),
+            (32, 1, 1100),
+            (1, 1, 513),
+            (32, 128, 64),
+            (7, 40, 1025),
+            (25, 48, 512),
+        ]);
         shapes.extend([(0, 3, 2), (3, 0, 2), (3, 2, 0)]);
         for (m, n, k) in shapes {
             let (a, b) = (random(m * k, 1), random(k * n, 2));
@@ -405,7 +412,9 @@ mod tests {
 
     #[test]
     fn dot_products_have_the_bits_of_their_definition_too() {
-        for (m, n, k) in [(1, 1, 1), (1, 1, 16), (2, 3, 15), (3, 5, 17), (6, 25, 576), (7, 11, 100), (4, 4, 0)] {
+        for (m, n, k) in
+            [(1, 1, 1), (1, 1, 16), (2, 3, 15), (3, 5, 17), (6, 25, 576), (7, 11, 100), (4, 4, 0)]
+        {
             let (a, b) = (random(m * k, 1), random(n * k, 2));
             for add in [false, true] {
                 let mut expected = random(m * n, 3);
@@ -436,6 +445,15 @@ mod tests {
     #[test]
     #[should_panic(expected = "beyond its slice")]
     fn a_matrix_beyond_its_slice_is_refused() {
-        gemm(Isa::Portable, 2, 2, 2, View::rows(&[0.0; 3], 2), View::rows(&[0.0; 4], 2), &mut [0.0; 4], false);
+        gemm(
+            Isa::Portable,
+            2,
+            2,
+            2,
+            View::rows(&[0.0; 3], 2),
+            View::rows(&[0.0; 4], 2),
+            &mut [0.0; 4],
+            false,
+        );
     }
 }

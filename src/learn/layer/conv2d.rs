@@ -121,7 +121,14 @@ impl Layer for Conv2d {
         }
     }
 
-    fn backward(&self, pass: Pass, params: &[f32], io: Backward<'_>, gradient: &mut [f32], scratch: &mut [f32]) {
+    fn backward(
+        &self,
+        pass: Pass,
+        params: &[f32],
+        io: Backward<'_>,
+        gradient: &mut [f32],
+        scratch: &mut [f32],
+    ) {
         let (isa, depth, pixels) = (pass.isa, self.depth(), self.pixels());
         let weight = View::transposed(&params[..self.filters * depth], depth);
         let columns = &mut scratch[..depth * pixels];

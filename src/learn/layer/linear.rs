@@ -49,7 +49,14 @@ impl Layer for Linear {
         self.activation.forward(pass.isa, y);
     }
 
-    fn backward(&self, pass: Pass, params: &[f32], io: Backward<'_>, gradient: &mut [f32], _scratch: &mut [f32]) {
+    fn backward(
+        &self,
+        pass: Pass,
+        params: &[f32],
+        io: Backward<'_>,
+        gradient: &mut [f32],
+        _scratch: &mut [f32],
+    ) {
         let (isa, inputs, outputs) = (pass.isa, self.inputs, self.outputs);
         self.activation.backward(isa, io.dy, io.y);
         let dy = View::rows(io.dy, outputs);
