@@ -4,9 +4,8 @@
 //! autograd, the speed of the matrix product, and fits per second of FedAvg's clients on the digits.
 
 use hcddl::domain::{Choice, NodeId, Params, Seeds, Stream};
-use hcddl::learn::Learner;
 use hcddl::learn::engine::{self, LearnTables};
-use hcddl::learn::kernels::{Isa, View, gemm};
+use hcddl::learn::kernels::{self, Isa, View};
 use hcddl::learn::model::{self, DataShape, Network, Workspace};
 use hcddl::learn::reference;
 use hcddl::node::{Train, work::UpdateKind};
@@ -40,21 +39,48 @@ fn random(len: usize, salt: u64) -> Vec<f32> {
 
 fn products() {
     println!("\n{:>18} {:>10} {:>12} {:>12}", "matrix product", "us", "GFLOP/s", "gemm crate");
-    for (m, n, k) in [(32, 128, 64), (32, 128, 784), (784, 128, 32), (6, 576, 25), (16, 64, 150), (512, 512, 512)] {
+    for (m, n, k) in
+        [(32, 128, 64), (32, 128, 784), (784, 128, 32), (6, 576, 25), (16, 64, 150), (512, 512, 512)]
+    {
         let (a, b, mut c) = (random(m * k, 1), random(k * n, 2), vec![0f32; m * n]);
         let isa = Isa::best();
-        let own =
-            median(|| gemm(isa, m, n, k, View::rows(&a, k), View::rows(&b, n), &mut c, false)).as_secs_f64();
+        let own = median(|| kernels::gemm(isa, m, n, k, View::rows(&a, k), View::rows(&b, n), &mut c, false))
+            .as_secs_f64();
         // SAFETY: the three slices hold the matrices that their sizes and strides describe.
         let other = median(|| unsafe {
             let (n_, k_) = (n as isize, k as isize);
-            let none = gemm::Parallelism::None;
+            let none = ::gemm::Parallelism::None;
             let to = c.as_mut_ptr();
-            gemm::gemm(m, n, k, to, 1, n_, false, a.as_ptr(), 1, k_, b.as_ptr(), 1, n_, 1.0, 1.0, false, false, false, none);
+            ::gemm::gemm(
+                m,
+                n,
+                k,
+                to,
+                1,
+                n_,
+                false,
+                a.as_ptr(),
+                1,
+                k_,
+                b.as_ptr(),
+                1,
+                n_,
+                1.0,
+                1.0,
+                false,
+                false,
+                false,
+                none,
+            );
         });
         let gflop = 2e-9 * (m * n * k) as f64;
         let shape = format!("{m}x{n}x{k}");
-        println!("{shape:>18} {:>10.2} {:>12.1} {:>12.1}", own * 1e6, gflop / own, gflop / other.as_secs_f64());
+        println!(
+            "{shape:>18} {:>10.2} {:>12.1} {:>12.1}",
+            own * 1e6,
+            gflop / own,
+            gflop / other.as_secs_f64()
+        );
     }
 }
 
@@ -67,7 +93,11 @@ fn steps() {
         let (own, candle) = step(&network);
         let gflop = 3.0 * 32.0 * 1e-9 * network.cost(32).forward_flops;
         let candle = candle.as_secs_f64() * 1e3;
-        println!("{name:>18} {:>10.3} {:>12.1} {candle:>10.3}", own.as_secs_f64() * 1e3, gflop / own.as_secs_f64());
+        println!(
+            "{name:>18} {:>10.3} {:>12.1} {candle:>10.3}",
+            own.as_secs_f64() * 1e3,
+            gflop / own.as_secs_f64()
+        );
     }
 }
 
@@ -111,7 +141,9 @@ fn fits() {
             init_from: None,
         };
         let shards: Vec<Option<u32>> = (0..clients as u32).map(Some).collect();
-        let Ok(learner) = engine::build(&plan, Seeds::all(1), &LearnTables::default(), &shards) else { continue };
+        let Ok(learner) = engine::build(&plan, Seeds::all(1), &LearnTables::default(), &shards) else {
+            continue;
+        };
         let model = Params::new(learner.init(1));
         let (mut client, mut round) = (0, 0);
         let time = median(|| {

@@ -193,7 +193,15 @@ impl Engine {
     }
 
     /// Makes batch `cursor` of a shard's endless sequence.
-    fn load(&self, isa: Isa, index: u32, shard: &Shard, cursor: u64, x: &mut Vec<f32>, labels: &mut Vec<u32>) {
+    fn load(
+        &self,
+        isa: Isa,
+        index: u32,
+        shard: &Shard,
+        cursor: u64,
+        x: &mut Vec<f32>,
+        labels: &mut Vec<u32>,
+    ) {
         let batches = self.batches(shard);
         let (epoch, batch) = (cursor / batches, (cursor % batches) as usize);
         let len = shard.samples.len();

@@ -75,7 +75,7 @@ fn an_epoch_visits_every_sample_of_the_shard_once_and_epochs_differ() {
         let (mut x, mut all) = (Vec::new(), Vec::new());
         for cursor in number * batches..(number + 1) * batches {
             engine.load(Isa::best(), 3, shard, cursor, &mut x, &mut labels);
-            all.extend(x.chunks_exact(64).map(|image| of_values(image)));
+            all.extend(x.chunks_exact(64).map(of_values));
         }
         all
     };
@@ -187,7 +187,10 @@ fn mistakes_in_a_plan_name_their_key() {
     assert!(at == "data" && text.contains("--data-dir"), "{text}");
     assert_eq!(key(|p| p.partition = choice(json!({"name": "dirichlet", "alpha": -1}))).0, "partition.alpha");
     let (at, text) = key(|p| p.shards = 5000);
-    assert!(at == "partition" && text.contains("1437 training samples are too few for 5000 shards"), "{text}");
+    assert!(
+        at == "partition" && text.contains("1437 training samples are too few for 5000 shards"),
+        "{text}"
+    );
     assert_eq!(key(|p| p.batch = 0).0, "batch");
     assert_eq!(key(|p| p.shard_limit = Some(0)).0, "shard_limit");
     assert_eq!(key(|p| p.init_from = Some("/nowhere".into())).0, "init_from");

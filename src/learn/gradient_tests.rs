@@ -11,7 +11,8 @@ use serde_json::json;
 const IMAGES: DataShape = DataShape { channels: 1, height: 28, width: 28, classes: 10 };
 
 fn network(name: &str, shape: &DataShape, options: serde_json::Value) -> Network {
-    let choice = Choice { name: name.into(), options: options.as_object().unwrap().clone(), positional: vec![] };
+    let choice =
+        Choice { name: name.into(), options: options.as_object().unwrap().clone(), positional: vec![] };
     (model::table().get(name).unwrap().build)(&choice, shape).unwrap()
 }
 
@@ -82,8 +83,11 @@ fn agrees_with_differences(
         // Weighted by the gradient itself, so that its elements cannot cancel.
         let own = &gradient[range.clone()];
         let norm = own.iter().map(|g| f64::from(*g).powi(2)).sum::<f64>().sqrt();
-        let along: Vec<(usize, f64)> =
-            range.clone().zip(own).map(|(i, g)| (i, (0.5 + stream.uniform()) * f64::from(*g) / norm)).collect();
+        let along: Vec<(usize, f64)> = range
+            .clone()
+            .zip(own)
+            .map(|(i, g)| (i, (0.5 + stream.uniform()) * f64::from(*g) / norm))
+            .collect();
         let element = range.start + stream.below(range.len() as u64) as usize;
         for direction in [along, vec![(element, 1.0)]] {
             let analytic: f64 = direction.iter().map(|(i, d)| f64::from(gradient[*i]) * d).sum();
@@ -109,7 +113,10 @@ fn gradients_agree_with_finite_differences_and_a_planted_error_of_one_percent_is
             for factor in [0.99, 1.01] {
                 let mut wrong = gradient.clone();
                 wrong[range.clone()].iter_mut().for_each(|g| *g *= factor);
-                assert!(agrees_with_differences(&network, &sample, &wrong).is_err(), "{name} {tensor} x {factor}");
+                assert!(
+                    agrees_with_differences(&network, &sample, &wrong).is_err(),
+                    "{name} {tensor} x {factor}"
+                );
             }
         }
     }

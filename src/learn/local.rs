@@ -113,7 +113,10 @@ pub fn run(
         let batch = gradient(at, job.cursor + i, out)?;
         if !batch.loss.is_finite() {
             let loss = batch.loss;
-            return Err(format!("the loss is {loss} at step {} of {steps}; try a smaller learning rate", i + 1));
+            return Err(format!(
+                "the loss is {loss} at step {} of {steps}; try a smaller learning rate",
+                i + 1
+            ));
         }
         samples += batch.samples;
         losses += batch.loss;
@@ -177,7 +180,9 @@ fn descend(
     if rule.momentum != 0.0 {
         match kept.and_then(|state| state.slots.first()).and_then(Params::values) {
             Some(values) if values.len() == start.len() => velocity.extend_from_slice(values),
-            Some(values) => return Err(format!("{} values of momentum for {} parameters", values.len(), x.len())),
+            Some(values) => {
+                return Err(format!("{} values of momentum for {} parameters", values.len(), x.len()));
+            }
             None => velocity.resize(start.len(), 0.0),
         }
     }
@@ -258,9 +263,10 @@ mod tests {
     #[test]
     fn a_loss_that_is_not_finite_names_its_step() {
         let rule = LocalRule::new(&SGD, 0.0, 1.0);
-        let error = run(Isa::best(), &job(3, UpdateKind::Delta), &rule, &mut Buffers::default(), 1, |_, c, _| {
-            Ok(Batch { loss: if c == 11 { f64::NAN } else { 1.0 }, samples: 1 })
-        });
+        let error =
+            run(Isa::best(), &job(3, UpdateKind::Delta), &rule, &mut Buffers::default(), 1, |_, c, _| {
+                Ok(Batch { loss: if c == 11 { f64::NAN } else { 1.0 }, samples: 1 })
+            });
         assert_eq!(error, Err("the loss is NaN at step 2 of 3; try a smaller learning rate".to_owned()));
     }
 }

@@ -42,7 +42,8 @@ impl Function {
     /// Its value.
     #[must_use]
     pub fn value(&self, x: &[f32]) -> f64 {
-        let term = |((x, a), b): ((&f32, &f32), &f32)| f64::from(*a) * (f64::from(*x) - f64::from(*b)).powi(2);
+        let term =
+            |((x, a), b): ((&f32, &f32), &f32)| f64::from(*a) * (f64::from(*x) - f64::from(*b)).powi(2);
         0.5 * x.iter().zip(&self.a).zip(&self.b).map(term).sum::<f64>()
     }
 }
@@ -72,7 +73,8 @@ impl Quadratic {
     pub fn optimum(&self) -> Vec<f32> {
         (0..self.params_len())
             .map(|d| {
-                let weighted: f64 = self.functions.iter().map(|f| f64::from(f.a[d]) * f64::from(f.b[d])).sum();
+                let weighted: f64 =
+                    self.functions.iter().map(|f| f64::from(f.a[d]) * f64::from(f.b[d])).sum();
                 (weighted / self.functions.iter().map(|f| f64::from(f.a[d])).sum::<f64>()) as f32
             })
             .collect()
@@ -101,7 +103,9 @@ impl Learner for Quadratic {
     }
 
     fn train(&self, node: NodeId, job: &Train) -> Result<Trained, String> {
-        let Some((shard, function)) = self.shard(node) else { return Err(format!("{node} holds no function")) };
+        let Some((shard, function)) = self.shard(node) else {
+            return Err(format!("{node} holds no function"));
+        };
         let rule = LocalRule::new(&self.optimizer, self.proximal, job.lr_scale);
         // The bits are the same for every instruction set, and vectors here are short.
         run(Isa::best(), job, &rule, &mut Buffers::default(), self.params_len(), |at, cursor, out| {

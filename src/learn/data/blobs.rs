@@ -82,7 +82,8 @@ mod tests {
 
     #[test]
     fn same_seed_same_blobs_and_every_class_is_there() {
-        let build = |seed| (row().build)(&choice(json!({"samples": 20})), &DataContext { data_dir: None, seed });
+        let build =
+            |seed| (row().build)(&choice(json!({"samples": 20})), &DataContext { data_dir: None, seed });
         let (a, b, c) = (build(1).unwrap(), build(1).unwrap(), build(2).unwrap());
         let values = |set: &DataSet| format!("{:?}", set.train);
         assert_eq!(values(&a), values(&b));

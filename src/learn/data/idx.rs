@@ -115,7 +115,10 @@ fn parse(mut from: impl Read, rank: usize) -> Result<(Vec<usize>, Vec<u8>), Wron
     if header != [0, 0, 8, rank as u8] {
         let magic = u32::from_be_bytes(header);
         let expected = u32::from_be_bytes([0, 0, 8, rank as u8]);
-        return Err((format!("starts with {magic:#010x}"), format!("an IDX file starting with {expected:#010x}")));
+        return Err((
+            format!("starts with {magic:#010x}"),
+            format!("an IDX file starting with {expected:#010x}"),
+        ));
     }
     let mut dims = Vec::with_capacity(rank);
     for _ in 0..rank {

@@ -17,8 +17,12 @@ fn gz(bytes: &[u8]) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
-const NAMES: [&str; 4] =
-    ["train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"];
+const NAMES: [&str; 4] = [
+    "train-images-idx3-ubyte",
+    "train-labels-idx1-ubyte",
+    "t10k-images-idx3-ubyte",
+    "t10k-labels-idx1-ubyte",
+];
 
 /// A right set of 3 + 2 images of 2x2, with one file replaced.
 fn with(replaced: Option<(usize, &str, Vec<u8>)>) -> Result<DataSet, String> {
@@ -78,7 +82,8 @@ fn says_what_is_wrong_with_a_file() {
 
 #[test]
 fn asks_for_a_data_directory() {
-    let error = (fashion_mnist().build)(&Choice::named("fashion_mnist"), &DataContext::default()).unwrap_err();
+    let error =
+        (fashion_mnist().build)(&Choice::named("fashion_mnist"), &DataContext::default()).unwrap_err();
     assert!(error.to_string().contains("HCDDL_DATA"), "{error}");
 }
 

@@ -51,7 +51,10 @@ pub struct Samples {
 #[derive(Clone, Debug)]
 enum Features {
     /// Pixels as they came, made f32 batch by batch.
-    Bytes { pixels: Vec<u8>, scale: Scale },
+    Bytes {
+        pixels: Vec<u8>,
+        scale: Scale,
+    },
     Floats(Vec<f32>),
 }
 
@@ -177,13 +180,16 @@ impl<'de> Deserialize<'de> for Normalise {
             Name(String),
             Pair(f32, f32),
         }
-        const ALLOWED: &str = "allowed: unit, or [mean, deviation] with a deviation above 0, as in [0.1307, 0.3081]";
+        const ALLOWED: &str =
+            "allowed: unit, or [mean, deviation] with a deviation above 0, as in [0.1307, 0.3081]";
         match Written::deserialize(deserializer) {
             Ok(Written::Name(name)) if name == "unit" => Ok(Self::Unit),
             Ok(Written::Name(name)) => {
                 Err(serde::de::Error::custom(format!("unknown normalisation `{name}`; {ALLOWED}")))
             }
-            Ok(Written::Pair(mean, deviation)) if mean.is_finite() && deviation > 0.0 && deviation.is_finite() => {
+            Ok(Written::Pair(mean, deviation))
+                if mean.is_finite() && deviation > 0.0 && deviation.is_finite() =>
+            {
                 Ok(Self::Standard(mean, deviation))
             }
             Ok(Written::Pair(mean, deviation)) => {
@@ -217,7 +223,11 @@ impl ImageOptions {
             ("limit_test", self.limit_test, set.test.len()),
         ] {
             if limit == Some(0) {
-                return Err(OptionError::new(key, format!("{key} is 0"), format!("1 to {len}, or leave it out")));
+                return Err(OptionError::new(
+                    key,
+                    format!("{key} is 0"),
+                    format!("1 to {len}, or leave it out"),
+                ));
             }
         }
         set.train.truncate(self.limit_train);

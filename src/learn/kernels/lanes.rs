@@ -167,7 +167,9 @@ pub(super) mod x86 {
         }
         #[inline(always)]
         unsafe fn load_part(from: *const f32, mask: Self::Mask) -> Self {
-            unsafe { Self(_mm256_maskload_ps(from, mask.0), _mm256_maskload_ps(from.wrapping_add(8), mask.1)) }
+            unsafe {
+                Self(_mm256_maskload_ps(from, mask.0), _mm256_maskload_ps(from.wrapping_add(8), mask.1))
+            }
         }
         #[inline(always)]
         unsafe fn store_part(self, to: *mut f32, mask: Self::Mask) {

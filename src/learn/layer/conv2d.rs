@@ -3,8 +3,8 @@
 use super::{Activation, Backward, Layer, Pass, Tensor};
 use crate::learn::kernels::{View, elementwise, gemm, gemm_dot};
 
-/// y = activation(x * W + b) over images [channels, height, width]. Parameters: W [filters, channels,
-/// kernel, kernel], then b [filters].
+/// y = activation(x * W + b) over images `[channels, height, width]`. Parameters: W `[filters, channels,
+/// kernel, kernel]`, then b `[filters]`.
 ///
 /// Each sample is unfolded to columns [channels kernel^2, output pixels], which stay in the cache; its
 /// output is then one matrix product whose long side is the pixels. The backward pass unfolds again
@@ -121,7 +121,14 @@ impl Layer for Conv2d {
         }
     }
 
-    fn backward(&self, pass: Pass, params: &[f32], io: Backward<'_>, gradient: &mut [f32], scratch: &mut [f32]) {
+    fn backward(
+        &self,
+        pass: Pass,
+        params: &[f32],
+        io: Backward<'_>,
+        gradient: &mut [f32],
+        scratch: &mut [f32],
+    ) {
         let (isa, depth, pixels) = (pass.isa, self.depth(), self.pixels());
         let weight = View::transposed(&params[..self.filters * depth], depth);
         let columns = &mut scratch[..depth * pixels];

@@ -3,8 +3,8 @@
 use super::{Activation, Backward, Layer, Pass, Tensor};
 use crate::learn::kernels::{View, elementwise, gemm};
 
-/// y = activation(x W + b). Parameters: W [inputs, outputs] (Keras' order, the transpose of PyTorch's),
-/// then b [outputs].
+/// y = activation(x W + b). Parameters: W `[inputs, outputs]` (Keras' order, the transpose of PyTorch's),
+/// then b `[outputs]`.
 #[derive(Clone, Debug)]
 pub struct Linear {
     /// Values of one sample that go in.
@@ -49,7 +49,14 @@ impl Layer for Linear {
         self.activation.forward(pass.isa, y);
     }
 
-    fn backward(&self, pass: Pass, params: &[f32], io: Backward<'_>, gradient: &mut [f32], _scratch: &mut [f32]) {
+    fn backward(
+        &self,
+        pass: Pass,
+        params: &[f32],
+        io: Backward<'_>,
+        gradient: &mut [f32],
+        _scratch: &mut [f32],
+    ) {
         let (isa, inputs, outputs) = (pass.isa, self.inputs, self.outputs);
         self.activation.backward(isa, io.dy, io.y);
         let dy = View::rows(io.dy, outputs);

@@ -69,7 +69,14 @@ pub trait Layer: Any + Send + Sync + Debug {
     /// Computes all of `y` from `x`.
     fn forward(&self, pass: Pass, params: &[f32], x: &[f32], y: &mut [f32], scratch: &mut [f32]);
     /// Computes all of `gradient` and, unless nobody needs it, of `dx`. May overwrite `dy`.
-    fn backward(&self, pass: Pass, params: &[f32], io: Backward<'_>, gradient: &mut [f32], scratch: &mut [f32]);
+    fn backward(
+        &self,
+        pass: Pass,
+        params: &[f32],
+        io: Backward<'_>,
+        gradient: &mut [f32],
+        scratch: &mut [f32],
+    );
 }
 
 /// What the backward pass of a layer reads and writes.

@@ -34,7 +34,8 @@ pub fn row() -> Row<BuildModel> {
                 return Err(OptionError::new("hidden", message, "widths from 1 to 65536, as in [128, 64]"));
             }
             let start = NetworkBuilder::new(shape);
-            let network = options.hidden.iter().fold(start, |net, width| net.linear(*width, options.activation));
+            let network =
+                options.hidden.iter().fold(start, |net, width| net.linear(*width, options.activation));
             Ok(network.classifier(options.init))
         },
     }

@@ -4,7 +4,9 @@ use crate::domain::{OptionError, Stream};
 use crate::learn::Cost;
 use crate::learn::kernels::Isa;
 use crate::learn::kernels::loss::{BatchLoss, softmax_cross_entropy};
-use crate::learn::layer::{Activation, AvgPool2d, Backward, Conv2d, Layer, Linear, MaxPool2d, Pass, PoolShape};
+use crate::learn::layer::{
+    Activation, AvgPool2d, Backward, Conv2d, Layer, Linear, MaxPool2d, Pass, PoolShape,
+};
 use serde::{Deserialize, Serialize};
 
 /// What the samples of a data set look like.
@@ -206,7 +208,14 @@ impl Network {
     }
 
     /// Runs the layers; the logits at the end of `work.outputs` become the gradient of `scale` x loss.
-    fn forward(&self, work: &mut Workspace, params: &[f32], x: &[f32], labels: &[u32], scale: f32) -> BatchLoss {
+    fn forward(
+        &self,
+        work: &mut Workspace,
+        params: &[f32],
+        x: &[f32],
+        labels: &[u32],
+        scale: f32,
+    ) -> BatchLoss {
         let batch = labels.len();
         assert_eq!(params.len(), self.params_len, "parameters of another model");
         assert_eq!(x.len(), batch * self.shape.features(), "samples of another shape");
@@ -259,7 +268,12 @@ impl NetworkBuilder {
     ///
     /// # Errors
     /// When the kernel is larger than its input.
-    pub fn conv2d(mut self, filters: usize, kernel: usize, activation: Activation) -> Result<Self, OptionError> {
+    pub fn conv2d(
+        mut self,
+        filters: usize,
+        kernel: usize,
+        activation: Activation,
+    ) -> Result<Self, OptionError> {
         self.fits("convolution kernel", kernel)?;
         let Self { channels, height, width, .. } = self;
         let layer = Conv2d { channels, height, width, filters, kernel, activation };

@@ -47,7 +47,13 @@ impl Partitioner for Dirichlet {
 }
 
 impl Dirichlet {
-    fn attempt(&self, by_class: &[Vec<u32>], samples: usize, shards: usize, stream: &mut Stream) -> Vec<Vec<u32>> {
+    fn attempt(
+        &self,
+        by_class: &[Vec<u32>],
+        samples: usize,
+        shards: usize,
+        stream: &mut Stream,
+    ) -> Vec<Vec<u32>> {
         let mut split = vec![Vec::new(); shards];
         for class in by_class {
             let mut order = class.clone();
@@ -59,12 +65,17 @@ impl Dirichlet {
             let total: f64 = shares.iter().sum();
             // Tiny alphas can underflow every share: the class then goes to one shard that has room.
             let fallback = stream.below(shards as u64) as usize;
-            let fallback = (0..shards).map(|i| (i + fallback) % shards).find(|i| room(&split[*i])).unwrap_or(0);
+            let fallback =
+                (0..shards).map(|i| (i + fallback) % shards).find(|i| room(&split[*i])).unwrap_or(0);
             let (mut start, mut reached) = (0, 0.0);
             for (i, shard) in split.iter_mut().enumerate() {
                 reached += if total > 0.0 { shares[i] / total } else { f64::from(u8::from(i == fallback)) };
                 let last = i + 1 == shards;
-                let end = if last { order.len() } else { ((reached * order.len() as f64) as usize).min(order.len()) };
+                let end = if last {
+                    order.len()
+                } else {
+                    ((reached * order.len() as f64) as usize).min(order.len())
+                };
                 shard.extend_from_slice(&order[start..end.max(start)]);
                 start = end.max(start);
             }

@@ -57,6 +57,9 @@ mod tests {
         assert_eq!(split("contiguous"), [vec![0, 1, 2], vec![3, 4]]);
         assert_eq!(split("strided"), [vec![0, 2, 4], vec![1, 3]]);
         assert_eq!(split("shuffled").iter().map(Vec::len).collect::<Vec<_>>(), [3, 2]);
-        assert_ne!(build("iid", json!({})).split(&[0; 50], 2, 1), build("iid", json!({})).split(&[0; 50], 2, 2));
+        assert_ne!(
+            build("iid", json!({})).split(&[0; 50], 2, 1),
+            build("iid", json!({})).split(&[0; 50], 2, 2)
+        );
     }
 }
