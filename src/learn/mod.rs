@@ -1,4 +1,28 @@
 //! Learning: models, data, partitions and gradients over flat parameter vectors.
+//!
+//! In reading order: [`Learner`], what the rest of the crate sees. [`quadratic`], the simplest one.
+//! [`engine`], the real one: a [`model`] (a sequence of [`layer`]s over one flat vector), [`data`], its
+//! [`partition`] over the nodes, the steps of a [`local`] job, and the [`kernels`] that do the arithmetic
+//! with the same bits on every machine. [`mod@reference`] is an independent second engine to check gradients
+//! against. This file, `quadratic`, `local` and `kernels` are pure.
+
+#[cfg(feature = "runtime")]
+pub mod data;
+#[cfg(feature = "runtime")]
+pub mod engine;
+pub mod kernels;
+#[cfg(feature = "runtime")]
+pub mod layer;
+pub mod local;
+#[cfg(feature = "runtime")]
+pub mod model;
+#[cfg(feature = "runtime")]
+pub mod partition;
+pub mod quadratic;
+#[cfg(feature = "runtime")]
+pub mod reference;
+#[cfg(feature = "runtime")]
+pub mod safetensors;
 
 use crate::domain::NodeId;
 use crate::node::{Train, Trained};

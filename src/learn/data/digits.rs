@@ -1,0 +1,69 @@
+//! Handwritten digits, 8x8 pixels, embedded: UCI Optical Recognition of Handwritten Digits, E. Alpaydin and
+//! C. Kaynak, CC BY 4.0 (see assets/README.md).
+
+use super::{BuildData, DataSet, ImageOptions, Samples, shuffled};
+use crate::domain::{OptionError, Row};
+use crate::learn::model::DataShape;
+
+static BYTES: &[u8; COUNT * (PIXELS + 1)] = include_bytes!("../../../assets/digits.bin");
+const COUNT: usize = 1797;
+const PIXELS: usize = 64;
+const TRAIN: usize = 1437;
+/// The split never changes: not with the seeds of a run.
+const SPLIT_SEED: u64 = 0;
+
+/// Its row.
+pub fn row() -> Row<BuildData> {
+    Row {
+        name: "digits",
+        summary: "1,797 handwritten digits of 8x8 pixels, embedded: 1,437 to train on, 360 to test on",
+        example: "{name: digits, normalise: unit, limit_train: null, limit_test: null}",
+        positional: &[],
+        build: |choice, _| load(choice.options()?),
+    }
+}
+
+fn load(options: ImageOptions) -> Result<DataSet, OptionError> {
+    let (pixels, labels) = BYTES.split_at(COUNT * PIXELS);
+    let order = shuffled(COUNT, SPLIT_SEED, "digits");
+    let take = |part: &[u32]| {
+        let image = |i: &u32| &pixels[*i as usize * PIXELS..(*i as usize + 1) * PIXELS];
+        let features = part.iter().flat_map(image).copied().collect();
+        let labels = part.iter().map(|i| labels[*i as usize]).collect();
+        Samples::from_bytes(features, labels, PIXELS, options.normalise.scale(16.0))
+    };
+    let mut set = DataSet {
+        shape: DataShape { channels: 1, height: 8, width: 8, classes: 10 },
+        train: take(&order[..TRAIN]),
+        test: take(&order[TRAIN..]),
+    };
+    options.limit(&mut set)?;
+    Ok(set)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::digest::of_bytes;
+
+    #[test]
+    fn the_file_is_whole_and_the_split_is_fixed() {
+        let set = load(ImageOptions::default()).unwrap();
+        assert_eq!((set.train.len(), set.test.len()), (1437, 360));
+        assert!(BYTES[..COUNT * PIXELS].iter().all(|p| *p <= 16));
+        // Images of each class in the published file.
+        let mut counts = [0; 10];
+        BYTES[COUNT * PIXELS..].iter().for_each(|label| counts[usize::from(*label)] += 1);
+        assert_eq!(counts, [178, 182, 177, 183, 181, 182, 181, 179, 174, 180]);
+        assert_eq!(of_bytes(set.test.labels()).to_string(), "1ed09cfb27b0416de02658fad6551504");
+    }
+
+    #[test]
+    fn limits_keep_the_first() {
+        let set = load(ImageOptions { limit_train: Some(5), ..Default::default() }).unwrap();
+        let all = load(ImageOptions::default()).unwrap();
+        assert_eq!((set.train.labels(), set.test.len()), (&all.train.labels()[..5], 360));
+        let error = load(ImageOptions { limit_test: Some(0), ..Default::default() }).unwrap_err();
+        assert_eq!(error.key, "limit_test");
+    }
+}

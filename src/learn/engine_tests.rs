@@ -1,0 +1,221 @@
+use super::*;
+use crate::domain::Params;
+use crate::domain::digest::of_values;
+use crate::node::work::UpdateKind;
+use crate::scenario::plan::LocalWork;
+use serde_json::json;
+
+fn choice(value: serde_json::Value) -> Choice {
+    let mut options = value.as_object().unwrap().clone();
+    let name = options.remove("name").unwrap().as_str().unwrap().to_owned();
+    Choice { name, options, positional: vec![] }
+}
+
+fn plan(shards: usize) -> LearningPlan {
+    LearningPlan {
+        model: choice(json!({"name": "mlp", "hidden": [32]})),
+        data: choice(json!({"name": "digits"})),
+        data_dir: None,
+        partition: choice(json!({"name": "iid"})),
+        shard_limit: None,
+        batch: 32,
+        shuffle: true,
+        drop_last: false,
+        local: LocalWork::Epochs(1),
+        optimizer: LocalOptimizer {
+            lr: 0.1,
+            momentum: 0.0,
+            nesterov: false,
+            weight_decay: 0.0,
+            persistent: false,
+        },
+        proximal: 0.0,
+        shards,
+        init_from: None,
+    }
+}
+
+/// Node 0 is a server; the others hold shards 0, 1, ...
+fn engine(plan: &LearningPlan) -> Engine {
+    let shards: Vec<Option<u32>> = std::iter::once(None).chain((0..plan.shards as u32).map(Some)).collect();
+    Engine::new(plan, Seeds::all(1), &LearnTables::default(), &shards).unwrap()
+}
+
+fn job(model: Vec<f32>, cursor: u64, steps: u64, output: UpdateKind) -> Train {
+    Train { model: Params::new(model), opt: None, cursor, steps, output, lr_scale: 1.0 }
+}
+
+fn test_accuracy(engine: &Engine, model: &[f32]) -> f64 {
+    let parts = (0..engine.eval_parts(Split::Test)).map(|part| engine.evaluate(model, Split::Test, part));
+    let (correct, count) = parts.fold((0, 0), |sum, part| (sum.0 + part.correct, sum.1 + part.count));
+    assert_eq!(count as usize, engine.data().test.len());
+    correct as f64 / count as f64
+}
+
+#[test]
+fn one_worker_learns_the_digits() {
+    let engine = engine(&plan(1));
+    let start = engine.init(1);
+    assert!(test_accuracy(&engine, &start) < 0.3);
+    let epochs = 20 * engine.batches_per_epoch(NodeId(1));
+    let trained = engine.train(NodeId(1), &job(start, 0, epochs, UpdateKind::Model)).unwrap();
+    assert_eq!(trained.samples, 20 * 1437);
+    let accuracy = test_accuracy(&engine, trained.tensor.values().unwrap());
+    assert!(accuracy > 0.95, "{accuracy}");
+}
+
+#[test]
+fn an_epoch_visits_every_sample_of_the_shard_once_and_epochs_differ() {
+    let engine = engine(&LearningPlan { batch: 10, ..plan(10) });
+    let shard = &engine.shards[3];
+    let batches = engine.batches_per_epoch(NodeId(4));
+    assert_eq!((shard.samples.len(), batches), (144, 15));
+    let epoch = |number: u64| {
+        let mut labels = Vec::new();
+        let (mut x, mut all) = (Vec::new(), Vec::new());
+        for cursor in number * batches..(number + 1) * batches {
+            engine.load(Isa::best(), 3, shard, cursor, &mut x, &mut labels);
+            all.extend(x.chunks_exact(64).map(of_values));
+        }
+        all
+    };
+    let (first, second) = (epoch(0), epoch(1));
+    assert_ne!(first, second);
+    let sorted = |mut all: Vec<_>| {
+        all.sort_unstable();
+        all
+    };
+    assert_eq!(sorted(first.clone()), sorted(second));
+    assert_eq!(sorted(first.clone()).len(), 144);
+    assert_eq!(epoch(0), first, "whatever was asked for in between");
+}
+
+#[test]
+fn fixed_order_partial_batches_and_large_batches() {
+    let samples = |plan: LearningPlan, cursor: u64| {
+        let engine = engine(&plan);
+        let start = engine.init(1);
+        let trained = engine.train(NodeId(1), &job(start, cursor, 1, UpdateKind::Gradient)).unwrap();
+        (engine.batches_per_epoch(NodeId(1)), trained.samples)
+    };
+    // 1437 samples over 10 shards: 144 on the first.
+    let fixed = LearningPlan { shuffle: false, batch: 100, ..plan(10) };
+    assert_eq!(samples(fixed.clone(), 0), (2, 100));
+    assert_eq!(samples(fixed.clone(), 1), (2, 44));
+    assert_eq!(samples(LearningPlan { drop_last: true, ..fixed.clone() }, 1), (1, 100));
+    assert_eq!(samples(LearningPlan { batch: 1000, drop_last: true, ..fixed.clone() }, 7), (1, 144));
+    assert_eq!(samples(LearningPlan { shard_limit: Some(30), ..fixed }, 2), (1, 30));
+}
+
+#[test]
+fn a_gradient_of_several_batches_is_the_mean_over_their_samples() {
+    let fixed = LearningPlan { shuffle: false, batch: 100, ..plan(10) };
+    let (parts, whole) = (engine(&fixed), engine(&LearningPlan { batch: 144, ..fixed }));
+    let start = parts.init(1);
+    let two = parts.train(NodeId(1), &job(start.clone(), 0, 2, UpdateKind::Gradient)).unwrap();
+    let one = whole.train(NodeId(1), &job(start, 0, 1, UpdateKind::Gradient)).unwrap();
+    assert_eq!((two.samples, one.samples), (144, 144));
+    let pairs = two.tensor.values().unwrap().iter().zip(one.tensor.values().unwrap());
+    assert!(pairs.map(|(a, b)| (a - b).abs()).fold(0.0, f32::max) < 1e-6);
+}
+
+#[test]
+fn jobs_are_pure_functions_on_any_thread() {
+    let engine = engine(&plan(4));
+    let start = engine.init(2);
+    let digest = |node: u32, cursor: u64| {
+        let trained = engine.train(NodeId(node), &job(start.clone(), cursor, 5, UpdateKind::Delta)).unwrap();
+        of_values(trained.tensor.values().unwrap())
+    };
+    let alone: Vec<_> = (1..5).map(|node| digest(node, 9)).collect();
+    let together = std::thread::scope(|scope| {
+        let threads: Vec<_> = (1..5).map(|node| scope.spawn(move || digest(node, 9))).collect();
+        threads.into_iter().map(|t| t.join().unwrap()).collect::<Vec<_>>()
+    });
+    assert_eq!(alone, together);
+    assert_ne!(digest(1, 9), digest(1, 10));
+}
+
+#[test]
+fn the_digest_of_a_trained_model_is_committed() {
+    // The same in debug and release, on every machine.
+    let engine = engine(&plan(2));
+    let trained = engine.train(NodeId(2), &job(engine.init(1), 3, 40, UpdateKind::Model)).unwrap();
+    assert_eq!(of_values(trained.tensor.values().unwrap()).to_string(), "d5c8638a16cc8eb838255fdfa4b3ca76");
+}
+
+#[test]
+fn evaluation_parts_of_a_shard_cover_it() {
+    let engine = engine(&plan(1));
+    let model = engine.init(1);
+    let split = Split::Shard(NodeId(1));
+    let counts: Vec<u64> =
+        (0..engine.eval_parts(split)).map(|part| engine.evaluate(&model, split, part).count).collect();
+    assert_eq!(counts, [500, 500, 437]);
+    assert_eq!(engine.evaluate(&model, Split::Shard(NodeId(0)), 0), EvalPart::default());
+    assert_eq!(engine.eval_parts(Split::Shard(NodeId(0))), 1);
+}
+
+#[test]
+fn failures_of_a_job_are_told() {
+    let mut wild = plan(1);
+    wild.optimizer.lr = 1e30;
+    let engine = engine(&wild);
+    let error = engine.train(NodeId(1), &job(engine.init(1), 0, 9, UpdateKind::Delta)).unwrap_err();
+    assert!(error.contains("at step") && error.contains("of 9"), "{error}");
+    let gradient = job(vec![0.0; 3], 0, 1, UpdateKind::Gradient);
+    assert!(engine.train(NodeId(1), &gradient).unwrap_err().contains("3 parameters"));
+    assert!(engine.train(NodeId(0), &gradient).unwrap_err().contains("n0 holds no training samples"));
+}
+
+#[test]
+fn mistakes_in_a_plan_name_their_key() {
+    let tables = LearnTables::default();
+    let key = |change: fn(&mut LearningPlan)| {
+        let mut plan = plan(4);
+        change(&mut plan);
+        let error = Engine::new(&plan, Seeds::all(1), &tables, &[]).unwrap_err();
+        assert!(error.error.key.is_empty());
+        (error.key.clone(), error.to_string())
+    };
+    assert_eq!(key(|p| p.model = Choice::named("resnet")).0, "model");
+    let (at, text) = key(|p| p.model = Choice::named("lenet"));
+    assert!(at == "model" && text.contains("does not fit"), "{text}");
+    assert_eq!(key(|p| p.data = choice(json!({"name": "digits", "limit_train": 0}))).0, "data.limit_train");
+    assert_eq!(key(|p| p.data = choice(json!({"name": "digits", "limits": 0}))).0, "data.limits");
+    let (at, text) = key(|p| p.data = Choice::named("mnist"));
+    assert!(at == "data" && text.contains("--data-dir"), "{text}");
+    assert_eq!(key(|p| p.partition = choice(json!({"name": "dirichlet", "alpha": -1}))).0, "partition.alpha");
+    let (at, text) = key(|p| p.shards = 5000);
+    assert!(
+        at == "partition" && text.contains("1437 training samples are too few for 5000 shards"),
+        "{text}"
+    );
+    assert_eq!(key(|p| p.batch = 0).0, "batch");
+    assert_eq!(key(|p| p.shard_limit = Some(0)).0, "shard_limit");
+    assert_eq!(key(|p| p.init_from = Some("/nowhere".into())).0, "init_from");
+}
+
+#[test]
+fn a_saved_model_is_the_start() {
+    let engine_a = engine(&plan(1));
+    let values = engine_a.init(7);
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("model.safetensors");
+    safetensors::save(&path, &engine_a.tensors(), &values).unwrap();
+    let engine_b = engine(&LearningPlan { init_from: Some(path), ..plan(1) });
+    assert_eq!(engine_b.init(1), values);
+}
+
+#[test]
+fn the_examples_of_all_tables_name_their_row() {
+    let tables = LearnTables::default();
+    let rows = |names: Vec<(&'static str, &'static str)>| {
+        for (name, example) in names {
+            assert!(example.starts_with(&format!("{{name: {name}")), "{example}");
+        }
+    };
+    rows(tables.models.rows().iter().map(|r| (r.name, r.example)).collect());
+    rows(tables.data.rows().iter().map(|r| (r.name, r.example)).collect());
+    rows(tables.partitions.rows().iter().map(|r| (r.name, r.example)).collect());
+}

@@ -1,0 +1,83 @@
+//! Instruction sets. All give the same bits; they differ in speed only.
+
+/// The instruction set that kernels are run with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Isa {
+    /// No particular instructions; fused multiply-add comes from the compiler's library where the processor
+    /// has none.
+    Portable,
+    /// x86-64 with AVX2 and FMA.
+    Avx2,
+    /// x86-64 with AVX-512F.
+    Avx512,
+    /// 64-bit ARM.
+    Neon,
+}
+
+impl Isa {
+    /// The best one of this machine.
+    #[must_use]
+    pub fn best() -> Self {
+        *Self::available().last().unwrap_or(&Self::Portable)
+    }
+
+    /// Those that this machine can run, the best last.
+    #[must_use]
+    pub fn available() -> &'static [Self] {
+        #[cfg(target_arch = "x86_64")]
+        {
+            let avx2 = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
+            if avx2 && is_x86_feature_detected!("avx512f") {
+                return &[Self::Portable, Self::Avx2, Self::Avx512];
+            }
+            if avx2 {
+                return &[Self::Portable, Self::Avx2];
+            }
+        }
+        #[cfg(target_arch = "aarch64")]
+        {
+            return &[Self::Portable, Self::Neon];
+        }
+        #[allow(unreachable_code)]
+        &[Self::Portable]
+    }
+
+    /// Its name, for the record of a run.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Portable => "portable",
+            Self::Avx2 => "avx2+fma",
+            Self::Avx512 => "avx512f",
+            Self::Neon => "neon",
+        }
+    }
+}
+
+/// Compiles a loop once for each instruction set: the body is plain Rust which the compiler vectorises for
+/// the widest registers allowed, and `f32::mul_add` becomes one instruction.
+macro_rules! multiversion {
+    ($($(#[$meta:meta])* $vis:vis fn $name:ident($($arg:ident: $type:ty),* $(,)?) $(-> $ret:ty)? $body:block)+) => {$(
+        $(#[$meta])*
+        #[allow(clippy::too_many_arguments)]
+        $vis fn $name(isa: $crate::learn::kernels::Isa, $($arg: $type),*) $(-> $ret)? {
+            #[inline(always)]
+            fn body($($arg: $type),*) $(-> $ret)? $body
+            #[cfg(target_arch = "x86_64")]
+            #[target_feature(enable = "avx2,fma")]
+            fn avx2($($arg: $type),*) $(-> $ret)? { body($($arg),*) }
+            #[cfg(target_arch = "x86_64")]
+            #[target_feature(enable = "avx2,fma,avx512f")]
+            fn avx512($($arg: $type),*) $(-> $ret)? { body($($arg),*) }
+            match isa {
+                // SAFETY: `Isa::available` offers these only where the processor has the features.
+                #[cfg(target_arch = "x86_64")]
+                $crate::learn::kernels::Isa::Avx2 => unsafe { avx2($($arg),*) },
+                #[cfg(target_arch = "x86_64")]
+                $crate::learn::kernels::Isa::Avx512 => unsafe { avx512($($arg),*) },
+                _ => body($($arg),*),
+            }
+        }
+    )+};
+}
+pub(crate) use multiversion;

@@ -1,0 +1,16 @@
+//! f32 kernels with the same bits on every machine.
+//!
+//! What makes that so: every sum has a fixed order that no tile, thread or instruction set changes;
+//! a multiply-add is always fused (one rounding); exp, ln and tanh are our own, made of +, -, *, / and
+//! fused multiply-adds, all of which IEEE 754 rounds the same everywhere.
+
+pub mod elementwise;
+pub mod gemm;
+mod isa;
+mod lanes;
+pub mod loss;
+pub mod math;
+
+pub use gemm::{View, gemm, gemm_dot};
+pub use isa::Isa;
+pub(crate) use isa::multiversion;

@@ -1,0 +1,65 @@
+//! Equal shards without regard to classes.
+
+use super::{BuildPartition, Partitioner, contiguous, enough, permutation};
+use crate::domain::{OptionError, Row};
+use serde::Deserialize;
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Iid {
+    order: Order,
+}
+
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Order {
+    /// Contiguous parts of a permutation from the data seed.
+    #[default]
+    Shuffled,
+    /// Contiguous parts of the samples as they come.
+    Contiguous,
+    /// Sample i goes to shard i modulo the number of shards.
+    Strided,
+}
+
+impl Partitioner for Iid {
+    fn split(&self, labels: &[u8], shards: usize, seed: u64) -> Result<Vec<Vec<u32>>, OptionError> {
+        enough(labels.len(), shards, 1)?;
+        let len = labels.len() as u32;
+        Ok(match self.order {
+            Order::Shuffled => contiguous(&permutation(labels.len(), seed), shards),
+            Order::Contiguous => contiguous(&(0..len).collect::<Vec<_>>(), shards),
+            Order::Strided => (0..shards as u32).map(|s| (s..len).step_by(shards).collect()).collect(),
+        })
+    }
+}
+
+/// Its row.
+pub fn row() -> Row<BuildPartition> {
+    Row {
+        name: "iid",
+        summary: "equal shards; order is shuffled, contiguous (slices as they come) or strided (i modulo shards)",
+        example: "{name: iid, order: shuffled}",
+        positional: &[],
+        build: |choice| Ok(Box::new(choice.options::<Iid>()?)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::build;
+    use serde_json::json;
+
+    #[test]
+    fn by_hand() {
+        let labels = [0; 5];
+        let split = |order: &str| build("iid", json!({ "order": order })).split(&labels, 2, 1).unwrap();
+        assert_eq!(split("contiguous"), [vec![0, 1, 2], vec![3, 4]]);
+        assert_eq!(split("strided"), [vec![0, 2, 4], vec![1, 3]]);
+        assert_eq!(split("shuffled").iter().map(Vec::len).collect::<Vec<_>>(), [3, 2]);
+        assert_ne!(
+            build("iid", json!({})).split(&[0; 50], 2, 1),
+            build("iid", json!({})).split(&[0; 50], 2, 2)
+        );
+    }
+}
