@@ -237,6 +237,30 @@ pub struct OptionError {
 }
 
 impl OptionError {
+    /// An error unless `ok`: the option's value must be as `allowed` says.
+    ///
+    /// # Errors
+    /// [`OptionError`] with the value.
+    pub fn check(ok: bool, key: &str, value: impl fmt::Display, allowed: &str) -> Result<(), OptionError> {
+        if ok { Ok(()) } else { Err(Self::new(key, format!("`{value}` is out of bounds"), allowed)) }
+    }
+
+    /// The same error of a choice that stands below `key` of another one.
+    #[must_use]
+    pub fn below(mut self, key: &str) -> Self {
+        self.key = if self.key.is_empty() { key.to_owned() } else { format!("{key}.{}", self.key) };
+        self
+    }
+
+    /// The same error, with the row's example as the next step when it has none.
+    #[must_use]
+    pub fn with_example(mut self, example: &str) -> Self {
+        if self.hint.is_empty() {
+            self.hint = format!("for example `{example}`");
+        }
+        self
+    }
+
     /// An option whose value is out of bounds.
     #[must_use]
     pub fn new(key: &str, message: impl Into<String>, allowed: impl Into<String>) -> Self {

@@ -1,6 +1,15 @@
 //! The network: how long a message takes. Distributions, contention, profiles, loss.
 
+pub mod fair;
+pub mod fifo;
+pub mod latency;
+pub mod none;
+mod pace;
+pub mod profile;
+pub mod transfer;
+
 use crate::domain::{Span, Time};
+use crate::scenario::plan::Contention;
 
 /// A flow inside a [`Fabric`]; the caller's own number, unique among the running flows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
@@ -20,6 +29,7 @@ pub struct FlowSpec {
     /// Share relative to other flows on a constraint; 1 for plain fairness.
     pub weight: f64,
     /// Bytes per second that this flow cannot exceed (TCP window, access rate); infinity for none.
+    #[serde(with = "pace::bits")]
     pub rate_max: f64,
 }
 
@@ -30,7 +40,11 @@ pub struct FlowSpec {
 pub trait Fabric: Send {
     /// Starts a flow.
     fn start(&mut self, now: Time, flow: FlowId, spec: FlowSpec);
-    /// The next completion and its moment, `None` when nothing runs. Ties: the smallest flow.
+    /// The next completion and its moment, `None` when nothing runs or all that runs is stopped.
+    ///
+    /// Ties: the smallest flow; under fair share, of two flows on one constraint that drain within the same
+    /// nanosecond the one that drains first. Changes since the last call are worked in here, all at once for
+    /// each group of flows: a caller that has other events at the same moment does well to handle them first.
     fn next(&mut self) -> Option<(Time, FlowId)>;
     /// Removes the flow that [`Fabric::next`] announced; `now` is its moment.
     fn complete(&mut self, now: Time, flow: FlowId);
@@ -46,7 +60,50 @@ pub trait Fabric: Send {
 
 /// A fabric's running flows: exact enough to continue to the same nanosecond.
 #[derive(Clone, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
-pub struct FabricState(pub Vec<u8>);
+pub enum FabricState {
+    /// No fabric.
+    #[default]
+    Empty,
+    /// Of [`none::Independent`].
+    None(Box<none::Independent>),
+    /// Of [`fifo::Fifo`].
+    Fifo(Box<fifo::Fifo>),
+    /// Of [`fair::Fair`].
+    Fair(Box<fair::Fair>),
+}
+
+/// The fabric of this kind over constraints with these capacities in bytes per second, in order of [`PortId`].
+#[must_use]
+pub fn build(contention: &Contention, capacities: &[f64]) -> Box<dyn Fabric> {
+    match contention {
+        Contention::None => Box::new(none::Independent::new(capacities)),
+        Contention::Fifo => Box::new(fifo::Fifo::new(capacities)),
+        Contention::FairShare { .. } => Box::new(fair::Fair::new(capacities)),
+    }
+}
+
+/// The capacities of constraints in bytes per second, in order of [`PortId`].
+#[derive(Clone, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
+struct Capacities(Vec<pace::Bits>);
+
+impl Capacities {
+    fn new(capacities: &[f64]) -> Self {
+        Self(capacities.iter().map(|capacity| pace::Bits(*capacity)).collect())
+    }
+
+    fn get(&self, port: PortId) -> f64 {
+        self.0[port.0 as usize].0
+    }
+
+    fn set(&mut self, port: PortId, bytes_per_second: f64) {
+        self.0[port.0 as usize].0 = bytes_per_second;
+    }
+
+    /// The largest rate that a flow could have if it were alone.
+    fn alone(&self, spec: &FlowSpec) -> f64 {
+        spec.ports.iter().map(|port| self.get(*port)).fold(spec.rate_max, f64::min)
+    }
+}
 
 /// A distribution of time spans, drawn from a named stream.
 pub trait Distribution: Send + Sync + std::fmt::Debug {
@@ -55,3 +112,6 @@ pub trait Distribution: Send + Sync + std::fmt::Debug {
     /// The mean, if it is finite.
     fn mean(&self) -> Option<Span>;
 }
+
+#[cfg(test)]
+pub(crate) mod tests;
