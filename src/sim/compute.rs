@@ -93,8 +93,8 @@ impl<'a> Compute<'a> {
         }
         if let Some(phase) = &device.slow_phase {
             let stream = Stream::new(seed, "slow-phase", u64::from(node.0), 0);
-            let phases = self.state.phases.entry(node).or_insert_with(|| SlowPhases::new(stream));
-            factor *= phases.factor(phase, now);
+            let phases = self.state.phases.entry(node).or_insert_with(|| SlowPhases::new(phase.clone(), stream));
+            factor *= phases.factor(now);
         }
         let duration = device.duration(&cost, &mut stream);
         if factor == 1.0 { duration } else { duration.scale(factor) }
@@ -109,7 +109,7 @@ impl<'a> Compute<'a> {
         match work {
             Work::Train(job) => {
                 let batch = self.cost.batch.min(self.shards[node.index()].max(1));
-                JobCost::train(&self.cost, batch, job.steps)
+                JobCost::training(&Cost { batch, ..self.cost }, job.steps)
             }
             Work::Fold(job) => {
                 JobCost::fold(job.inputs.len(), job.inputs.first().map_or(0, |i| i.tensor.len()))
@@ -120,8 +120,7 @@ impl<'a> Compute<'a> {
     }
 
     fn coding(&self, codec: u16, len: usize) -> JobCost {
-        let (flops, bytes) = self.codecs[usize::from(codec)];
-        JobCost { flops: flops * len as f64, bytes: bytes * len as f64, steps: 0 }
+        JobCost::coding(self.codecs[usize::from(codec)], len)
     }
 
     /// Whether a node's host has fewer cores than nodes, so that its jobs share them.
