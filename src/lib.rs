@@ -1,5 +1,7 @@
 //! hcddl: hierarchical clustered distributed deep learning.
 
+#[cfg(feature = "runtime")]
+pub mod actor;
 pub mod compress;
 pub mod device;
 pub mod domain;

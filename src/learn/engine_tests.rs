@@ -75,7 +75,7 @@ fn an_epoch_visits_every_sample_of_the_shard_once_and_epochs_differ() {
         let (mut x, mut all) = (Vec::new(), Vec::new());
         for cursor in number * batches..(number + 1) * batches {
             engine.load(Isa::best(), 3, shard, cursor, &mut x, &mut labels);
-            all.extend(x.chunks_exact(64).map(|image| of_values(image)));
+            all.extend(x.chunks_exact(64).map(of_values));
         }
         all
     };

@@ -15,6 +15,10 @@ pub trait Observer: Send {
     fn span(&mut self, span: &TimelineSpan);
     /// Called often; must be cheap.
     fn progress(&mut self, progress: &Progress);
+    /// Flushes everything and says where the observer's own files stand; a checkpoint keeps it.
+    fn position(&mut self) -> Vec<u8> {
+        Vec::new()
+    }
     /// Whether [`Observer::span`] should be called at all.
     fn wants_spans(&self) -> bool {
         true
