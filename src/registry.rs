@@ -5,6 +5,11 @@ use crate::peer::BuildPeer;
 use crate::policy::BuildPolicy;
 use crate::policy::fold::BuildFold;
 use crate::policy::optimizer::BuildOptimizer;
+use crate::compress::BuildCodec;
+use crate::device::BuildDevice;
+use crate::net::latency::BuildLatency;
+use crate::net::profile::BuildLinkProfile;
+use crate::topology::BuildTopology;
 
 /// All that a scenario can name.
 #[derive(Clone)]
@@ -17,6 +22,16 @@ pub struct Registry {
     pub optimizers: Table<BuildOptimizer>,
     /// Peer algorithms.
     pub peers: Table<BuildPeer>,
+    /// Codecs.
+    pub codecs: Table<BuildCodec>,
+    /// Distributions of latency.
+    pub latencies: Table<BuildLatency>,
+    /// Kinds of link.
+    pub link_profiles: Table<BuildLinkProfile>,
+    /// Devices.
+    pub devices: Table<BuildDevice>,
+    /// Topologies.
+    pub topologies: Table<BuildTopology>,
 }
 
 impl Default for Registry {
@@ -26,6 +41,11 @@ impl Default for Registry {
             folds: crate::policy::fold::table(),
             optimizers: crate::policy::optimizer::table(),
             peers: crate::peer::table(),
+            codecs: crate::compress::table(),
+            latencies: crate::net::latency::table(),
+            link_profiles: crate::net::profile::table(),
+            devices: crate::device::table(),
+            topologies: crate::topology::table(),
         }
     }
 }

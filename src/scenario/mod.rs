@@ -1,2 +1,47 @@
-//! Scenarios: `file` mirrors what was written, `plan` is what was meant.
+//! Scenarios. [`file`] mirrors what was written, [`plan`] is what was meant; [`resolve()`] leads from one to
+//! the other with all checks. [`load::load`] is the one file here that reads files.
+
+pub mod compat;
+pub mod file;
+pub mod load;
 pub mod plan;
+mod resolve;
+pub mod schema;
+pub mod source;
+pub mod yaml;
+
+pub use resolve::{METRICS, resolve};
+pub use schema::{keys_markdown, schema};
+pub use source::Source;
+
+use crate::error::UserError;
+use file::ScenarioFile;
+use serde_json::Value;
+
+/// A scenario as written, with its places.
+#[derive(Clone, Debug)]
+pub struct Written {
+    /// What the file says, `--set` options applied.
+    pub file: ScenarioFile,
+    /// Where it says so.
+    pub source: Source,
+    /// The topology's own file, when `topology` names one: its choice and its places.
+    pub topology: Option<(Value, Source)>,
+    /// What the reader should know, each a sentence.
+    pub notes: Vec<String>,
+}
+
+/// Reads a scenario, or an older `config.yml`, from text; `sets` are `--set path=value` options.
+///
+/// # Errors
+/// [`UserError`] with file, line and path for anything that is not understood.
+pub fn parse(file: &str, text: &str, sets: &[String]) -> Result<Written, UserError> {
+    let (mut source, mut value) = Source::read(file, text)?;
+    let mut notes = Vec::new();
+    if compat::is_older_config(&value) {
+        (value, notes) = compat::convert(&mut source, value)?;
+    }
+    source.apply_sets(&mut value, sets)?;
+    let file = source.typed(value)?;
+    Ok(Written { file, source, topology: None, notes })
+}

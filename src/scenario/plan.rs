@@ -213,22 +213,24 @@ pub enum LocalWork {
 
 /// The optimiser of a worker's local steps.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, serde::Deserialize, schemars::JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, default)]
 pub struct LocalOptimizer {
     /// Learning rate.
     pub lr: f64,
     /// Momentum of SGD; 0 for plain SGD.
-    #[serde(default)]
     pub momentum: f64,
     /// Nesterov's form of momentum.
-    #[serde(default)]
     pub nesterov: bool,
     /// L2 penalty added to the gradient.
-    #[serde(default)]
     pub weight_decay: f64,
     /// Whether momentum survives from job to job.
-    #[serde(default)]
     pub persistent: bool,
+}
+
+impl Default for LocalOptimizer {
+    fn default() -> Self {
+        Self { lr: 0.1, momentum: 0.0, nesterov: false, weight_decay: 0.0, persistent: false }
+    }
 }
 
 /// When the run ends: at the first of these.

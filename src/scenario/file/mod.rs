@@ -1,0 +1,107 @@
+//! The mirror of a scenario's YAML: what was written, nothing decided. The doc comment of each field is its
+//! entry in the key reference (`docs/scenario-keys.md`) and in the JSON Schema; each default is written once,
+//! in the `Default` of its section.
+
+mod devices;
+mod faults;
+mod network;
+mod pick;
+mod tiers;
+mod training;
+
+pub use devices::{DevicesFile, HostFile};
+pub use faults::{FaultEventFile, FaultsFile, MessageRuleFile, SlowDownFile};
+pub use network::{LinkFile, LinkOverrideFile, NetworkFile};
+pub use pick::Pick;
+pub use tiers::{CompressionFile, PeersFile, TierFile, UplinkFile};
+pub use training::{EvaluationFile, LocalFile, TrainingFile};
+
+use super::plan::Expect;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+/// A scenario: which topology trains which model on which data, how, over which network, and what goes wrong.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ScenarioFile {
+    /// Name of the run, used for its directory. Default: the file's name without its ending.
+    #[serde(default)]
+    pub name: Option<String>,
+    /// What the scenario shows, for readers.
+    #[serde(default)]
+    pub description: String,
+    /// Sets all three seeds at once. Default: 1.
+    #[serde(default)]
+    pub seed: Option<u64>,
+    /// Seeds one by one; each default is `seed`.
+    #[serde(default)]
+    pub seeds: SeedsFile,
+    /// Who reports to whom, or who mixes with whom: a choice (`hcddl list topologies`) or the path of a file
+    /// with one, relative to this file.
+    pub topology: Pick,
+    /// What is trained: a choice (`hcddl list models`).
+    pub model: Pick,
+    /// What it is trained on: a choice (`hcddl list data`).
+    #[serde(default = "default_data")]
+    pub data: Pick,
+    /// Where data files are looked for, relative to this file. Default: the environment variable `HCDDL_DATA`.
+    #[serde(default)]
+    pub data_dir: Option<PathBuf>,
+    /// How the training samples are split over the workers or peers: a choice (`hcddl list partitions`).
+    #[serde(default = "default_partition")]
+    pub partition: Pick,
+    /// How long and how training goes.
+    #[serde(default)]
+    pub training: TrainingFile,
+    /// What is measured, and when.
+    #[serde(default)]
+    pub evaluation: EvaluationFile,
+    /// Settings of servers. The keys are `global` (the root), `local` (every server below the root), `local-1`
+    /// (those one level below the root; `local-2` and so on) or a server's name; the most specific one wins,
+    /// setting by setting.
+    #[serde(default)]
+    pub tiers: BTreeMap<String, TierFile>,
+    /// Settings of decentralised training, for topologies of peers.
+    #[serde(default)]
+    pub peers: Option<PeersFile>,
+    /// Links and contention.
+    #[serde(default)]
+    pub network: NetworkFile,
+    /// Which devices the nodes run on.
+    #[serde(default)]
+    pub devices: DevicesFile,
+    /// Machines that carry several nodes, by name; a node named nowhere has a machine of its own.
+    #[serde(default)]
+    pub hosts: BTreeMap<String, HostFile>,
+    /// What goes wrong, and when.
+    #[serde(default)]
+    pub faults: FaultsFile,
+    /// What must hold at the end for `hcddl test` to pass.
+    #[serde(default)]
+    pub expect: Expect,
+    /// Compute no gradients: only times, bytes, versions and staleness.
+    #[serde(default)]
+    pub timing_only: bool,
+}
+
+fn default_data() -> Pick {
+    Pick::text("digits")
+}
+
+fn default_partition() -> Pick {
+    Pick::text("iid")
+}
+
+/// Seeds of independent sources of randomness.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct SeedsFile {
+    /// Partition of the data, order of the samples. Default: `seed`.
+    pub data: Option<u64>,
+    /// Initial parameters. Default: `seed`.
+    pub init: Option<u64>,
+    /// Everything that moves events in time: latency, jitter, loss, client sampling. Default: `seed`.
+    pub interleaving: Option<u64>,
+}

@@ -1,0 +1,62 @@
+//! A choice as written, before its table is known.
+
+use crate::domain::{Choice, OptionError};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::de::{Deserialize, Deserializer, Error};
+use serde::ser::{Serialize, Serializer};
+use serde_json::Value;
+use std::borrow::Cow;
+
+/// A row of a table as written: `sync`, `ssp(3)`, `{name: ssp, slack: 3}`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Pick(pub Value);
+
+impl Pick {
+    /// The short form.
+    #[must_use]
+    pub fn text(text: &str) -> Self {
+        Self(Value::String(text.to_owned()))
+    }
+
+    /// Its name and options.
+    ///
+    /// # Errors
+    /// When it has none of the three forms.
+    pub fn choice(&self) -> Result<Choice, OptionError> {
+        Choice::from_value(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for Pick {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match Value::deserialize(deserializer)? {
+            value @ (Value::String(_) | Value::Object(_) | Value::Number(_)) => Ok(Self(value)),
+            other => Err(D::Error::custom(format!(
+                "`{other}` is not a choice; allowed: a name, `name(value, ..)` or `{{name: .., option: value}}`"
+            ))),
+        }
+    }
+}
+
+impl Serialize for Pick {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.0.serialize(serializer)
+    }
+}
+
+impl JsonSchema for Pick {
+    fn schema_name() -> Cow<'static, str> {
+        Cow::Borrowed("Choice")
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "description": "A name, `name(value, ..)` or `{name: .., option: value}`.",
+            "anyOf": [
+                { "type": "string" },
+                { "type": "number" },
+                { "type": "object", "properties": { "name": { "type": "string" } }, "required": ["name"] },
+            ],
+        })
+    }
+}

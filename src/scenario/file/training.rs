@@ -1,0 +1,96 @@
+//! The sections `training` and `evaluation`.
+
+use crate::domain::units::Duration;
+use crate::node::work::UpdateKind;
+use crate::scenario::plan::LocalOptimizer;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+
+/// How long and how training goes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct TrainingFile {
+    /// Ends the run after so many commits of the root: rounds of a synchronous server, updates of an
+    /// asynchronous one, rounds of every peer. Default: 100 when neither `max_time` nor `target_accuracy` is
+    /// given, else no limit.
+    pub rounds: Option<u64>,
+    /// Ends the run at this virtual time, a duration as in `10min`. Default: no limit.
+    pub max_time: Option<Duration>,
+    /// Ends the run when the test accuracy, from 0 to 1, reaches this at an evaluation. Default: no target.
+    pub target_accuracy: Option<f64>,
+    /// Samples in a batch.
+    pub batch: u64,
+    /// How much a node trains before it answers.
+    pub local: LocalFile,
+    /// The workers' local optimiser (SGD); without effect where workers send plain gradients.
+    pub optimizer: LocalOptimizer,
+    /// Whether a node shuffles its shard anew each epoch.
+    pub shuffle: bool,
+    /// Whether the last, smaller batch of an epoch is dropped.
+    pub drop_last: bool,
+    /// Samples kept of each shard, the first ones. Default: all.
+    pub shard_limit: Option<u64>,
+    /// Factor mu of FedProx's proximal term mu/2 |x - x0|^2 in the local loss; 0 for none.
+    pub proximal: f64,
+    /// A safetensors file to start from, relative to this file. Default: a random initialisation.
+    pub init_from: Option<PathBuf>,
+    /// What workers send: `gradient`, `delta` or `model`; for all tiers that do not set it themselves.
+    /// Default: as the policy needs.
+    pub update: Option<UpdateKind>,
+}
+
+impl Default for TrainingFile {
+    fn default() -> Self {
+        Self {
+            rounds: None,
+            max_time: None,
+            target_accuracy: None,
+            batch: 32,
+            local: LocalFile::default(),
+            optimizer: LocalOptimizer::default(),
+            shuffle: true,
+            drop_last: false,
+            shard_limit: None,
+            proximal: 0.0,
+            init_from: None,
+            update: None,
+        }
+    }
+}
+
+/// How much a node trains before it answers: one of the two. Default: one step where gradients are sent, one
+/// epoch where deltas or models are.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct LocalFile {
+    /// Gradient steps (batches).
+    pub steps: Option<u64>,
+    /// Passes over the node's shard.
+    pub epochs: Option<u64>,
+}
+
+/// What is measured, and when.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct EvaluationFile {
+    /// Commits of the root (or rounds of the peers) between two evaluations; 0 for only the end.
+    pub every: u64,
+    /// Whether the untrained model is evaluated too.
+    pub at_start: bool,
+    /// What is measured: `accuracy`, `loss`, `consensus_error` (peers).
+    pub metrics: Vec<String>,
+    /// Whether each peer's own model is evaluated too.
+    pub per_node: bool,
+}
+
+impl Default for EvaluationFile {
+    fn default() -> Self {
+        Self {
+            every: 10,
+            at_start: true,
+            metrics: vec!["accuracy".to_owned(), "loss".to_owned()],
+            per_node: false,
+        }
+    }
+}

@@ -1,0 +1,175 @@
+//! A topology written out link by link: a tree of named servers and workers, or a graph of named peers.
+
+use super::{BuildTopology, NodeKind, Topology, TopologyNode, components};
+use crate::domain::table::nearest;
+use crate::domain::{Choice, OptionError, Row};
+use serde::Deserialize;
+use std::collections::BTreeMap;
+
+pub(super) fn row() -> Row<BuildTopology> {
+    Row {
+        name: "links",
+        summary: "written out: `peers` and their `links`, or `servers` (the root first), `workers` and `links: [[server, child], ...]`",
+        example: "{name: links, peers: [a, b, c], links: [[a, b], [b, c]]}",
+        positional: &[],
+        build,
+    }
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Options {
+    servers: Vec<String>,
+    workers: Vec<String>,
+    peers: Vec<String>,
+    links: Vec<(String, String)>,
+}
+
+fn build(choice: &Choice) -> Result<Topology, OptionError> {
+    let options: Options = choice.options()?;
+    if options.peers.is_empty() == (options.servers.is_empty() && options.workers.is_empty()) {
+        return Err(OptionError::new("", "name the nodes", "`peers`, or `servers` and `workers`"));
+    }
+    let groups = [("servers", &options.servers), ("workers", &options.workers), ("peers", &options.peers)];
+    let mut index = BTreeMap::new();
+    for (key, group) in groups {
+        for (i, name) in group.iter().enumerate() {
+            if index.insert(name.as_str(), index.len() as u32).is_some() {
+                let allowed = "each name once";
+                return Err(OptionError::new(&format!("{key}.{i}"), format!("a second `{name}`"), allowed));
+            }
+        }
+    }
+    let mut links = Vec::new();
+    for (i, (a, b)) in options.links.iter().enumerate() {
+        let key = format!("links.{i}");
+        let pair = (find(&index, a, &key)?, find(&index, b, &key)?);
+        if pair.0 == pair.1 {
+            return Err(OptionError::new(&key, format!("`{a}` is linked to itself"), "two different nodes"));
+        }
+        links.push(pair);
+    }
+    let names: Vec<&str> = groups.iter().flat_map(|(_, group)| group.iter().map(String::as_str)).collect();
+    connected(&names, &links)?;
+    if options.peers.is_empty() { tree(&options, &names, &links) } else { peers(&names, &links) }
+}
+
+fn find(index: &BTreeMap<&str, u32>, name: &str, key: &str) -> Result<u32, OptionError> {
+    index.get(name).copied().ok_or_else(|| OptionError {
+        key: key.to_owned(),
+        message: format!("this link names the missing node `{name}`"),
+        allowed: index.keys().copied().take(30).collect::<Vec<_>>().join(", "),
+        hint: nearest(name, index.keys().copied())
+            .map_or_else(|| "add it to the nodes".to_owned(), |near| format!("did you mean `{near}`?")),
+    })
+}
+
+fn connected(names: &[&str], links: &[(u32, u32)]) -> Result<(), OptionError> {
+    let component = components(names.len(), links);
+    match component.iter().position(|c| *c != 0) {
+        None => Ok(()),
+        Some(lost) => Err(OptionError {
+            key: "links".to_owned(),
+            message: format!("the graph is disconnected: no path from `{}` to `{}`", names[0], names[lost]),
+            allowed: String::new(),
+            hint: format!("add a link to `{}`", names[lost]),
+        }),
+    }
+}
+
+fn peers(names: &[&str], links: &[(u32, u32)]) -> Result<Topology, OptionError> {
+    let mut topology = super::graph(names.len() as u64, links.iter().map(|l| (l.0.into(), l.1.into())));
+    if let Some((i, _)) = links.iter().enumerate().find(|(i, a)| {
+        links[..*i].iter().any(|b| (a.0.min(a.1), a.0.max(a.1)) == (b.0.min(b.1), b.0.max(b.1)))
+    }) {
+        return Err(OptionError::new(&format!("links.{i}"), "this link is written twice", "each link once"));
+    }
+    for (node, name) in topology.nodes.iter_mut().zip(names) {
+        (*name).clone_into(&mut node.name);
+    }
+    Ok(topology)
+}
+
+/// Depth first from the first server, children in the order of their links.
+fn tree(options: &Options, names: &[&str], links: &[(u32, u32)]) -> Result<Topology, OptionError> {
+    let servers = options.servers.len() as u32;
+    if servers == 0 {
+        return Err(OptionError::new("servers", "workers without a server", "at least one server"));
+    }
+    let mut children: Vec<Vec<u32>> = vec![Vec::new(); names.len()];
+    let mut has_parent = vec![false; names.len()];
+    for (i, &(parent, child)) in links.iter().enumerate() {
+        let key = format!("links.{i}");
+        let (above, below) = (names[parent as usize], names[child as usize]);
+        if parent >= servers {
+            let message = format!("the worker `{above}` cannot have the child `{below}`");
+            return Err(OptionError::new(&key, message, "[server, child]"));
+        }
+        if child == 0 || std::mem::replace(&mut has_parent[child as usize], true) {
+            let message = format!("`{below}` gets a second parent, `{above}`");
+            let allowed = format!("one parent for each node; none for the root `{}`", names[0]);
+            return Err(OptionError::new(&key, message, allowed));
+        }
+        children[parent as usize].push(child);
+    }
+    // Connected, and n - 1 links since only the root has no parent: a tree, so this walk ends.
+    let mut nodes = Vec::with_capacity(names.len());
+    let mut stack = vec![(0u32, None)];
+    while let Some((at, parent)) = stack.pop() {
+        let kind = if at < servers { NodeKind::Server } else { NodeKind::Worker };
+        if kind == NodeKind::Server && children[at as usize].is_empty() {
+            let message = format!("the server `{}` has no children", names[at as usize]);
+            return Err(OptionError::new("links", message, "at least one worker or server below it"));
+        }
+        let me = nodes.len() as u32;
+        nodes.push(TopologyNode { name: names[at as usize].to_owned(), kind, parent });
+        stack.extend(children[at as usize].iter().rev().map(|child| (*child, Some(me))));
+    }
+    if options.workers.is_empty() {
+        return Err(OptionError::new("workers", "0 workers", "at least 1"));
+    }
+    Ok(Topology { nodes, links: Vec::new() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::build;
+    use serde_json::json;
+
+    #[test]
+    fn a_written_tree_is_walked_depth_first() {
+        let topology =
+            build(json!({"name": "links", "servers": ["root", "edge"], "workers": ["a", "b", "c"],
+            "links": [["edge", "b"], ["root", "a"], ["root", "edge"], ["edge", "c"]]}))
+            .unwrap();
+        let names: Vec<&str> = topology.nodes.iter().map(|n| n.name.as_str()).collect();
+        assert_eq!(names, ["root", "a", "edge", "b", "c"]);
+        assert_eq!(topology.nodes[4].parent, Some(2));
+    }
+
+    #[test]
+    fn mistakes_are_named() {
+        let tree = |links| json!({"name": "links", "servers": ["r", "s"], "workers": ["w"], "links": links});
+        let peers = |links| json!({"name": "links", "peers": ["peer-a", "b", "c"], "links": links});
+        for (value, part) in [
+            (peers(json!([["peer-a", "b"]])), "no path from `peer-a` to `c`"),
+            (
+                peers(json!([["peera", "b"]])),
+                "missing node `peera`; allowed: b, c, peer-a; did you mean `peer-a`?",
+            ),
+            (peers(json!([["b", "b"]])), "linked to itself"),
+            (
+                peers(json!([["peer-a", "b"], ["b", "c"], ["b", "peer-a"]])),
+                "links.2: this link is written twice",
+            ),
+            (tree(json!([["r", "s"], ["s", "w"], ["r", "w"]])), "second parent"),
+            (tree(json!([["r", "s"], ["w", "s"]])), "cannot have the child"),
+            (tree(json!([["r", "w"], ["r", "s"]])), "no children"),
+            (json!({"name": "links", "peers": ["a", "a"]}), "peers.1"),
+            (json!({"name": "links"}), "name the nodes"),
+        ] {
+            let error = build(value.clone()).unwrap_err().to_string();
+            assert!(error.contains(part), "{value}: {error}");
+        }
+    }
+}
