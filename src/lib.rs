@@ -2,6 +2,8 @@
 
 #[cfg(feature = "runtime")]
 pub mod actor;
+#[cfg(feature = "runtime")]
+pub mod cli;
 pub mod compress;
 pub mod device;
 pub mod domain;
@@ -11,7 +13,13 @@ pub mod net;
 pub mod node;
 pub mod peer;
 pub mod policy;
+#[cfg(feature = "runtime")]
+pub mod record;
 pub mod registry;
+#[cfg(feature = "runtime")]
+pub mod report;
 pub mod scenario;
 pub mod sim;
 pub mod topology;
+#[cfg(feature = "runtime")]
+pub mod transport;

@@ -27,6 +27,13 @@ impl Kind {
     }
 }
 
+/// A kind read from the wire.
+impl From<String> for Kind {
+    fn from(name: String) -> Self {
+        Self(Cow::Owned(name))
+    }
+}
+
 /// Delivery is ordered per (from, to, lane) only.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Lane {

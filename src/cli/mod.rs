@@ -1,0 +1,155 @@
+//! The command line: one file for each subcommand.
+//!
+//! Results go to stdout and nothing else does; progress, warnings and errors go to stderr. Exit codes: 0 done,
+//! 1 the run or a test failed, 2 a mistake in a file or on the command line, 130 interrupted.
+
+#![deny(clippy::print_stdout, clippy::print_stderr)]
+
+mod check;
+mod completions;
+mod init;
+mod interrupt;
+mod list;
+mod output;
+mod schema;
+mod session;
+mod sim;
+mod test;
+mod topo;
+
+use clap::{ArgAction, Args, Parser, Subcommand};
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Hierarchical clustered distributed deep learning: simulate a training topology under virtual time.
+#[derive(Debug, Parser)]
+#[command(name = "hcddl", version, arg_required_else_help = true, max_term_width = 100)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    command: Command,
+    /// Log more to stderr (-v what happens, -vv every event).
+    #[arg(short, long, global = true, action = ArgAction::Count)]
+    verbose: u8,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run a scenario under virtual time
+    Sim(Box<sim::SimArgs>),
+    /// Check a scenario and explain what it means
+    Check(check::CheckArgs),
+    /// Draw a scenario's topology
+    Topo(topo::TopoArgs),
+    /// Show what a scenario can name: policies, models, devices...
+    List(list::ListArgs),
+    /// Write a commented scenario to start from
+    Init(init::InitArgs),
+    /// Run many scenarios and report which did what they expect
+    Test(test::TestArgs),
+    /// Print the JSON Schema of a scenario, for editors
+    Schema(schema::SchemaArgs),
+    /// Print a completion script for a shell
+    Completions(completions::CompletionsArgs),
+}
+
+/// Which scenario, and what is changed in it.
+#[derive(Clone, Debug, Default, Args)]
+struct ScenarioArgs {
+    /// Set all seeds (data, init, interleaving)
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
+    /// Set a key of the scenario, for example tiers.global.policy=async; repeatable
+    #[arg(long = "set", value_name = "PATH=VALUE")]
+    sets: Vec<String>,
+    /// Where data files are [default: the scenario's data_dir, else $HCDDL_DATA]
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+    /// Compute no gradients: only times, bytes, versions and staleness
+    #[arg(long)]
+    timing_only: bool,
+}
+
+/// How a command ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ending {
+    /// It did what was asked.
+    Done,
+    /// A run stalled or a test failed; it has been reported.
+    Failed,
+    /// Ctrl-C; what there was has been written.
+    Interrupted,
+}
+
+/// Reads a command line (program name first), does what it says and reports errors.
+pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let cli = match Cli::try_parse_from(arguments) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version are results, mistakes are not: clap knows which goes where.
+            let _ = error.print();
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(crate::error::EXIT_USER));
+        }
+    };
+    log_to_stderr(cli.verbose);
+    match execute(cli.command) {
+        Ok(Ending::Done) => ExitCode::from(crate::error::EXIT_OK),
+        Ok(Ending::Failed) => ExitCode::from(crate::error::EXIT_FAILED),
+        Ok(Ending::Interrupted) => ExitCode::from(interrupt::EXIT_INTERRUPTED),
+        Err(error) => {
+            output::note("error", &format!("{error:#}"));
+            ExitCode::from(exit_code(&error))
+        }
+    }
+}
+
+fn execute(command: Command) -> anyhow::Result<Ending> {
+    match command {
+        Command::Sim(args) => sim::execute(&args),
+        Command::Check(args) => check::execute(&args),
+        Command::Topo(args) => topo::execute(&args),
+        Command::List(args) => list::execute(&args),
+        Command::Init(args) => init::execute(&args),
+        Command::Test(args) => test::execute(&args),
+        Command::Schema(args) => schema::execute(&args),
+        Command::Completions(args) => completions::execute(&args),
+    }
+}
+
+/// A mistake on the command line that clap cannot see.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct Usage(String);
+
+/// 2 for what the user can mend before anything has run, 1 for the rest.
+fn exit_code(error: &anyhow::Error) -> u8 {
+    use crate::record::RecordError;
+    use crate::record::checkpoint::CheckpointError;
+    let user = error.is::<crate::error::UserError>()
+        || error.is::<Usage>()
+        || error.is::<CheckpointError>()
+        || matches!(
+            error.downcast_ref(),
+            Some(RecordError::NotEmpty(_) | RecordError::Resume { .. } | RecordError::Io { doing: "create", .. })
+        );
+    if user { crate::error::EXIT_USER } else { crate::error::EXIT_FAILED }
+}
+
+fn log_to_stderr(verbose: u8) {
+    let level = match verbose {
+        0 => "warn",
+        1 => "info",
+        2 => "debug",
+        _ => "trace",
+    };
+    let filter = tracing_subscriber::EnvFilter::try_from_env("HCDDL_LOG")
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(level));
+    // A second call in one process (tests) keeps the first logger.
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .without_time()
+        .with_target(false)
+        .try_init();
+}

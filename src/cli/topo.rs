@@ -1,0 +1,38 @@
+//! `hcddl topo SCENARIO`
+
+use super::{Ending, ScenarioArgs, output, session};
+use crate::topology::draw;
+use clap::{Args, ValueEnum};
+use std::path::PathBuf;
+
+#[derive(Debug, Args)]
+pub struct TopoArgs {
+    /// The scenario file
+    #[arg(value_name = "SCENARIO")]
+    file: PathBuf,
+    /// What to write
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    format: Format,
+    #[command(flatten)]
+    scenario: ScenarioArgs,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Format {
+    /// For the terminal
+    Text,
+    /// A flowchart for Markdown
+    Mermaid,
+    /// For Graphviz
+    Dot,
+}
+
+pub fn execute(args: &TopoArgs) -> anyhow::Result<Ending> {
+    let plan = session::load(&args.file, &args.scenario)?.plan;
+    output::result(&match args.format {
+        Format::Text => draw::text(&plan),
+        Format::Mermaid => draw::mermaid(&plan),
+        Format::Dot => draw::dot(&plan),
+    })?;
+    Ok(Ending::Done)
+}

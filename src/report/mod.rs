@@ -1,0 +1,28 @@
+//! What a person or a program sees of a run: the progress bar, the final table, summary.json, test verdicts.
+
+pub mod junit;
+pub mod pace;
+pub mod progress;
+pub mod terminal;
+pub mod verdict;
+
+use crate::node::Reason;
+use crate::sim::outcome::Summary;
+
+/// The text of summary.json, and of `hcddl sim --json`.
+#[must_use]
+pub fn json(summary: &Summary) -> String {
+    serde_json::to_string_pretty(summary).expect("plain data") + "\n"
+}
+
+/// Why a run ended, as the end of a sentence that starts with "ended".
+#[must_use]
+pub fn reason(reason: &Reason) -> String {
+    match reason {
+        Reason::Rounds => "after the configured rounds".to_owned(),
+        Reason::Target => "at the target accuracy".to_owned(),
+        Reason::TimeLimit => "at the limit of virtual time".to_owned(),
+        Reason::Interrupted => "early: interrupted".to_owned(),
+        Reason::Stalled(why) => format!("early: {why}"),
+    }
+}

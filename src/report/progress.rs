@@ -1,0 +1,134 @@
+//! The progress bar on stderr.
+
+use super::pace::Pace;
+use crate::domain::Time;
+use crate::scenario::plan::{Plan, StopPlan};
+use crate::sim::outcome::{CommitRow, EvaluationRow, Observer, Progress, TimelineSpan};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use std::time::{Duration, Instant};
+
+/// Shows where a run stands: version or round of how many, virtual time, accuracy, events per second.
+pub struct Bar {
+    bar: ProgressBar,
+    stop: StopPlan,
+    pace: Pace,
+    /// When events were last counted, and how many there were.
+    counted: (Instant, u64),
+    accuracy: Option<f64>,
+}
+
+const DRAW_EVERY: Duration = Duration::from_millis(100);
+
+impl Bar {
+    /// A bar on stderr.
+    #[must_use]
+    pub fn new(plan: &Plan) -> Self {
+        let stop = plan.stop;
+        let total = stop.rounds.or(stop.time.map(|time| time.0));
+        let bar = ProgressBar::with_draw_target(total, ProgressDrawTarget::stderr_with_hz(10));
+        let template =
+            if total.is_some() { "{elapsed} [{bar:24}] {msg}" } else { "{elapsed} {spinner} {msg}" };
+        let style = ProgressStyle::with_template(template).expect("a fixed template").progress_chars("=> ");
+        bar.set_style(style);
+        Self { bar, stop, pace: Pace::new(DRAW_EVERY), counted: (Instant::now(), 0), accuracy: None }
+    }
+
+    /// Removes the bar, so that the results stand alone.
+    pub fn clear(&self) {
+        self.bar.finish_and_clear();
+    }
+}
+
+impl Observer for Bar {
+    fn commit(&mut self, _: &CommitRow) {}
+
+    fn evaluation(&mut self, row: &EvaluationRow) {
+        self.accuracy = row.values.get("accuracy").copied().or(self.accuracy);
+    }
+
+    fn span(&mut self, _: &TimelineSpan) {}
+
+    fn progress(&mut self, progress: &Progress) {
+        if !self.pace.due() {
+            return;
+        }
+        let now = Instant::now();
+        let events = progress.events.saturating_sub(self.counted.1);
+        let per_second = events as f64 / (now - self.counted.0).as_secs_f64().max(1e-9);
+        self.counted = (now, progress.events);
+        self.bar.set_position(position(&self.stop, progress));
+        let accuracy = progress.accuracy.or(self.accuracy);
+        self.bar.set_message(message(&self.stop, progress, accuracy, per_second));
+    }
+
+    fn wants_spans(&self) -> bool {
+        false
+    }
+}
+
+fn position(stop: &StopPlan, progress: &Progress) -> u64 {
+    if stop.rounds.is_some() { progress.commits } else { progress.now.0 }
+}
+
+fn message(stop: &StopPlan, progress: &Progress, accuracy: Option<f64>, per_second: f64) -> String {
+    let of = stop.rounds.map_or(String::new(), |rounds| format!("/{rounds}"));
+    let until = stop.time.map_or(String::new(), |time| format!(" of {}", Time(time.0)));
+    let accuracy = accuracy.map_or(String::new(), |value| format!(", accuracy {value:.4}"));
+    format!(
+        "version {}{of}, {}{until} virtual{accuracy}, {} events/s",
+        progress.commits,
+        progress.now,
+        super::terminal::count(per_second)
+    )
+}
+
+/// Two observers, told in this order.
+pub struct Both<'a>(pub &'a mut dyn Observer, pub &'a mut dyn Observer);
+
+impl Observer for Both<'_> {
+    fn commit(&mut self, row: &CommitRow) {
+        self.0.commit(row);
+        self.1.commit(row);
+    }
+
+    fn evaluation(&mut self, row: &EvaluationRow) {
+        self.0.evaluation(row);
+        self.1.evaluation(row);
+    }
+
+    fn span(&mut self, span: &TimelineSpan) {
+        for observer in [&mut *self.0, &mut *self.1] {
+            if observer.wants_spans() {
+                observer.span(span);
+            }
+        }
+    }
+
+    fn progress(&mut self, progress: &Progress) {
+        self.0.progress(progress);
+        self.1.progress(progress);
+    }
+
+    fn wants_spans(&self) -> bool {
+        self.0.wants_spans() || self.1.wants_spans()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::Span;
+
+    #[test]
+    fn says_what_there_is_to_say() {
+        let at = Progress { now: Time(1_500_000_000), commits: 12, events: 99, accuracy: None };
+        let rounds = StopPlan { rounds: Some(60), time: None, target_accuracy: None };
+        assert_eq!(
+            message(&rounds, &at, Some(0.5), 1_234_567.0),
+            "version 12/60, 1.5 s virtual, accuracy 0.5000, 1.23 M events/s"
+        );
+        let time = StopPlan { rounds: None, time: Some(Span::from_millis(3000)), target_accuracy: None };
+        assert_eq!(message(&time, &at, None, 12.0), "version 12, 1.5 s of 3 s virtual, 12 events/s");
+        assert_eq!((position(&rounds, &at), position(&time, &at)), (12, 1_500_000_000));
+    }
+}

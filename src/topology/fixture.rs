@@ -1,0 +1,178 @@
+//! Small plans made by hand, for tests of what shows or records a plan.
+
+use crate::device::Profile;
+use crate::domain::{Choice, HostId, NodeId, Seeds, Span, Stream};
+use crate::net::{Distribution, PortId};
+use crate::node::work::UpdateKind;
+use crate::scenario::plan::*;
+use std::sync::Arc;
+
+#[derive(Debug)]
+struct Constant(Span);
+
+impl Distribution for Constant {
+    fn sample(&self, _: &mut Stream) -> Span {
+        self.0
+    }
+    fn mean(&self) -> Option<Span> {
+        Some(self.0)
+    }
+}
+
+/// A root, `clusters` local servers, `workers` workers below each, and one worker at the root: 1 host each.
+pub fn tree(clusters: u32, workers: u32) -> Plan {
+    let mut nodes = vec![node("global", Role::Server(0), None, 0)];
+    for cluster in 0..clusters {
+        let server = nodes.len() as u32;
+        nodes.push(node(&format!("local{}", cluster + 1), Role::Server(1), Some(0), 1));
+        for _ in 0..workers {
+            let name = format!("worker{}", nodes.len());
+            nodes.push(node(&name, Role::Worker, Some(server), 2));
+        }
+    }
+    nodes.push(node("central", Role::Worker, Some(0), 1));
+    for index in 1..nodes.len() {
+        let parent = nodes[index].parent.expect("only the root has none");
+        nodes[parent.index()].children.push(NodeId(index as u32));
+        nodes[index].link = u16::from(nodes[index].depth == 2);
+    }
+    let mut policy = Choice::named("ssp");
+    policy.options.insert("slack".to_owned(), 3.into());
+    plan("tree", nodes, vec![tier("global", Choice::named("sync")), tier("local", policy)])
+}
+
+/// Peers in a ring with Metropolis weights of a ring: 1/3 each.
+pub fn ring(peers: u32) -> Plan {
+    let nodes = (0..peers)
+        .map(|i| {
+            let mut peer = node(&format!("peer{i}"), Role::Peer, None, 0);
+            let next = |by| Neighbour { node: NodeId((i + by) % peers), weight: 1.0 / 3.0, link: 0 };
+            peer.neighbours = vec![next(peers - 1), next(1)];
+            peer
+        })
+        .collect();
+    let mut plan = plan("ring", nodes, Vec::new());
+    plan.peers = Some(PeerPlan { algorithm: Choice::named("dpsgd"), compress: None });
+    plan
+}
+
+fn node(name: &str, role: Role, parent: Option<u32>, depth: u16) -> NodePlan {
+    NodePlan {
+        name: name.to_owned(),
+        role,
+        host: HostId(0),
+        parent: parent.map(NodeId),
+        children: Vec::new(),
+        neighbours: Vec::new(),
+        depth,
+        link: 0,
+        access: None,
+        slowdown: 1.0,
+        joins_later: false,
+        shard: None,
+    }
+}
+
+fn tier(name: &str, policy: Choice) -> TierPlan {
+    TierPlan {
+        name: name.to_owned(),
+        policy,
+        fold: Choice::named("mean"),
+        optimizer: Some(Choice::named("adam")),
+        update: UpdateKind::Gradient,
+        uplink: None,
+        traffic: Traffic::Broadcast,
+        compress_up: None,
+        compress_down: None,
+    }
+}
+
+fn link(name: &str, latency: Span, rate_max: f64) -> LinkPlan {
+    let latency = Arc::new(Constant(latency));
+    LinkPlan { name: name.to_owned(), latency, rate_max, loss: 0.0, efficiency: 1.0, segments: Vec::new() }
+}
+
+fn plan(name: &str, mut nodes: Vec<NodePlan>, tiers: Vec<TierPlan>) -> Plan {
+    let mut hosts = Vec::new();
+    let mut ports = Vec::new();
+    for (index, node) in nodes.iter_mut().enumerate() {
+        node.host = HostId(index as u32);
+        let (up, down) = (PortId(2 * index as u32), PortId(2 * index as u32 + 1));
+        hosts.push(HostPlan { name: format!("host{index}"), device: device(), up, down });
+        for direction in ["up", "down"] {
+            ports.push(PortPlan { name: format!("{}.{direction}", node.name), bytes_per_second: 12.5e6 });
+        }
+    }
+    Plan {
+        name: name.to_owned(),
+        seeds: Seeds::all(1),
+        nodes,
+        hosts,
+        tiers,
+        peers: None,
+        learning: learning(),
+        stop: StopPlan { rounds: Some(10), time: None, target_accuracy: None },
+        evaluation: EvaluationPlan {
+            every: 1,
+            at_start: true,
+            metrics: vec!["accuracy".to_owned(), "loss".to_owned(), "bytes".to_owned()],
+            per_node: false,
+        },
+        network: NetworkPlan {
+            contention: Contention::FairShare { unfairness: 0.0 },
+            ports,
+            links: vec![
+                link("wan", Span::from_millis(20), 12.5e6),
+                link("lan", Span::from_micros(200), f64::INFINITY),
+            ],
+            reliable: false,
+            resend_after: Span::from_millis(500),
+        },
+        faults: FaultsPlan::default(),
+        expect: Expect::default(),
+        timing_only: false,
+        codecs: Vec::new(),
+        warnings: Vec::new(),
+    }
+}
+
+fn learning() -> LearningPlan {
+    LearningPlan {
+        model: Choice::named("mlp"),
+        data: Choice::named("digits"),
+        data_dir: None,
+        partition: Choice::named("iid"),
+        shard_limit: None,
+        batch: 32,
+        shuffle: true,
+        drop_last: false,
+        local: LocalWork::Steps(1),
+        optimizer: LocalOptimizer {
+            lr: 0.1,
+            momentum: 0.0,
+            nesterov: false,
+            weight_decay: 0.0,
+            persistent: false,
+        },
+        proximal: 0.0,
+        shards: 1,
+        init_from: None,
+    }
+}
+
+fn device() -> Profile {
+    Profile {
+        name: "pi4".to_owned(),
+        flops_per_second: 1e10,
+        memory_bytes_per_second: 4e9,
+        overhead: Span::ZERO,
+        jitter_sigma: 0.0,
+        slow_phase: None,
+        step_time: None,
+        cores: 4,
+        idle_watts: 3.0,
+        load_watts: 6.0,
+        joules_per_byte: 0.0,
+        nic: "lan".to_owned(),
+    }
+}

@@ -1,0 +1,3 @@
+//! What travels between processes, and how it is written down.
+
+pub mod wire;
