@@ -4,9 +4,8 @@
 //! autograd, the speed of the matrix product, and fits per second of FedAvg's clients on the digits.
 
 use hcddl::domain::{Choice, NodeId, Params, Seeds, Stream};
-use hcddl::learn::Learner;
 use hcddl::learn::engine::{self, LearnTables};
-use hcddl::learn::kernels::{Isa, View, gemm};
+use hcddl::learn::kernels::{self, Isa, View};
 use hcddl::learn::model::{self, DataShape, Network, Workspace};
 use hcddl::learn::reference;
 use hcddl::node::{Train, work::UpdateKind};
@@ -45,14 +44,14 @@ fn products() {
     {
         let (a, b, mut c) = (random(m * k, 1), random(k * n, 2), vec![0f32; m * n]);
         let isa = Isa::best();
-        let own =
-            median(|| gemm(isa, m, n, k, View::rows(&a, k), View::rows(&b, n), &mut c, false)).as_secs_f64();
+        let own = median(|| kernels::gemm(isa, m, n, k, View::rows(&a, k), View::rows(&b, n), &mut c, false))
+            .as_secs_f64();
         // SAFETY: the three slices hold the matrices that their sizes and strides describe.
         let other = median(|| unsafe {
             let (n_, k_) = (n as isize, k as isize);
-            let none = gemm::Parallelism::None;
+            let none = ::gemm::Parallelism::None;
             let to = c.as_mut_ptr();
-            gemm::gemm(
+            ::gemm::gemm(
                 m,
                 n,
                 k,

@@ -1,6 +1,8 @@
 //! hcddl: hierarchical clustered distributed deep learning.
 
 #[cfg(feature = "runtime")]
+pub mod actor;
+#[cfg(feature = "runtime")]
 pub mod cli;
 pub mod compress;
 pub mod device;

@@ -21,7 +21,7 @@ pub struct CheckArgs {
 pub fn execute(args: &CheckArgs) -> anyhow::Result<Ending> {
     let session = session::load(&args.file, &args.scenario)?;
     let learner = session.learner()?;
-    let lines = explain::plan(&session.plan, learner.as_deref());
+    let lines = explain::plan(&session.plan, Some(learner.as_ref()));
     let warnings = &session.plan.warnings;
     if args.json {
         let plan: Map<String, Value> = lines.into_iter().map(|(what, text)| (what, text.into())).collect();

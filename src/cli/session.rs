@@ -8,6 +8,7 @@ use crate::registry::Registry;
 use crate::scenario::file::{Pick, SeedsFile};
 use crate::scenario::plan::Plan;
 use crate::scenario::{self, Written};
+use crate::sim::checkpoint::Checkpoint;
 use crate::sim::outcome::{Observer, SimOptions};
 use crate::sim::{self, RunResult, SimError};
 use serde_json::Value;
@@ -61,22 +62,11 @@ impl Session {
         Ok(crate::record::yaml::block(&value))
     }
 
-    /// Reads the data and builds the model; `None` for a run without gradients.
+    /// Reads the data and builds the model.
     ///
     /// # Errors
     /// A missing or damaged file, too few samples, with the key concerned.
-    pub fn learner(&self) -> Result<Option<Arc<dyn Learner>>, UserError> {
-        if self.plan.timing_only {
-            return Ok(None);
-        }
-        self.full_learner().map(Some)
-    }
-
-    /// As [`Session::learner`], also for a run without gradients.
-    ///
-    /// # Errors
-    /// As [`Session::learner`].
-    pub fn full_learner(&self) -> Result<Arc<dyn Learner>, UserError> {
+    pub fn learner(&self) -> Result<Arc<dyn Learner>, UserError> {
         let shards: Vec<Option<u32>> = self.plan.nodes.iter().map(|node| node.shard).collect();
         let built = learn::engine::build(&self.plan.learning, self.plan.seeds, &self.registry.learn, &shards);
         built.map_err(|mistake| {
@@ -85,18 +75,19 @@ impl Session {
         })
     }
 
-    /// Runs the plan to its end, or until `interrupt` is raised.
+    /// Runs the plan to its end, or until `interrupt` is raised; from a checkpoint if there is one.
     ///
     /// # Errors
     /// [`SimError`].
     pub fn run(
         &self,
-        learner: Option<Arc<dyn Learner>>,
+        learner: Arc<dyn Learner>,
         options: &SimOptions,
         observer: &mut dyn Observer,
         interrupt: Arc<AtomicBool>,
+        resume: Option<Checkpoint>,
     ) -> Result<RunResult, SimError> {
-        sim::run(&self.plan, &self.registry, learner, options, observer, interrupt)
+        sim::run(&self.plan, &self.registry, learner, options, observer, interrupt, resume)
     }
 }
 

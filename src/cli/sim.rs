@@ -4,12 +4,14 @@ use super::{Ending, ScenarioArgs, Usage, interrupt, output, session};
 use crate::domain::units::Duration;
 use crate::learn::Learner;
 use crate::node::Reason;
+use crate::record::checkpoint;
 use crate::record::repeat::Repeat;
 use crate::record::rundir::file;
 use crate::record::{Recorder, RecorderOptions, RunDir};
 use crate::report;
 use crate::report::progress::{Bar, Both};
 use crate::sim::RunResult;
+use crate::sim::checkpoint::Checkpoint;
 use crate::sim::outcome::{Clock, Observer, RunnerKind, SimOptions};
 use clap::{Args, ValueEnum};
 use std::io::IsTerminal;
@@ -109,7 +111,9 @@ pub fn execute(args: &SimArgs) -> anyhow::Result<Ending> {
         Some(dir) => RunDir::open(dir)?,
         None => RunDir::create(args.out.as_deref(), &session.plan.name)?,
     };
-    let (mut recorder, mut repeat) = open(args, &session, &dir)?;
+    let resume: Option<Checkpoint> =
+        args.resume.is_some().then(|| checkpoint::read(dir.path())).transpose()?;
+    let (mut recorder, mut repeat) = open(args, &session, &dir, resume.as_ref())?;
     let options = SimOptions {
         checkpoint_dir: Some(dir.path().to_owned()),
         checkpoint_every: args.checkpoint_every.0,
@@ -127,13 +131,13 @@ pub fn execute(args: &SimArgs) -> anyhow::Result<Ending> {
             }
             None => &mut recorder,
         };
-        session.run(learner.clone(), &options, observer, interrupt)
+        session.run(Arc::clone(&learner), &options, observer, interrupt, resume)
     };
     if let Some(bar) = bar {
         bar.clear();
     }
     let result = ran?;
-    for warning in finish(&dir, recorder, &mut repeat, learner, &result)? {
+    for warning in finish(&dir, recorder, &mut repeat, learner.as_ref(), &result)? {
         output::note("warning", &warning);
     }
     if !quiet {
@@ -149,11 +153,16 @@ pub fn execute(args: &SimArgs) -> anyhow::Result<Ending> {
 }
 
 /// Opens every output, so that a full disk or a missing permission shows before the first event.
-fn open(args: &SimArgs, session: &session::Session, dir: &RunDir) -> anyhow::Result<(Recorder, Repeat)> {
+fn open(
+    args: &SimArgs,
+    session: &session::Session,
+    dir: &RunDir,
+    resume: Option<&Checkpoint>,
+) -> anyhow::Result<(Recorder, Repeat)> {
     let recording = RecorderOptions { timeline: !args.no_timeline, ..RecorderOptions::default() };
     let plan = &session.plan;
-    let recorder = if args.resume.is_some() {
-        Recorder::resume_from_checkpoint(dir, plan, recording)?
+    let recorder = if let Some(checkpoint) = resume {
+        Recorder::resume_at(dir, plan, recording, &checkpoint.observer)?
     } else {
         dir.write(file::PLAN, &session.effective()?)?;
         Recorder::create(dir, plan, recording)?
@@ -170,14 +179,14 @@ fn finish(
     dir: &RunDir,
     recorder: Recorder,
     repeat: &mut Repeat,
-    learner: Option<Arc<dyn Learner>>,
+    learner: &dyn Learner,
     result: &RunResult,
 ) -> anyhow::Result<Vec<String>> {
     let warnings = recorder.finish(&result.summary)?;
     repeat.finish(&result.summary);
     dir.write(file::REPEAT, &repeat.to_json())?;
-    if let (Some(learner), Some(values)) = (learner, result.model.values()) {
-        session::save_model(&dir.join(file::MODEL), learner.as_ref(), values)?;
+    if let Some(values) = result.model.values() {
+        session::save_model(&dir.join(file::MODEL), learner, values)?;
     }
     Ok(warnings)
 }

@@ -141,7 +141,7 @@ fn attempt(
         Ok(learner) => learner,
         Err(error) => return (seeds, vec![error.to_string()]),
     };
-    let ran = session.run(learner, &options, &mut Silent, Arc::clone(interrupt));
+    let ran = session.run(learner, &options, &mut Silent, Arc::clone(interrupt), None);
     (
         seeds,
         ran.map_or_else(

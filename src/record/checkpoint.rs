@@ -1,8 +1,7 @@
 //! Checkpoints: one value in one file, replaced as a whole or not at all.
 //!
-//! The file holds a magic word, the format version, the lengths and
-//! digests of two parts, and these parts: the position of the observer (see
-//! [`crate::sim::outcome::Observer::position`]) and the bytes of [`crate::transport::wire::to_bytes`]. It is written beside the old one, synced and renamed over it, so a
+//! The file holds a magic word, the format version, the length, a digest and the bytes of
+//! [`crate::transport::wire::to_bytes`]. It is written beside the old one, synced and renamed over it, so a
 //! crash or a full disk leaves the previous checkpoint intact.
 
 use crate::domain::digest::of_bytes;
@@ -20,7 +19,7 @@ pub const FILE: &str = "checkpoint.bin";
 pub const CHECKPOINT_VERSION: u32 = 1;
 
 const MAGIC: [u8; 8] = *b"hcddlckp";
-const HEAD: usize = 8 + 4 + 8 + 8 + 16 + 16;
+const HEAD: usize = 8 + 4 + 8 + 16;
 
 /// Why a checkpoint cannot be written or read.
 #[derive(Debug, Error)]
@@ -62,25 +61,24 @@ pub enum CheckpointError {
     },
 }
 
-/// Replaces the checkpoint of a directory: a value, and where its observer stands.
+/// Replaces the checkpoint of a directory.
 ///
 /// # Errors
 /// [`CheckpointError::Io`] when the disk is full or the directory is gone; the old checkpoint is kept.
-pub fn write<T: Serialize>(dir: &Path, position: &[u8], value: &T) -> Result<(), CheckpointError> {
-    let value = wire::to_bytes(value)?;
-    let mut bytes = Vec::with_capacity(HEAD + position.len() + value.len());
-    bytes.extend_from_slice(&MAGIC);
-    bytes.extend_from_slice(&CHECKPOINT_VERSION.to_le_bytes());
-    bytes.extend_from_slice(&(position.len() as u64).to_le_bytes());
-    bytes.extend_from_slice(&(value.len() as u64).to_le_bytes());
-    bytes.extend_from_slice(&of_bytes(position).0.to_le_bytes());
-    bytes.extend_from_slice(&of_bytes(&value).0.to_le_bytes());
-    bytes.extend_from_slice(position);
-    bytes.extend_from_slice(&value);
+pub fn write<T: Serialize>(dir: &Path, value: &T) -> Result<(), CheckpointError> {
+    let payload = wire::to_bytes(value)?;
+    let mut head = Vec::with_capacity(HEAD);
+    head.extend_from_slice(&MAGIC);
+    head.extend_from_slice(&CHECKPOINT_VERSION.to_le_bytes());
+    head.extend_from_slice(&(payload.len() as u64).to_le_bytes());
+    head.extend_from_slice(&of_bytes(&payload).0.to_le_bytes());
     let (path, temporary) = (dir.join(FILE), dir.join(format!("{FILE}.new")));
     let io = |error| CheckpointError::Io { doing: "write", path: path.clone(), error };
     let mut file = File::create(&temporary).map_err(io)?;
-    file.write_all(&bytes).and_then(|()| file.sync_all()).map_err(io)?;
+    file.write_all(&head)
+        .and_then(|()| file.write_all(&payload))
+        .and_then(|()| file.sync_all())
+        .map_err(io)?;
     drop(file);
     fs::rename(&temporary, &path).map_err(io)?;
     // The rename itself is durable once the directory is synced; systems that cannot open one do without.
@@ -90,31 +88,13 @@ pub fn write<T: Serialize>(dir: &Path, position: &[u8], value: &T) -> Result<(),
     Ok(())
 }
 
-/// Reads the value in a directory's checkpoint.
+/// Reads the checkpoint of a directory.
 ///
 /// # Errors
 /// [`CheckpointError`] when there is none, when it is cut short or damaged, or of another format.
 pub fn read<T: DeserializeOwned>(dir: &Path) -> Result<T, CheckpointError> {
-    let (position, rest) = parts(dir)?;
-    let value = &rest[position..];
-    wire::from_bytes(value, value.len() as u64)
-        .map_err(|error| CheckpointError::Damaged { path: dir.join(FILE), problem: error.to_string() })
-}
-
-/// Reads where the observer stood at a directory's checkpoint.
-///
-/// # Errors
-/// As [`read`].
-pub fn read_position(dir: &Path) -> Result<Vec<u8>, CheckpointError> {
-    let (position, mut rest) = parts(dir)?;
-    rest.truncate(position);
-    Ok(rest)
-}
-
-/// The length of the position, and position and value in one.
-fn parts(dir: &Path) -> Result<(usize, Vec<u8>), CheckpointError> {
     let path = dir.join(FILE);
-    let mut bytes = match fs::read(&path) {
+    let bytes = match fs::read(&path) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             return Err(CheckpointError::Missing(dir.to_owned()));
@@ -122,30 +102,26 @@ fn parts(dir: &Path) -> Result<(usize, Vec<u8>), CheckpointError> {
         Err(error) => return Err(CheckpointError::Io { doing: "read", path, error }),
     };
     let damaged = |problem: String| CheckpointError::Damaged { path: path.clone(), problem };
-    let short = format!("is cut short ({} bytes)", bytes.len());
-    if bytes.len() < HEAD {
-        return Err(damaged(short));
-    }
-    if bytes[..8] != MAGIC {
+    let Some((head, payload)) = bytes.split_at_checked(HEAD) else {
+        return Err(damaged(format!("is cut short ({} bytes)", bytes.len())));
+    };
+    if head[..8] != MAGIC {
         return Err(damaged("is not a checkpoint of hcddl".to_owned()));
     }
-    let found = u32::from_le_bytes(bytes[8..12].try_into().expect("4 bytes"));
+    let found = u32::from_le_bytes([head[8], head[9], head[10], head[11]]);
     if found != CHECKPOINT_VERSION {
         return Err(CheckpointError::Version { path, found });
     }
-    let rest = bytes.split_off(HEAD);
-    let length = |at: usize| u64::from_le_bytes(bytes[at..at + 8].try_into().expect("8 bytes"));
-    let (position, value) = (length(12), length(20));
-    if position.checked_add(value) != Some(rest.len() as u64) {
-        return Err(damaged(short));
+    let mut numbers = [0; 24];
+    numbers.copy_from_slice(&head[12..]);
+    let (length, digest) = numbers.split_at(8);
+    if length != (payload.len() as u64).to_le_bytes() {
+        return Err(damaged(format!("is cut short ({} bytes)", bytes.len())));
     }
-    let digests = rest.split_at(position as usize);
-    if bytes[28..44] != of_bytes(digests.0).0.to_le_bytes()
-        || bytes[44..] != of_bytes(digests.1).0.to_le_bytes()
-    {
+    if digest != of_bytes(payload).0.to_le_bytes() {
         return Err(damaged("is damaged: its digest does not match".to_owned()));
     }
-    Ok((position as usize, rest))
+    wire::from_bytes(payload, payload.len() as u64).map_err(|error| damaged(error.to_string()))
 }
 
 #[cfg(test)]
@@ -162,17 +138,16 @@ mod tests {
     fn the_last_one_written_comes_back() {
         let dir = tempfile::tempdir().unwrap();
         assert!(matches!(read::<Value>(dir.path()), Err(CheckpointError::Missing(_))));
-        write(dir.path(), b"here", &value(1)).unwrap();
-        write(dir.path(), b"here", &value(2)).unwrap();
+        write(dir.path(), &value(1)).unwrap();
+        write(dir.path(), &value(2)).unwrap();
         assert_eq!(read::<Value>(dir.path()).unwrap(), value(2));
-        assert_eq!(read_position(dir.path()).unwrap(), b"here");
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1, "no temporary file is left");
     }
 
     #[test]
     fn every_cut_and_every_changed_byte_is_noticed() {
         let dir = tempfile::tempdir().unwrap();
-        write(dir.path(), b"here", &value(1)).unwrap();
+        write(dir.path(), &value(1)).unwrap();
         let path = dir.path().join(FILE);
         let whole = fs::read(&path).unwrap();
         for at in 0..whole.len() {
@@ -192,13 +167,10 @@ mod tests {
     #[test]
     fn a_failed_write_keeps_the_old_one() {
         let dir = tempfile::tempdir().unwrap();
-        write(dir.path(), b"here", &value(1)).unwrap();
+        write(dir.path(), &value(1)).unwrap();
         // A directory in the place of the temporary file: creating it fails, whoever the user is.
         fs::create_dir(dir.path().join(format!("{FILE}.new"))).unwrap();
-        assert!(matches!(
-            write(dir.path(), b"here", &value(2)),
-            Err(CheckpointError::Io { doing: "write", .. })
-        ));
+        assert!(matches!(write(dir.path(), &value(2)), Err(CheckpointError::Io { doing: "write", .. })));
         assert_eq!(read::<Value>(dir.path()).unwrap(), value(1));
     }
 }

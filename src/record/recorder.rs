@@ -2,7 +2,7 @@
 
 use super::table::{CommitsFile, MetricsFile};
 use super::timeline::{SPANS_MAX, Timeline, TimelineState};
-use super::{RecordError, RunDir, checkpoint, rundir::file};
+use super::{RecordError, RunDir, rundir::file};
 use crate::report::pace::Pace;
 use crate::scenario::plan::Plan;
 use crate::sim::outcome::{CommitRow, EvaluationRow, Observer, Progress, Summary, TimelineSpan};
@@ -52,19 +52,22 @@ pub struct Recorder {
 const FLUSH_EVERY: Duration = Duration::from_secs(1);
 
 impl Recorder {
-    /// Cuts the outputs of an interrupted run back to the checkpoint in its directory and goes on from there.
+    /// As [`Recorder::resume`], with the position as [`Observer::position`] gave it.
     ///
     /// # Errors
-    /// [`RecordError`] when there is no usable checkpoint, or as [`Recorder::resume`].
-    pub fn resume_from_checkpoint(
+    /// [`RecordError`] when the bytes are no position, or as [`Recorder::resume`].
+    pub fn resume_at(
         dir: &RunDir,
         plan: &Plan,
         options: RecorderOptions,
+        stored: &[u8],
     ) -> Result<Self, RecordError> {
-        let problem = |problem: String| RecordError::Resume { dir: dir.path().to_owned(), problem };
-        let stored = checkpoint::read_position(dir.path()).map_err(|error| problem(error.to_string()))?;
-        let position = wire::from_bytes(&stored, stored.len() as u64)
-            .map_err(|_| problem("its checkpoint does not say where the files stood".to_owned()))?;
+        let position = wire::from_bytes(stored, stored.len() as u64).map_err(|_| RecordError::Resume {
+            dir: dir.path().to_owned(),
+            problem:
+                "its checkpoint does not say where the files stood; start the run again without --resume"
+                    .to_owned(),
+        })?;
         Self::resume(dir, plan, options, position)
     }
 

@@ -1,2 +1,39 @@
-//! The simulator.
+//! The simulator: many nodes, one virtual clock, real gradients.
+//!
+//! The conductor pops the earliest event, hands it to the node concerned, takes the node's effects, and turns
+//! them into later events. The order is decided by the heap alone, whatever the runner, the threads or the
+//! cores. Read in this order: [`outcome`], `heap`, `conductor`, `network`, `compute`, `pool`, `probe`.
+
 pub mod outcome;
+
+#[cfg(feature = "runtime")]
+mod account;
+#[cfg(feature = "runtime")]
+pub mod checkpoint;
+#[cfg(feature = "runtime")]
+mod compute;
+#[cfg(feature = "runtime")]
+mod conductor;
+#[cfg(feature = "runtime")]
+mod effects;
+#[cfg(feature = "runtime")]
+mod execute;
+#[cfg(feature = "runtime")]
+mod faults;
+#[cfg(feature = "runtime")]
+mod heap;
+#[cfg(feature = "runtime")]
+pub mod metrics;
+#[cfg(feature = "runtime")]
+mod network;
+#[cfg(feature = "runtime")]
+mod pool;
+#[cfg(feature = "runtime")]
+mod probe;
+#[cfg(feature = "runtime")]
+mod run;
+#[cfg(feature = "runtime")]
+pub(crate) mod runner;
+
+#[cfg(feature = "runtime")]
+pub use run::{RunResult, SimError, run};

@@ -15,8 +15,7 @@ pub trait Observer: Send {
     fn span(&mut self, span: &TimelineSpan);
     /// Called often; must be cheap.
     fn progress(&mut self, progress: &Progress);
-    /// Where the observer stands, for a checkpoint: stored beside the run's state and handed back when the run
-    /// is resumed. Empty when it has nothing to remember (or cannot go on).
+    /// Flushes everything and says where the observer's own files stand; a checkpoint keeps it.
     fn position(&mut self) -> Vec<u8> {
         Vec::new()
     }

@@ -3,8 +3,8 @@
 use super::{Activation, Backward, Layer, Pass, Tensor};
 use crate::learn::kernels::{View, elementwise, gemm, gemm_dot};
 
-/// y = activation(x * W + b) over images [channels, height, width]. Parameters: W [filters, channels,
-/// kernel, kernel], then b [filters].
+/// y = activation(x * W + b) over images `[channels, height, width]`. Parameters: W `[filters, channels,
+/// kernel, kernel]`, then b `[filters]`.
 ///
 /// Each sample is unfolded to columns [channels kernel^2, output pixels], which stay in the cache; its
 /// output is then one matrix product whose long side is the pixels. The backward pass unfolds again

@@ -3,8 +3,8 @@
 use super::{Activation, Backward, Layer, Pass, Tensor};
 use crate::learn::kernels::{View, elementwise, gemm};
 
-/// y = activation(x W + b). Parameters: W [inputs, outputs] (Keras' order, the transpose of PyTorch's),
-/// then b [outputs].
+/// y = activation(x W + b). Parameters: W `[inputs, outputs]` (Keras' order, the transpose of PyTorch's),
+/// then b `[outputs]`.
 #[derive(Clone, Debug)]
 pub struct Linear {
     /// Values of one sample that go in.

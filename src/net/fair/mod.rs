@@ -168,7 +168,7 @@ impl Fair {
                 Shape::Mesh(other) => mesh.absorb(other),
             }
         }
-        new.map(|flow| mesh.add(flow));
+        new.into_iter().for_each(|flow| mesh.add(flow));
         let members = mesh.members();
         self.visits += members.len() as u64;
         let id = self.add_group(Shape::Mesh(mesh));

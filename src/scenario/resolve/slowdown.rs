@@ -32,7 +32,13 @@ impl Slowdown {
 }
 
 pub(super) fn table() -> Table<BuildSlowdown> {
-    let row = |name, summary, example, positional, build| Row { name, summary, example, positional, build };
+    let row = |name, summary, example, positional, build: BuildSlowdown| Row {
+        name,
+        summary,
+        example,
+        positional,
+        build,
+    };
     Table::new(
         "heterogeneity",
         vec![

@@ -1,0 +1,90 @@
+use super::*;
+use crate::domain::Stream;
+use crate::domain::digest::of_values;
+
+fn random(len: usize, salt: u64) -> Vec<f32> {
+    let mut stream = Stream::new(5, "gemm", salt, 0);
+    (0..len).map(|_| stream.uniform() as f32 - 0.5).collect()
+}
+
+/// The definition, in scalar code.
+fn by_definition(m: usize, n: usize, k: usize, a: View, b: View, c: &mut [f32], add: bool) {
+    for i in 0..m {
+        for j in 0..n {
+            let mut total = add.then_some(c[i * n + j]);
+            for k0 in (0..k).step_by(K_BLOCK) {
+                let sum = (k0..k.min(k0 + K_BLOCK)).fold(0f32, |sum, p| {
+                    let left = a.data[i * a.row_stride + p * a.column_stride];
+                    left.mul_add(b.data[p * b.row_stride + j * b.column_stride], sum)
+                });
+                total = Some(total.map_or(sum, |total| total + sum));
+            }
+            c[i * n + j] = total.unwrap_or(0.0);
+        }
+    }
+}
+
+#[test]
+fn every_shape_stride_and_instruction_set_gives_the_bits_of_the_definition() {
+    let sizes = [1, 2, 3, 5, 7, 12, 16, 17, 31, 33];
+    let mut shapes: Vec<(usize, usize, usize)> = vec![];
+    for m in sizes {
+        for n in sizes {
+            shapes.extend([(m, n, 1), (m, n, 2), (m, n, 10), (m, n, 65)]);
+        }
+    }
+    shapes.extend([(1, 10, 784), (32, 1, 1100), (1, 1, 513), (32, 128, 64), (7, 40, 1025), (25, 48, 512)]);
+    shapes.extend([(0, 3, 2), (3, 0, 2), (3, 2, 0)]);
+    for (m, n, k) in shapes {
+        let (a, b) = (random(m * k, 1), random(k * n, 2));
+        for a in [View::rows(&a, k), View::transposed(&a, m)] {
+            for b in [View::rows(&b, n), View::transposed(&b, k)] {
+                for add in [false, true] {
+                    let mut expected = random(m * n, 3);
+                    by_definition(m, n, k, a, b, &mut expected, add);
+                    for isa in Isa::available() {
+                        let mut c = random(m * n, 3);
+                        gemm(*isa, m, n, k, a, b, &mut c, add);
+                        assert_eq!(of_values(&c), of_values(&expected), "{m}x{n}x{k} {isa:?} add {add}");
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn dot_products_have_the_bits_of_their_definition_too() {
+    for (m, n, k) in [(1, 1, 1), (1, 1, 16), (2, 3, 15), (3, 5, 17), (6, 25, 576), (7, 11, 100), (4, 4, 0)] {
+        let (a, b) = (random(m * k, 1), random(n * k, 2));
+        for add in [false, true] {
+            let mut expected = random(m * n, 3);
+            for i in 0..m {
+                for j in 0..n {
+                    let mut lanes = [0f32; LANES];
+                    for p in 0..k.next_multiple_of(LANES) {
+                        let (x, y) = if p < k { (a[i * k + p], b[j * k + p]) } else { (0.0, 0.0) };
+                        lanes[p % LANES] = x.mul_add(y, lanes[p % LANES]);
+                    }
+                    for half in [8, 4, 2, 1] {
+                        for l in 0..half {
+                            lanes[l] += lanes[l + half];
+                        }
+                    }
+                    expected[i * n + j] = if add { expected[i * n + j] + lanes[0] } else { lanes[0] };
+                }
+            }
+            for isa in Isa::available() {
+                let mut c = random(m * n, 3);
+                gemm_dot(*isa, m, n, k, &a, &b, &mut c, add);
+                assert_eq!(of_values(&c), of_values(&expected), "{m}x{n}x{k} {isa:?} add {add}");
+            }
+        }
+    }
+}
+
+#[test]
+#[should_panic(expected = "beyond its slice")]
+fn a_matrix_beyond_its_slice_is_refused() {
+    gemm(Isa::Portable, 2, 2, 2, View::rows(&[0.0; 3], 2), View::rows(&[0.0; 4], 2), &mut [0.0; 4], false);
+}

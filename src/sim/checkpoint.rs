@@ -1,0 +1,164 @@
+//! Checkpoints of a running simulation: everything between two events, so that a continued run has the same
+//! digests as one that was never interrupted.
+
+use super::account::Account;
+use super::compute::ComputeState;
+use super::conductor::{Conductor, Job, Promise};
+use super::heap::Heap;
+use super::network::NetworkState;
+use super::probe::ProbeState;
+use super::run::SimError;
+use super::runner::Runner;
+use crate::domain::digest::Chain;
+use crate::domain::{JobId, NodeId, Params, Span, Time, Token};
+use crate::node::NodeState;
+use crate::node::build::Birth;
+use crate::node::work::{Outcome, Train};
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// A simulation between two events.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct Checkpoint {
+    now: Time,
+    nodes: Vec<Option<NodeState>>,
+    heap: Heap,
+    network: NetworkState,
+    compute: ComputeState,
+    account: Account,
+    probe: ProbeState,
+    trace: Chain,
+    jobs: Vec<SavedJob>,
+    next_job: u64,
+    timers: Vec<((NodeId, Token), u64)>,
+    timers_set: u64,
+    down: BTreeSet<NodeId>,
+    incarnations: BTreeMap<NodeId, u32>,
+    durable: BTreeMap<NodeId, Option<NodeState>>,
+    models: BTreeMap<NodeId, Params>,
+    finished_peers: BTreeSet<NodeId>,
+    counted: Vec<((NodeId, NodeId), u64)>,
+    /// Where the observer's own files stand.
+    pub observer: Vec<u8>,
+}
+
+/// A job under way: its result is computed already.
+#[derive(Clone, Serialize, Deserialize)]
+struct SavedJob {
+    key: u64,
+    node: NodeId,
+    job: JobId,
+    started: Time,
+    duration: Span,
+    label: u8,
+    outcome: Outcome,
+    train: Option<Train>,
+    shared: bool,
+}
+
+const LABELS: [&str; 4] = ["train", "fold", "encode", "decode"];
+
+impl<R: Runner> Conductor<'_, R> {
+    /// Writes a checkpoint into the options' directory.
+    pub(super) async fn checkpoint(&mut self) -> Result<(), SimError> {
+        let Some(dir) = self.options.checkpoint_dir.clone() else { return Ok(()) };
+        self.probe.collect(&mut self.pool, self.observer, true);
+        let mut nodes = Vec::with_capacity(self.plan.nodes.len());
+        for id in (0..self.plan.nodes.len() as u32).map(NodeId) {
+            nodes.push(if self.down.contains(&id) { None } else { self.runner.save(id).await? });
+        }
+        let checkpoint = Checkpoint {
+            now: self.now,
+            nodes,
+            heap: self.heap.clone(),
+            network: self.network.save(),
+            compute: self.compute.save(),
+            account: self.account.clone(),
+            probe: self.probe.state.clone(),
+            trace: self.trace.clone(),
+            jobs: self.settle_jobs(),
+            next_job: self.next_job,
+            timers: self.timers.iter().map(|(k, v)| (*k, *v)).collect(),
+            timers_set: self.timers_set,
+            down: self.down.clone(),
+            incarnations: self.incarnations.clone(),
+            durable: self.durable.clone(),
+            models: self.models.clone(),
+            finished_peers: self.finished_peers.clone(),
+            counted: self.counted.iter().map(|(k, v)| (*k, *v)).collect(),
+            observer: self.observer.position(),
+        };
+        crate::record::checkpoint::write(&dir, &checkpoint).map_err(|e| SimError::Checkpoint(e.to_string()))
+    }
+
+    /// Waits for the results of all jobs under way.
+    fn settle_jobs(&mut self) -> Vec<SavedJob> {
+        let mut saved = Vec::with_capacity(self.jobs.len());
+        for (key, job) in std::mem::take(&mut self.jobs) {
+            let outcome = match job.result {
+                Promise::Ready(outcome) => outcome,
+                Promise::Running(handle) => self.pool.wait(handle),
+            };
+            saved.push(SavedJob {
+                key,
+                node: job.node,
+                job: job.job,
+                started: job.started,
+                duration: job.duration,
+                label: LABELS.iter().position(|l| *l == job.label).unwrap_or(0) as u8,
+                outcome: outcome.clone(),
+                train: job.train.clone(),
+                shared: job.shared,
+            });
+            self.jobs.insert(key, Job { result: Promise::Ready(outcome), ..job });
+        }
+        saved
+    }
+
+    /// Continues from a checkpoint.
+    pub(super) async fn resume(&mut self, checkpoint: Checkpoint) -> Result<(), SimError> {
+        if checkpoint.nodes.len() != self.plan.nodes.len() {
+            return Err(SimError::Checkpoint(format!(
+                "the checkpoint has {} nodes and the plan {}: it belongs to another scenario",
+                checkpoint.nodes.len(),
+                self.plan.nodes.len()
+            )));
+        }
+        self.now = checkpoint.now;
+        self.down = checkpoint.down;
+        self.incarnations = checkpoint.incarnations;
+        for (i, state) in checkpoint.nodes.into_iter().enumerate() {
+            if let Some(state) = state {
+                self.birth(NodeId(i as u32), Birth::Continue(state)).await?;
+            }
+        }
+        self.heap = checkpoint.heap;
+        self.network.load(checkpoint.network);
+        self.compute.load(checkpoint.compute);
+        self.account = checkpoint.account;
+        self.probe.state = checkpoint.probe;
+        self.trace = checkpoint.trace;
+        for job in checkpoint.jobs {
+            self.job_keys.insert((job.node, job.job), job.key);
+            let entry = Job {
+                node: job.node,
+                job: job.job,
+                started: job.started,
+                duration: job.duration,
+                label: LABELS[usize::from(job.label) % LABELS.len()],
+                result: Promise::Ready(job.outcome),
+                train: job.train,
+                shared: job.shared,
+            };
+            self.jobs.insert(job.key, entry);
+        }
+        self.next_job = checkpoint.next_job;
+        self.timers = checkpoint.timers.into_iter().collect();
+        self.timers_set = checkpoint.timers_set;
+        self.durable = checkpoint.durable;
+        self.models = checkpoint.models;
+        self.finished_peers = checkpoint.finished_peers;
+        self.counted = checkpoint.counted.into_iter().collect();
+        Ok(())
+    }
+}

@@ -1,0 +1,193 @@
+//! Doing what nodes want: the effects of one event become later events.
+
+use super::conductor::{Conductor, Job, Promise};
+use super::heap::Pending;
+use super::network::Arrival;
+use super::outcome::{CommitRow, SpanKind, TimelineSpan};
+use super::run::SimError;
+use super::runner::Runner;
+use crate::domain::{JobId, Message, NodeId};
+use crate::node::kinds::UPDATE;
+use crate::node::work::{Train, Work};
+use crate::node::{Commit, Effect, Effects, Reason};
+
+/// Work below so many floating-point operations is done by the event loop itself when its result is due: waking
+/// a thread costs more.
+const SMALL_FLOPS: f64 = 100_000.0;
+
+impl<R: Runner> Conductor<'_, R> {
+    /// Does what a node wants, in order.
+    pub(super) async fn apply(&mut self, node: NodeId, effects: Effects) -> Result<(), SimError> {
+        for effect in effects.0 {
+            match effect {
+                Effect::Run { job, work } => self.start_job(node, job, work),
+                Effect::Cancel { job, keep_partial } => self.cancel_job(node, job, keep_partial),
+                Effect::Send { to, message } => self.send(node, to, message),
+                Effect::SetTimer { after, token } => {
+                    self.timers_set += 1;
+                    let set = self.timers_set;
+                    self.timers.insert((node, token), set);
+                    self.heap.push(self.now + after, Pending::Timer { node, token, set });
+                }
+                Effect::ClearTimer(token) => {
+                    self.timers.remove(&(node, token));
+                }
+                Effect::Commit(commit) => self.commit(node, commit).await?,
+                Effect::Dropped { why, .. } => {
+                    *self.account.dropped.entry(why.name().to_owned()).or_insert(0) += 1;
+                }
+                Effect::Record(metric) => {
+                    self.account.metrics.insert(metric.name.into_owned(), metric.value);
+                }
+                Effect::Finish(reason) => self.finish(node, reason),
+            }
+        }
+        Ok(())
+    }
+
+    fn start_job(&mut self, node: NodeId, job: JobId, work: Work) {
+        let duration = self.compute.duration(self.now, node, &work);
+        self.next_job += 1;
+        let key = self.next_job;
+        let label = match &work {
+            Work::Train(_) => "train",
+            Work::Fold(_) => "fold",
+            Work::Encode { .. } => "encode",
+            Work::Decode { .. } => "decode",
+        };
+        let train = match &work {
+            Work::Train(train) => Some(train.clone()),
+            _ => None,
+        };
+        let real = self.clock.started.is_some();
+        let shared = !real && self.compute.is_crowded(node);
+        let result = self.begin(node, work, key, real);
+        self.jobs.insert(key, Job { node, job, started: self.now, duration, label, result, train, shared });
+        self.job_keys.insert((node, job), key);
+        self.account.job_started(self.now, node);
+        if shared {
+            self.compute.start_shared(self.now, node, duration, key);
+        } else if !real {
+            self.heap.push(self.now + duration, Pending::JobDone { node, job, key });
+        }
+    }
+
+    /// Starts the real computation behind a job.
+    fn begin(&mut self, node: NodeId, work: Work, key: u64, real: bool) -> Promise {
+        if real {
+            let (tools, sender) = (self.tools.clone(), self.clock.sender.clone());
+            return Promise::Running(self.pool.start(move || {
+                let outcome = tools.execute(node, work);
+                // The receiver is gone when the run is over.
+                let _ = sender.send(key);
+                outcome
+            }));
+        }
+        if self.tools.timing_only {
+            return Promise::Ready(self.tools.execute(node, work));
+        }
+        let tools = self.tools.clone();
+        if self.compute.flops(node, &work) < SMALL_FLOPS {
+            return Promise::Running(self.pool.later(move || tools.execute(node, work)));
+        }
+        Promise::Running(self.pool.start(move || tools.execute(node, work)))
+    }
+
+    fn cancel_job(&mut self, node: NodeId, job: JobId, keep_partial: bool) {
+        let Some(key) = self.job_keys.remove(&(node, job)) else { return };
+        let Some(entry) = self.jobs.remove(&key) else { return };
+        if entry.shared {
+            self.compute.cancel_shared(self.now, key);
+        }
+        self.account.job_ended(self.now, node);
+        let Some(train) = entry.train.filter(|_| keep_partial) else { return };
+        let elapsed = self.now.since(entry.started).0;
+        let steps =
+            (u128::from(train.steps) * u128::from(elapsed) / u128::from(entry.duration.0.max(1))) as u64;
+        if steps == 0 {
+            return;
+        }
+        // The same job with fewer steps has the same first steps: a job is a pure function of its description.
+        let partial = Train { steps: steps.min(train.steps), ..train };
+        self.next_job += 1;
+        let key = self.next_job;
+        let result = self.begin(node, Work::Train(partial), key, false);
+        let duration = self.now.since(entry.started);
+        let label = entry.label;
+        let job_entry =
+            Job { node, job, started: entry.started, duration, label, result, train: None, shared: false };
+        self.jobs.insert(key, job_entry);
+        self.job_keys.insert((node, job), key);
+        self.account.job_started(self.now, node);
+        self.heap.push(self.now, Pending::JobDone { node, job, key });
+    }
+
+    fn send(&mut self, from: NodeId, to: NodeId, message: Message) {
+        if message.kind == UPDATE {
+            let counted = self.counted.entry((from, to)).or_insert(0);
+            if message.sequence == 0 || message.sequence > *counted {
+                self.account.updates_sent += 1;
+                *counted = message.sequence;
+            }
+        }
+        self.account.sent(self.plan, self.now, from, to, message.bytes());
+        let arrival = self.network.send(self.now, from, to, message, &mut self.heap);
+        self.show_transfer(arrival);
+    }
+
+    /// Shows a transfer on the timeline.
+    pub(super) fn show_transfer(&mut self, arrival: Option<Arrival>) {
+        let Some(arrival) = arrival.filter(|_| self.observer.wants_spans()) else { return };
+        self.observer.span(&TimelineSpan {
+            node: arrival.from,
+            kind: SpanKind::Send,
+            start: arrival.started,
+            end: arrival.at,
+            label: arrival.label,
+            other: Some(arrival.to),
+            bytes: arrival.bytes,
+        });
+    }
+
+    async fn commit(&mut self, node: NodeId, commit: Commit) -> Result<(), SimError> {
+        let top = self.is_top(node);
+        let bytes_in = self.account.committed(node, &commit, top, self.plan.peers.is_none());
+        if top {
+            self.models.insert(node, commit.model.clone());
+            if let Some(reason) = self.probe_commit(node, &commit) {
+                for id in self.top_nodes() {
+                    self.heap.push(self.now, Pending::Stop { node: id, reason: reason.clone() });
+                }
+            }
+        }
+        self.observer.commit(&CommitRow {
+            node,
+            version: commit.version,
+            at: self.now,
+            contributors: commit.contributors,
+            bytes_in,
+        });
+        if self.durable.contains_key(&node) {
+            let state = self.runner.save(node).await?;
+            self.durable.insert(node, state);
+        }
+        Ok(())
+    }
+
+    fn top_nodes(&self) -> Vec<NodeId> {
+        (0..self.plan.nodes.len() as u32).map(NodeId).filter(|id| self.is_top(*id)).collect()
+    }
+
+    fn finish(&mut self, node: NodeId, reason: Reason) {
+        if self.plan.peers.is_none() || reason != Reason::Rounds {
+            self.finished = Some(reason);
+            return;
+        }
+        self.finished_peers.insert(node);
+        let all =
+            self.top_nodes().iter().all(|id| self.finished_peers.contains(id) || self.down.contains(id));
+        if all {
+            self.finished = Some(Reason::Rounds);
+        }
+    }
+}

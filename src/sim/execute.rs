@@ -1,0 +1,82 @@
+//! Doing the work: the real computation behind a job. A pure function of the job and the run's learner and
+//! codecs, so it may run on any thread at any time.
+
+use crate::compress::Codec;
+use crate::domain::{Coded, Data, NodeId, Params, Seeds, Stream};
+use crate::learn::Learner;
+use crate::node::work::{Outcome, Trained, Work};
+use crate::policy::fold;
+use std::borrow::Cow;
+use std::sync::Arc;
+
+/// What jobs need besides their own description.
+#[derive(Clone)]
+pub(crate) struct Tools {
+    pub learner: Arc<dyn Learner>,
+    pub codecs: Arc<Vec<Arc<dyn Codec>>>,
+    pub seeds: Seeds,
+    pub timing_only: bool,
+}
+
+impl Tools {
+    /// Computes a job's result.
+    pub fn execute(&self, node: NodeId, work: Work) -> Outcome {
+        match work {
+            Work::Train(job) if self.timing_only || job.model.values().is_none() => {
+                let batch = self.learner.cost().batch.min(self.learner.shard_len(node)) as u64;
+                Outcome::Trained(Trained {
+                    tensor: Params::absent(self.learner.params_len()),
+                    opt: None,
+                    steps: job.steps,
+                    samples: job.steps * batch,
+                    loss: f32::NAN,
+                    forward_passes: job.steps * batch,
+                })
+            }
+            Work::Train(job) => match self.learner.train(node, &job) {
+                Ok(trained) => Outcome::Trained(trained),
+                Err(why) => Outcome::Failed(why),
+            },
+            Work::Fold(job) => Outcome::Folded(Box::new(fold::run(*job))),
+            Work::Encode { tensor, residual, codec, counter } => {
+                self.encode(node, &tensor, residual, &self.codecs[usize::from(codec)], counter)
+            }
+            Work::Decode { data, codec } => decode(data, &self.codecs[usize::from(codec)]),
+        }
+    }
+
+    fn encode(
+        &self,
+        node: NodeId,
+        tensor: &Params,
+        residual: Option<Params>,
+        codec: &Arc<dyn Codec>,
+        counter: u64,
+    ) -> Outcome {
+        let len = tensor.len();
+        let mut left = codec
+            .keeps_residual()
+            .then(|| residual.and_then(Params::into_values).unwrap_or_else(|| vec![0.0; len]));
+        let payload = tensor.values().map(|values| {
+            let mut stream = Stream::new(self.seeds.data, "codec", u64::from(node.0), counter);
+            Arc::new(codec.encode(values, left.as_deref_mut(), &mut stream))
+        });
+        let coded = Coded { codec: Cow::Borrowed(codec.name()), len, bytes: codec.bytes(len), payload };
+        let residual =
+            left.map(|l| if tensor.values().is_some() { Params::new(l) } else { Params::absent(len) });
+        Outcome::Encoded { data: Data::Coded(coded), residual }
+    }
+}
+
+fn decode(data: Data, codec: &Arc<dyn Codec>) -> Outcome {
+    let coded = match data {
+        Data::Dense(params) => return Outcome::Decoded(params),
+        Data::Coded(coded) => coded,
+    };
+    let Some(payload) = coded.payload else { return Outcome::Decoded(Params::absent(coded.len)) };
+    let mut values = vec![0.0; coded.len];
+    match codec.decode(&payload, &mut values) {
+        Ok(()) => Outcome::Decoded(Params::new(values)),
+        Err(why) => Outcome::Failed(format!("a tensor coded by {} cannot be decoded: {why}", coded.codec)),
+    }
+}

@@ -1,0 +1,122 @@
+//! Faults: nodes that crash, return, leave, join or slow down; links that fail. Others learn of them after the
+//! detection delay, through the same events as in a deployment.
+
+use super::conductor::Conductor;
+use super::heap::Pending;
+use super::network::Cut;
+use super::outcome::{SpanKind, TimelineSpan};
+use super::run::SimError;
+use super::runner::Runner;
+use crate::domain::NodeId;
+use crate::node::build::Birth;
+use crate::scenario::plan::Fault;
+
+impl<R: Runner> Conductor<'_, R> {
+    /// A fault of the plan happens.
+    pub(super) async fn fault(&mut self, index: u32) -> Result<(), SimError> {
+        let plan = self.plan;
+        let event = &plan.faults.events[index as usize];
+        self.trace.push(&[self.now.0, u64::from(index) | (7 << 32), 0, 0]);
+        match &event.fault {
+            Fault::Crash(node) => self.lose(*node, plan.faults.detection).await,
+            Fault::Leave(node) => self.lose(*node, crate::domain::Span::ZERO).await,
+            Fault::Restart(node) => {
+                let durable = self.durable.get(node).cloned().flatten();
+                self.bring(*node, Birth::Restart(durable)).await?;
+            }
+            Fault::Join(node) => self.bring(*node, Birth::New).await?,
+            Fault::SlowDown(node, factor) => self.compute.slow_down(*node, *factor),
+            Fault::LinkDown(a, b) => self.cut(Cut::Down(*a, *b)),
+            Fault::LinkUp(a, b) => self.cut(Cut::Up(*a, *b)),
+            Fault::Partition(groups) => self.cut(Cut::Partition(groups)),
+            Fault::Heal => self.cut(Cut::Heal),
+        }
+        Ok(())
+    }
+
+    /// A node stops; its memory, jobs and timers are gone.
+    async fn lose(&mut self, node: NodeId, detection: crate::domain::Span) {
+        if !self.down.insert(node) {
+            return;
+        }
+        self.runner.remove(node).await;
+        self.account.set_down(self.now, node, true);
+        let keys: Vec<u64> = self
+            .job_keys
+            .range((node, crate::domain::JobId(0))..)
+            .map(|(k, v)| (k.0, *v))
+            .take_while(|(n, _)| *n == node)
+            .map(|(_, v)| v)
+            .collect();
+        for key in keys {
+            if let Some(job) = self.jobs.remove(&key) {
+                self.job_keys.remove(&(node, job.job));
+                if job.shared {
+                    self.compute.cancel_shared(self.now, key);
+                }
+            }
+        }
+        self.timers.retain(|(owner, _), _| *owner != node);
+        self.tell_others(node, false, detection);
+    }
+
+    /// A node starts (again).
+    async fn bring(&mut self, node: NodeId, birth: Birth) -> Result<(), SimError> {
+        if !self.down.remove(&node) {
+            return Ok(());
+        }
+        *self.incarnations.entry(node).or_insert(0) += 1;
+        self.account.set_down(self.now, node, false);
+        self.birth(node, birth).await?;
+        self.heap.push(self.now, Pending::Start(node));
+        // Whoever noticed the loss notices the return; the notices keep their order.
+        self.tell_others(node, true, self.plan.faults.detection);
+        if self.observer.wants_spans() {
+            self.observer.span(&TimelineSpan {
+                node,
+                kind: SpanKind::Down,
+                start: self.now,
+                end: self.now,
+                label: "up again".to_owned(),
+                other: None,
+                bytes: 0,
+            });
+        }
+        Ok(())
+    }
+
+    fn tell_others(&mut self, about: NodeId, up: bool, after: crate::domain::Span) {
+        let at = self.now + after;
+        for to in self.acquaintances(about) {
+            self.heap.push(at, Pending::Notice { to, about, up });
+        }
+    }
+
+    /// The nodes that a node talks to, ascending.
+    fn acquaintances(&self, node: NodeId) -> Vec<NodeId> {
+        let plan = &self.plan.nodes[node.index()];
+        let mut all: Vec<NodeId> = plan.parent.into_iter().chain(plan.children.iter().copied()).collect();
+        all.extend(plan.neighbours.iter().map(|n| n.node));
+        all.sort_unstable();
+        all.dedup();
+        all
+    }
+
+    fn cut(&mut self, change: Cut<'_>) {
+        let mut pairs = Vec::new();
+        for id in (0..self.plan.nodes.len() as u32).map(NodeId) {
+            pairs.extend(
+                self.acquaintances(id).into_iter().filter(|other| *other > id).map(|other| (id, other)),
+            );
+        }
+        let at = self.now + self.plan.faults.detection;
+        for (a, b, cut) in self.network.change(change, &pairs) {
+            for (to, about) in [(a, b), (b, a)] {
+                if !self.down.contains(&about) {
+                    self.heap.push(at, Pending::Notice { to, about, up: !cut });
+                }
+            }
+        }
+        self.network.release(self.now, &mut self.heap);
+    }
+}

@@ -1,0 +1,138 @@
+//! Metrics by name: an open set. Accuracy and loss come from evaluating a model; the others are read off the
+//! run's books or computed from the models.
+
+use super::account::Account;
+use crate::domain::{NodeId, Params, Row, Table, Time};
+use crate::scenario::plan::Plan;
+use std::collections::BTreeMap;
+
+/// What a computed metric may look at.
+pub struct MetricView<'a> {
+    pub(super) plan: &'a Plan,
+    pub(super) account: &'a Account,
+    pub(super) now: Time,
+    pub(super) models: &'a BTreeMap<NodeId, Params>,
+    pub(super) train_loss: f64,
+}
+
+/// Named values of a metric: one, or one for each node.
+pub type Values = BTreeMap<String, f64>;
+
+/// Where a metric comes from.
+#[derive(Clone, Copy)]
+pub enum Metric {
+    /// From evaluating a model on the test set.
+    Evaluated,
+    /// From the run itself.
+    Computed(fn(&MetricView<'_>) -> Values),
+}
+
+/// All metrics.
+#[must_use]
+pub fn table() -> Table<Metric> {
+    let row = |name, summary, build| Row { name, summary, example: name, positional: &[], build };
+    Table::new(
+        "metric",
+        vec![
+            row("accuracy", "share of the test set that is classified right", Metric::Evaluated),
+            row("loss", "mean loss on the test set", Metric::Evaluated),
+            row(
+                "train_loss",
+                "mean training loss of the updates committed last",
+                Metric::Computed(train_loss),
+            ),
+            row(
+                "consensus_error",
+                "mean distance between two peers' normalised models",
+                Metric::Computed(pairwise),
+            ),
+            row(
+                "consensus_to_mean",
+                "mean distance of the peers' normalised models to their mean",
+                Metric::Computed(to_mean),
+            ),
+            row(
+                "forward_passes",
+                "forward passes of single samples so far",
+                Metric::Computed(forward_passes),
+            ),
+            row("samples", "training samples seen so far", Metric::Computed(samples)),
+            row("batches", "batches that each node has trained on", Metric::Computed(batches)),
+            row("staleness", "mean staleness of all updates committed so far", Metric::Computed(staleness)),
+            row("bytes", "bytes sent so far", Metric::Computed(bytes)),
+            row("energy", "joules of all hosts so far, idle included", Metric::Computed(energy)),
+        ],
+    )
+}
+
+fn one(name: &str, value: f64) -> Values {
+    BTreeMap::from([(name.to_owned(), value)])
+}
+
+fn train_loss(view: &MetricView<'_>) -> Values {
+    one("train_loss", view.train_loss)
+}
+
+fn forward_passes(view: &MetricView<'_>) -> Values {
+    one("forward_passes", view.account.forward_passes as f64)
+}
+
+fn samples(view: &MetricView<'_>) -> Values {
+    one("samples", view.account.samples as f64)
+}
+
+fn batches(view: &MetricView<'_>) -> Values {
+    let name = |id: &NodeId| format!("batches[{}]", view.plan.nodes[id.index()].name);
+    view.account.batches.iter().map(|(id, n)| (name(id), *n as f64)).collect()
+}
+
+fn staleness(view: &MetricView<'_>) -> Values {
+    one("staleness", view.account.staleness().mean)
+}
+
+fn bytes(view: &MetricView<'_>) -> Values {
+    let (up, down, _) = view.account.bytes();
+    one("bytes", (up + down) as f64)
+}
+
+fn energy(view: &MetricView<'_>) -> Values {
+    let mut account = view.account.clone();
+    account.time_split(view.plan, view.now);
+    one("energy", account.energy(view.plan, view.now).0)
+}
+
+/// Parameter vectors scaled to length 1, as DiNNO's consensus error has them (Yu, Vincent, Schwager, 2022).
+fn normalised(models: &BTreeMap<NodeId, Params>) -> Vec<Vec<f64>> {
+    let unit = |values: &[f32]| {
+        let norm = values.iter().map(|v| f64::from(*v) * f64::from(*v)).sum::<f64>().sqrt();
+        values.iter().map(|v| f64::from(*v) / if norm > 0.0 { norm } else { 1.0 }).collect()
+    };
+    models.values().filter_map(Params::values).map(unit).collect()
+}
+
+fn distance(a: &[f64], b: &[f64]) -> f64 {
+    a.iter().zip(b).map(|(a, b)| (a - b) * (a - b)).sum::<f64>().sqrt()
+}
+
+fn pairwise(view: &MetricView<'_>) -> Values {
+    let models = normalised(view.models);
+    let (mut sum, mut pairs) = (0.0, 0u64);
+    for (i, a) in models.iter().enumerate() {
+        for b in &models[i + 1..] {
+            sum += distance(a, b);
+            pairs += 1;
+        }
+    }
+    one("consensus_error", sum / pairs.max(1) as f64)
+}
+
+fn to_mean(view: &MetricView<'_>) -> Values {
+    let models = normalised(view.models);
+    let Some(first) = models.first() else { return one("consensus_to_mean", 0.0) };
+    let mut mean = vec![0.0; first.len()];
+    for model in &models {
+        mean.iter_mut().zip(model).for_each(|(m, v)| *m += v / models.len() as f64);
+    }
+    let sum: f64 = models.iter().map(|m| distance(m, &mean)).sum();
+    one("consensus_to_mean", sum / models.len() as f64)
+}

@@ -1,0 +1,328 @@
+//! The simulated transport, the only thing that moves a message between nodes: links, contention, faults.
+
+use super::heap::{Heap, Pending};
+use crate::domain::{Lane, Message, NodeId, Span, Stream, Time};
+use crate::net::transfer::{loss_delay, rate_cap, wire_bytes};
+use crate::net::{Fabric, FabricState, FlowId, FlowSpec, PortId};
+use crate::scenario::plan::{Contention, LinkPlan, NodePlan, Plan};
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::hash::{BuildHasherDefault, Hasher};
+
+/// What the network knows while it runs.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct NetworkState {
+    edges: HashMap<u64, Edge, BuildHasherDefault<MixHasher>>,
+    flows: BTreeMap<u64, Flow>,
+    next_flow: u64,
+    /// Pairs whose link is down, both directions.
+    cut: BTreeSet<(NodeId, NodeId)>,
+    /// Group of each node while the network is partitioned; nodes without one reach all.
+    groups: BTreeMap<NodeId, u32>,
+    /// Messages that wait for their link.
+    held: Vec<(NodeId, NodeId, Message)>,
+    fabric: FabricState,
+}
+
+/// A directed pair of nodes that have talked.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+struct Edge {
+    /// Messages sent: names the draws of the next one.
+    sent: u64,
+    /// When the last message of each lane arrives: lanes keep their order.
+    last: [Time; 2],
+}
+
+/// A message on the fabric.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Flow {
+    from: NodeId,
+    to: NodeId,
+    message: Message,
+    /// From the last byte's departure to its arrival.
+    latency: Span,
+    started: Time,
+    duplicate: bool,
+}
+
+/// A message that has left its sender entirely.
+pub(crate) struct Arrival {
+    pub from: NodeId,
+    pub to: NodeId,
+    pub started: Time,
+    pub at: Time,
+    pub bytes: u64,
+    pub label: String,
+}
+
+/// See the module.
+pub(crate) struct Network<'a> {
+    plan: &'a Plan,
+    fabric: Box<dyn Fabric>,
+    bare: bool,
+    caps: Vec<f64>,
+    pub state: NetworkState,
+}
+
+/// One direction between two nodes.
+struct Route<'a> {
+    link: &'a LinkPlan,
+    cap: f64,
+    ports: [Option<PortId>; 3],
+}
+
+impl<'a> Network<'a> {
+    pub fn new(plan: &'a Plan) -> Self {
+        let capacities: Vec<f64> = plan.network.ports.iter().map(|p| p.bytes_per_second).collect();
+        let cap = |link: &LinkPlan| match link.latency.mean() {
+            Some(mean) if link.loss > 0.0 => link.rate_max.min(rate_cap(mean.times(2), link.loss)),
+            _ => link.rate_max,
+        };
+        Self {
+            plan,
+            fabric: crate::net::build(&plan.network.contention, &capacities),
+            bare: plan.network.contention == Contention::None,
+            caps: plan.network.links.iter().map(cap).collect(),
+            state: NetworkState::default(),
+        }
+    }
+
+    pub fn save(&self) -> NetworkState {
+        NetworkState { fabric: self.fabric.save(), ..self.state.clone() }
+    }
+
+    pub fn load(&mut self, mut state: NetworkState) {
+        if state.fabric != FabricState::Empty {
+            self.fabric.load(std::mem::take(&mut state.fabric));
+        }
+        self.state = state;
+    }
+
+    fn node(&self, id: NodeId) -> &'a NodePlan {
+        &self.plan.nodes[id.index()]
+    }
+
+    /// The way from one node to another; `None` between nodes of one host.
+    fn route(&self, from: NodeId, to: NodeId) -> Option<Route<'a>> {
+        let (sender, receiver) = (self.node(from), self.node(to));
+        if sender.host == receiver.host {
+            return None;
+        }
+        let (link, access) = if sender.parent == Some(to) {
+            (sender.link, sender.access.map(|a| a.0))
+        } else if receiver.parent == Some(from) {
+            (receiver.link, receiver.access.map(|a| a.1))
+        } else {
+            (sender.neighbours.iter().find(|n| n.node == to).map_or(0, |n| n.link), None)
+        };
+        let hosts = &self.plan.hosts;
+        let ports = [Some(hosts[sender.host.index()].up), Some(hosts[receiver.host.index()].down), access];
+        let link_index = usize::from(link);
+        Some(Route { link: &self.plan.network.links[link_index], cap: self.caps[link_index], ports })
+    }
+
+    /// Sends a message; returns when it arrives if that is known already.
+    pub fn send(
+        &mut self,
+        now: Time,
+        from: NodeId,
+        to: NodeId,
+        message: Message,
+        heap: &mut Heap,
+    ) -> Option<Arrival> {
+        let edge = self.state.edges.entry(key(from, to)).or_default();
+        edge.sent += 1;
+        let number = edge.sent;
+        let Some(route) = self.route(from, to) else {
+            return self.arrive(now, from, to, message, now, false, heap);
+        };
+        let fate = self.fate(now, from, to, number);
+        if fate.lost {
+            return None;
+        }
+        let seed = self.plan.seeds.interleaving;
+        let edge_key = key(from, to);
+        let mut stream = Stream::new(seed, "latency", edge_key, number);
+        let mut latency = route.link.latency.sample(&mut stream) + fate.delay;
+        let bytes = wire_bytes(message.bytes(), route.link.efficiency);
+        if route.link.loss > 0.0 {
+            let mut stream = Stream::new(seed, "loss", edge_key, number);
+            let rtt = route.link.latency.mean().unwrap_or(latency).times(2);
+            latency += loss_delay(bytes, route.link.loss, rtt, &mut stream);
+        }
+        let ports = route.ports.iter().flatten().chain(&route.link.segments);
+        if self.bare || message.lane() == Lane::Control {
+            let capacity = |p: &PortId| self.plan.network.ports[p.0 as usize].bytes_per_second;
+            let rate = ports.map(capacity).fold(route.cap, f64::min);
+            let departs = now + Span::from_seconds(bytes as f64 / rate);
+            return self.arrive(departs + latency, from, to, message, now, fate.duplicate, heap);
+        }
+        let mut ports: Vec<PortId> = ports.copied().collect();
+        ports.sort_unstable();
+        ports.dedup();
+        let weight = match self.plan.network.contention {
+            Contention::FairShare { unfairness } if unfairness > 0.0 => {
+                crate::domain::math::exp(unfairness * Stream::new(seed, "share", edge_key, number).normal())
+            }
+            _ => 1.0,
+        };
+        self.state.next_flow += 1;
+        let flow = self.state.next_flow;
+        self.fabric.start(now, FlowId(flow), FlowSpec { bytes, ports, weight, rate_max: route.cap });
+        let duplicate = fate.duplicate;
+        self.state.flows.insert(flow, Flow { from, to, message, latency, started: now, duplicate });
+        None
+    }
+
+    /// What the message rules of the plan do to a message.
+    fn fate(&self, now: Time, from: NodeId, to: NodeId, number: u64) -> Fate {
+        let mut fate = Fate::default();
+        for (i, rule) in self.plan.faults.rules.iter().enumerate() {
+            let matches = now >= rule.from
+                && now < rule.until
+                && rule.sender.is_none_or(|n| n == from)
+                && rule.receiver.is_none_or(|n| n == to);
+            if matches {
+                let rule_seed = self.plan.seeds.interleaving.wrapping_add(i as u64);
+                let mut stream = Stream::new(rule_seed, "rule", key(from, to), number);
+                fate.lost |= stream.uniform() < rule.loss;
+                fate.duplicate |= stream.uniform() < rule.duplicate;
+                fate.delay += rule.delay;
+            }
+        }
+        fate
+    }
+
+    /// Puts the arrival on the heap, after everything that was sent before in the same lane.
+    #[allow(clippy::too_many_arguments)]
+    fn arrive(
+        &mut self,
+        at: Time,
+        from: NodeId,
+        to: NodeId,
+        message: Message,
+        started: Time,
+        duplicate: bool,
+        heap: &mut Heap,
+    ) -> Option<Arrival> {
+        let edge = self.state.edges.entry(key(from, to)).or_default();
+        let last = &mut edge.last[usize::from(message.lane() == Lane::Model)];
+        let at = at.max(*last);
+        *last = at;
+        let (bytes, label) = (message.bytes(), message.kind.name().to_owned());
+        if duplicate {
+            heap.push(at, Pending::Deliver { from, to, message: message.clone() });
+        }
+        heap.push(at, Pending::Deliver { from, to, message });
+        Some(Arrival { from, to, started, at, bytes, label })
+    }
+
+    /// The moment of the next completed transfer.
+    pub fn next(&mut self) -> Option<(Time, FlowId)> {
+        if self.state.flows.is_empty() { None } else { self.fabric.next() }
+    }
+
+    /// Handles the completion that [`Network::next`] announced.
+    pub fn complete(&mut self, now: Time, id: FlowId, heap: &mut Heap) -> Option<Arrival> {
+        self.fabric.complete(now, id);
+        let flow = self.state.flows.remove(&id.0).expect("only running flows complete");
+        self.arrive(now + flow.latency, flow.from, flow.to, flow.message, flow.started, flow.duplicate, heap)
+    }
+
+    /// Whether messages between two nodes cannot pass now.
+    pub fn is_cut(&self, a: NodeId, b: NodeId) -> bool {
+        let apart = match (self.state.groups.get(&a), self.state.groups.get(&b)) {
+            (Some(a), Some(b)) => a != b,
+            _ => false,
+        };
+        apart || self.state.cut.contains(&(a.min(b), a.max(b)))
+    }
+
+    /// Keeps a message whose link is down.
+    pub fn hold(&mut self, from: NodeId, to: NodeId, message: Message) {
+        self.state.held.push((from, to, message));
+    }
+
+    /// Takes a link down or up, or (un)partitions the network; returns the pairs that changed, of those that
+    /// talk to each other.
+    pub fn change(&mut self, change: Cut<'_>, pairs: &[(NodeId, NodeId)]) -> Vec<(NodeId, NodeId, bool)> {
+        let before: Vec<bool> = pairs.iter().map(|(a, b)| self.is_cut(*a, *b)).collect();
+        match change {
+            Cut::Down(a, b) => {
+                self.state.cut.insert((a.min(b), a.max(b)));
+            }
+            Cut::Up(a, b) => {
+                self.state.cut.remove(&(a.min(b), a.max(b)));
+            }
+            Cut::Partition(groups) => {
+                self.state.groups.clear();
+                for (i, group) in groups.iter().enumerate() {
+                    self.state.groups.extend(group.iter().map(|node| (*node, i as u32)));
+                }
+            }
+            Cut::Heal => self.state.groups.clear(),
+        }
+        let after = pairs.iter().map(|(a, b)| self.is_cut(*a, *b));
+        let changed = pairs.iter().zip(before).zip(after);
+        changed.filter(|((_, b), a)| b != a).map(|(((x, y), _), cut)| (*x, *y, cut)).collect()
+    }
+
+    /// Delivers what waited for links that are up again.
+    pub fn release(&mut self, now: Time, heap: &mut Heap) {
+        for (from, to, message) in std::mem::take(&mut self.state.held) {
+            if self.is_cut(from, to) {
+                self.state.held.push((from, to, message));
+            } else {
+                let latency = self.route(from, to).and_then(|r| r.link.latency.mean()).unwrap_or_default();
+                self.arrive(now + latency, from, to, message, now, false, heap);
+            }
+        }
+    }
+
+    /// Updates that are on the fabric or held back.
+    pub fn updates_in_transit(&self) -> u64 {
+        let update = |m: &Message| u64::from(m.kind == crate::node::kinds::UPDATE);
+        self.state.flows.values().map(|f| update(&f.message)).sum::<u64>()
+            + self.state.held.iter().map(|h| update(&h.2)).sum::<u64>()
+    }
+}
+
+/// A change of who can talk to whom.
+pub(crate) enum Cut<'a> {
+    Down(NodeId, NodeId),
+    Up(NodeId, NodeId),
+    Partition(&'a [Vec<NodeId>]),
+    Heal,
+}
+
+/// What the rules do to a message.
+#[derive(Default)]
+struct Fate {
+    lost: bool,
+    duplicate: bool,
+    delay: Span,
+}
+
+/// A directed pair as one number; also names its random streams.
+fn key(from: NodeId, to: NodeId) -> u64 {
+    (u64::from(from.0) << 32) | u64::from(to.0)
+}
+
+/// A fast hash for keys that are numbers already; the table is never iterated.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct MixHasher(u64);
+
+impl Hasher for MixHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.write_u64(u64::from(*byte));
+        }
+    }
+    fn write_u64(&mut self, word: u64) {
+        let mixed = (self.0 ^ word).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        self.0 = mixed ^ (mixed >> 32);
+    }
+}

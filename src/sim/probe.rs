@@ -1,0 +1,226 @@
+//! The probe: evaluates models beside the run. It takes no virtual time and no node knows of it.
+
+use super::conductor::Conductor;
+use super::execute::Tools;
+use super::metrics::{Metric, MetricView};
+use super::outcome::{EvaluationRow, Observer};
+use super::pool::{Handle, Pool};
+use super::runner::Runner;
+use crate::domain::{NodeId, Params, Time, Version};
+use crate::learn::{EvalPart, Split};
+use crate::node::{Commit, Reason};
+use crate::scenario::plan::Plan;
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+/// What the probe remembers from one evaluation to the next.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct ProbeState {
+    /// Values of the last finished evaluation.
+    pub last: BTreeMap<String, f64>,
+    /// Version of the last evaluation that was started.
+    evaluated: Option<Version>,
+    /// When the target was reached.
+    pub target_reached: Option<Time>,
+    /// Models of the peers at rounds that not all of them have finished.
+    rounds: BTreeMap<u64, BTreeMap<NodeId, Params>>,
+    /// Last round of each peer.
+    peer_rounds: BTreeMap<NodeId, u64>,
+    /// Weighted training loss of the commits since the last evaluation.
+    loss_sum: f64,
+    loss_samples: u64,
+}
+
+/// See the module.
+pub(crate) struct Probe<'a> {
+    plan: &'a Plan,
+    tools: Tools,
+    metrics: Vec<Metric>,
+    evaluates: bool,
+    running: VecDeque<Evaluation>,
+    pub state: ProbeState,
+}
+
+/// An evaluation that is being computed.
+struct Evaluation {
+    version: Version,
+    at: Time,
+    values: BTreeMap<String, f64>,
+    /// For each model its suffix in the metric's name, and the parts of the test set.
+    parts: Vec<(String, Vec<Handle<EvalPart>>)>,
+}
+
+/// Evaluations that may be under way before the event loop waits for the first.
+const RUNNING_MAX: usize = 4;
+
+impl<'a> Probe<'a> {
+    pub fn new(plan: &'a Plan, tools: Tools) -> Self {
+        let table = super::metrics::table();
+        let metric = |name: &String| table.get(name).ok().map(|row| row.build);
+        let metrics: Vec<Metric> = plan.evaluation.metrics.iter().filter_map(metric).collect();
+        let evaluated = metrics.iter().any(|m| matches!(m, Metric::Evaluated));
+        let evaluates = !plan.timing_only && (evaluated || plan.stop.target_accuracy.is_some());
+        Self { plan, tools, metrics, evaluates, running: VecDeque::new(), state: ProbeState::default() }
+    }
+
+    pub fn accuracy(&self) -> Option<f64> {
+        self.state.last.get("accuracy").copied()
+    }
+
+    /// Rounds that every peer has finished.
+    pub fn rounds_finished(&self) -> u64 {
+        self.state.peer_rounds.values().copied().min().unwrap_or(0)
+    }
+
+    /// Starts an evaluation of one model, or of several peers' mean.
+    fn start(
+        &mut self,
+        pool: &mut Pool,
+        version: Version,
+        models: &BTreeMap<NodeId, Params>,
+        view: &MetricView<'_>,
+    ) {
+        let mut values = BTreeMap::new();
+        for metric in &self.metrics {
+            if let Metric::Computed(compute) = metric {
+                values.extend(compute(view));
+            }
+        }
+        self.state.evaluated = Some(version);
+        let mut parts = Vec::new();
+        if self.evaluates {
+            if let Some(model) = mean(models) {
+                parts.push((String::new(), self.parts(pool, &model)));
+            }
+            if self.plan.evaluation.per_node && models.len() > 1 {
+                for (node, model) in models {
+                    let name = format!("[{}]", self.plan.nodes[node.index()].name);
+                    parts.push((name, self.parts(pool, model)));
+                }
+            }
+        }
+        self.running.push_back(Evaluation { version, at: view.now, values, parts });
+    }
+
+    fn parts(&self, pool: &mut Pool, model: &Params) -> Vec<Handle<EvalPart>> {
+        let count = self.tools.learner.eval_parts(Split::Test);
+        (0..count)
+            .map(|part| {
+                let (learner, model) = (Arc::clone(&self.tools.learner), model.clone());
+                pool.start(move || {
+                    model.values().map_or_else(EvalPart::default, |m| learner.evaluate(m, Split::Test, part))
+                })
+            })
+            .collect()
+    }
+
+    /// Hands finished evaluations to the observer, in order; all of them if `wait`.
+    pub fn collect(&mut self, pool: &mut Pool, observer: &mut dyn Observer, wait: bool) {
+        while let Some(first) = self.running.front() {
+            let done = first.parts.iter().all(|(_, handles)| handles.iter().all(Handle::is_done));
+            if !done && !wait && self.running.len() <= RUNNING_MAX {
+                return;
+            }
+            let Evaluation { version, at, mut values, parts } = self.running.pop_front().expect("just seen");
+            for (suffix, handles) in parts {
+                let mut sum = EvalPart::default();
+                for part in handles.into_iter().map(|handle| pool.wait(handle)) {
+                    sum.loss_sum += part.loss_sum;
+                    sum.correct += part.correct;
+                    sum.count += part.count;
+                }
+                let count = sum.count.max(1) as f64;
+                values.insert(format!("accuracy{suffix}"), sum.correct as f64 / count);
+                values.insert(format!("loss{suffix}"), sum.loss_sum / count);
+            }
+            let reached = self.plan.stop.target_accuracy.zip(values.get("accuracy"));
+            if reached.is_some_and(|(target, accuracy)| *accuracy >= target) {
+                self.state.target_reached.get_or_insert(at);
+            }
+            self.state.last = values.clone();
+            observer.evaluation(&EvaluationRow { version, at, values });
+        }
+    }
+
+    fn note_loss(&mut self, commit: &Commit) {
+        for contribution in commit.contributors.iter().filter(|c| c.loss.is_finite()) {
+            self.state.loss_sum += f64::from(contribution.loss) * contribution.samples as f64;
+            self.state.loss_samples += contribution.samples;
+        }
+    }
+
+    fn take_train_loss(&mut self) -> f64 {
+        let loss = self.state.loss_sum / self.state.loss_samples as f64;
+        self.state.loss_sum = 0.0;
+        self.state.loss_samples = 0;
+        loss
+    }
+
+    fn is_due(&self, version: u64) -> bool {
+        self.plan.evaluation.every > 0 && version.is_multiple_of(self.plan.evaluation.every)
+    }
+}
+
+impl<R: Runner> Conductor<'_, R> {
+    /// Looks at a commit of the root or of a peer; says if the target is reached.
+    pub(super) fn probe_commit(&mut self, node: NodeId, commit: &Commit) -> Option<Reason> {
+        self.probe.note_loss(commit);
+        if self.plan.peers.is_none() {
+            if self.probe.is_due(commit.version.0) {
+                let models = BTreeMap::from([(node, commit.model.clone())]);
+                return self.evaluate(commit.version, &models);
+            }
+            return None;
+        }
+        let round = commit.version.0;
+        self.probe.state.peer_rounds.insert(node, round);
+        if self.probe.is_due(round) {
+            self.probe.state.rounds.entry(round).or_default().insert(node, commit.model.clone());
+        }
+        let living = |models: &BTreeMap<NodeId, Params>| {
+            (0..self.plan.nodes.len() as u32)
+                .map(NodeId)
+                .all(|id| models.contains_key(&id) || self.down.contains(&id))
+        };
+        let (round, models) =
+            self.probe.state.rounds.first_key_value().filter(|(_, models)| living(models))?;
+        let (round, models) = (*round, models.clone());
+        self.probe.state.rounds.remove(&round);
+        self.evaluate(Version(round), &models)
+    }
+
+    /// Evaluates; waits for the result only if a target hangs on it.
+    pub(super) fn evaluate(&mut self, version: Version, models: &BTreeMap<NodeId, Params>) -> Option<Reason> {
+        let train_loss = self.probe.take_train_loss();
+        let view = MetricView { plan: self.plan, account: &self.account, now: self.now, models, train_loss };
+        self.probe.start(&mut self.pool, version, models, &view);
+        let wait = self.plan.stop.target_accuracy.is_some();
+        self.probe.collect(&mut self.pool, self.observer, wait);
+        let reached = wait && self.probe.state.target_reached.is_some();
+        reached.then_some(Reason::Target)
+    }
+
+    /// Evaluates the last model, unless that was done.
+    pub(super) fn evaluate_end(&mut self, version: Version) {
+        if self.probe.state.evaluated != Some(version) {
+            let models = self.models.clone();
+            self.evaluate(version, &models);
+        }
+        self.probe.collect(&mut self.pool, self.observer, true);
+    }
+}
+
+/// The mean of models, added up in order of their nodes; one model is itself.
+pub(super) fn mean(models: &BTreeMap<NodeId, Params>) -> Option<Params> {
+    let values: Vec<&[f32]> = models.values().filter_map(Params::values).collect();
+    if values.len() < 2 {
+        return models.values().next().cloned();
+    }
+    let weight = 1.0 / values.len() as f32;
+    let mut sum = vec![0.0f32; values[0].len()];
+    for model in values {
+        sum.iter_mut().zip(model).for_each(|(s, v)| *s += weight * v);
+    }
+    Some(Params::new(sum))
+}

@@ -1,0 +1,283 @@
+//! Running a plan from beginning to end.
+
+use super::account::Account;
+use super::checkpoint::Checkpoint;
+use super::compute::Compute;
+use super::conductor::{Conductor, RealClock};
+use super::execute::Tools;
+use super::heap::{Heap, Pending};
+use super::network::Network;
+use super::outcome::{Clock, Observer, RunnerKind, SimOptions, Summary};
+use super::pool::Pool;
+use super::probe::Probe;
+use super::runner::{Direct, Runner};
+use crate::actor::Actors;
+use crate::domain::digest::{Chain, of_values};
+use crate::domain::{NodeId, OptionError, Params, Time, Version};
+use crate::learn::Learner;
+use crate::node::build::{Birth, Factory};
+use crate::node::{NodeState, Reason};
+use crate::registry::Registry;
+use crate::scenario::plan::{Fault, Plan, Role};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Instant;
+
+/// Why a simulation could not run.
+#[derive(Debug, thiserror::Error)]
+pub enum SimError {
+    /// A choice of the plan cannot be built.
+    #[error("the plan cannot be built: {0}")]
+    Build(OptionError),
+    /// An actor panicked.
+    #[error("the actor of node {0} died: this is a bug, please report it with the scenario and the seed")]
+    ActorDied(NodeId),
+    /// Threads could not be started.
+    #[error("the compute threads cannot be started: {0}")]
+    Threads(#[from] rayon::ThreadPoolBuildError),
+    /// The runtime could not be started.
+    #[error("the actor runtime cannot be started: {0}")]
+    Runtime(std::io::Error),
+    /// A checkpoint could not be written or read.
+    #[error("{0}")]
+    Checkpoint(String),
+}
+
+/// The result of a run.
+#[derive(Clone, Debug)]
+pub struct RunResult {
+    /// Everything in numbers.
+    pub summary: Summary,
+    /// The final model of the root; for peers the mean of theirs.
+    pub model: Params,
+    /// The final models of the root or of every peer.
+    pub models: BTreeMap<NodeId, Params>,
+}
+
+/// Runs a plan to its end, or continues it from a checkpoint.
+///
+/// `interrupt` is looked at now and then; when it is set the run ends with [`Reason::Interrupted`] and, if there
+/// is a checkpoint directory, a checkpoint.
+///
+/// # Errors
+/// [`SimError`]; a run that ends because training cannot go on is no error but a [`Reason::Stalled`].
+pub fn run(
+    plan: &Plan,
+    registry: &Registry,
+    learner: Arc<dyn Learner>,
+    options: &SimOptions,
+    observer: &mut dyn Observer,
+    interrupt: Arc<AtomicBool>,
+    resume: Option<Checkpoint>,
+) -> Result<RunResult, SimError> {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().map_err(SimError::Runtime)?;
+    let started = Instant::now();
+    runtime.block_on(async {
+        match options.runner {
+            RunnerKind::Actors => {
+                let runner = Actors::new();
+                drive(plan, registry, learner, options, observer, interrupt, resume, runner, started).await
+            }
+            RunnerKind::Direct => {
+                let runner = Direct::default();
+                drive(plan, registry, learner, options, observer, interrupt, resume, runner, started).await
+            }
+        }
+    })
+}
+
+#[allow(clippy::too_many_arguments)]
+async fn drive<R: Runner>(
+    plan: &Plan,
+    registry: &Registry,
+    learner: Arc<dyn Learner>,
+    options: &SimOptions,
+    observer: &mut dyn Observer,
+    interrupt: Arc<AtomicBool>,
+    resume: Option<Checkpoint>,
+    runner: R,
+    started: Instant,
+) -> Result<RunResult, SimError> {
+    let init = initial_model(plan, learner.as_ref());
+    let codecs: Result<Vec<_>, OptionError> = plan
+        .codecs
+        .iter()
+        .map(|choice| registry.codecs.resolve(choice).and_then(|(row, choice)| (row.build)(&choice)))
+        .collect();
+    let tools = Tools {
+        learner: Arc::clone(&learner),
+        codecs: Arc::new(codecs.map_err(SimError::Build)?),
+        seeds: plan.seeds,
+        timing_only: plan.timing_only,
+    };
+    let pool = match options.clock {
+        Clock::Virtual => Pool::new(options.threads)?,
+        Clock::Real => Pool::detached(options.threads)?,
+    };
+    let mut conductor = Conductor {
+        plan,
+        factory: Factory::new(plan, registry, learner.as_ref(), init.clone()),
+        runner,
+        network: Network::new(plan),
+        compute: Compute::new(plan, learner.as_ref(), &tools.codecs),
+        heap: Heap::default(),
+        account: Account::new(plan),
+        pool,
+        probe: Probe::new(plan, tools.clone()),
+        tools,
+        observer,
+        interrupt,
+        trace: Chain::default(),
+        now: Time::ZERO,
+        jobs: BTreeMap::new(),
+        job_keys: BTreeMap::new(),
+        next_job: 0,
+        timers: BTreeMap::new(),
+        timers_set: 0,
+        down: plan
+            .nodes
+            .iter()
+            .enumerate()
+            .filter(|(_, n)| n.joins_later)
+            .map(|(i, _)| NodeId(i as u32))
+            .collect(),
+        incarnations: BTreeMap::new(),
+        durable: durable_nodes(plan),
+        models: BTreeMap::new(),
+        finished_peers: BTreeSet::new(),
+        counted: BTreeMap::new(),
+        finished: None,
+        clock: RealClock::new(options.clock),
+        options,
+        last_checkpoint: Instant::now(),
+    };
+    match resume {
+        Some(checkpoint) => conductor.resume(checkpoint).await?,
+        None => conductor.begin_run(&init).await?,
+    }
+    conductor.conduct().await?;
+    if conductor.finished == Some(Reason::Interrupted) && options.checkpoint_dir.is_some() {
+        conductor.checkpoint().await?;
+    }
+    conductor.end(&init, started).await
+}
+
+fn initial_model(plan: &Plan, learner: &dyn Learner) -> Params {
+    if plan.timing_only {
+        Params::absent(learner.params_len())
+    } else {
+        Params::new(learner.init(plan.seeds.init))
+    }
+}
+
+/// Servers that a fault will restart, so that their last commit must be kept.
+fn durable_nodes(plan: &Plan) -> BTreeMap<NodeId, Option<NodeState>> {
+    let is_root = |id: &NodeId| plan.nodes[id.index()].parent.is_none();
+    let restarted = plan.faults.events.iter().filter_map(|event| match event.fault {
+        Fault::Restart(node) if matches!(plan.nodes[node.index()].role, Role::Server(_)) => Some(node),
+        _ => None,
+    });
+    restarted.filter(is_root).map(|node| (node, None)).collect()
+}
+
+impl<R: Runner> Conductor<'_, R> {
+    /// Puts every node in its place and the first events on the heap.
+    async fn begin_run(&mut self, init: &Params) -> Result<(), SimError> {
+        for id in (0..self.plan.nodes.len() as u32).map(NodeId) {
+            if !self.down.contains(&id) {
+                self.birth(id, Birth::New).await?;
+                self.heap.push(Time::ZERO, Pending::Start(id));
+            }
+            if self.is_top(id) {
+                self.models.insert(id, init.clone());
+            }
+        }
+        for (i, event) in self.plan.faults.events.iter().enumerate() {
+            self.heap.push(event.at, Pending::Fault(i as u32));
+        }
+        if let Some(limit) = self.plan.stop.time {
+            self.heap.push(Time(limit.0), Pending::TimeLimit);
+        }
+        if self.plan.evaluation.at_start {
+            let models = self.models.clone();
+            self.evaluate(Version(0), &models);
+        }
+        Ok(())
+    }
+
+    async fn end(mut self, init: &Params, started: Instant) -> Result<RunResult, SimError> {
+        let commits = self.commits();
+        self.evaluate_end(Version(commits));
+        let model = super::probe::mean(&self.models).unwrap_or_else(|| init.clone());
+        let weights = match self.models.len() {
+            0 | 1 => model.values().map_or(of_values(&[]), of_values),
+            _ => {
+                let all: Vec<f32> =
+                    self.models.values().filter_map(Params::values).flatten().copied().collect();
+                of_values(&all)
+            }
+        };
+        let lost_updates = self.lost_updates().await?;
+        let (bytes_up, bytes_down, bytes_by_tier) = self.account.bytes();
+        let time_split = self.account.time_split(self.plan, self.now);
+        let (energy_j, energy_marginal_j, energy_by_host_j) = self.account.energy(self.plan, self.now);
+        let last = self.probe.state.last.clone();
+        let mut metrics = std::mem::take(&mut self.account.metrics);
+        metrics.extend(last.clone());
+        let seeds = self.plan.seeds;
+        let summary = Summary {
+            name: self.plan.name.clone(),
+            reason: self.finished.clone().expect("the run is over"),
+            accuracy: last.get("accuracy").copied(),
+            loss: last.get("loss").copied(),
+            metrics,
+            time_to_target_s: self.probe.state.target_reached.map(Time::seconds),
+            virtual_time_s: self.now.seconds(),
+            wall_time_s: started.elapsed().as_secs_f64(),
+            commits,
+            client_fits: self.account.client_fits,
+            gradient_steps: self.account.gradient_steps,
+            events: self.account.events,
+            staleness: self.account.staleness(),
+            bytes_up,
+            bytes_down,
+            bytes_by_tier,
+            messages: self.account.messages,
+            dropped_updates: self.account.dropped.clone(),
+            lost_updates,
+            time_split,
+            energy_j,
+            energy_marginal_j,
+            energy_by_host_j,
+            trace_digest: self.trace.digest().to_string(),
+            weight_digest: weights.to_string(),
+            seeds: [seeds.data, seeds.init, seeds.interleaving],
+        };
+        Ok(RunResult { summary, model, models: self.models })
+    }
+
+    /// Updates that were sent, but are neither committed, dropped by a policy, waiting nor on their way.
+    async fn lost_updates(&mut self) -> Result<u64, SimError> {
+        if self.plan.peers.is_some() {
+            return Ok(0);
+        }
+        let mut known = self.account.updates_committed + self.account.dropped.values().sum::<u64>();
+        known += self.network.updates_in_transit();
+        let update = |p: &&Pending| matches!(p, Pending::Deliver { message, .. } if message.kind == crate::node::kinds::UPDATE);
+        known += self.heap.iter().filter(update).count() as u64;
+        for (i, node) in self.plan.nodes.iter().enumerate() {
+            if matches!(node.role, Role::Server(_)) {
+                let state = match self.runner.save(NodeId(i as u32)).await? {
+                    Some(NodeState::Reliable(both)) => both.1,
+                    Some(state) => state,
+                    None => continue,
+                };
+                if let NodeState::Server(server) = state {
+                    known += server.waiting();
+                }
+            }
+        }
+        Ok(self.account.updates_sent.saturating_sub(known))
+    }
+}
