@@ -20,7 +20,7 @@ pub fn plan(plan: &Plan, learner: Option<&dyn Learner>) -> Vec<(String, String)>
     say("devices", devices(plan));
     say("model", model(&plan.learning, learner, plan.timing_only));
     say("data", data(plan, learner));
-    say("training", training(&plan.learning));
+    say("training", training(plan));
     say("ends", stop(&plan.stop));
     for tier in &plan.tiers {
         say(&format!("tier {}", tier.name), tier_in_words(tier, &plan.codecs));
@@ -108,17 +108,22 @@ fn data(plan: &Plan, learner: Option<&dyn Learner>) -> String {
     text
 }
 
-fn training(plan: &LearningPlan) -> String {
-    let local = match plan.local {
-        LocalWork::Steps(steps) => format!("{steps} gradient step(s)"),
-        LocalWork::Epochs(epochs) => format!("{epochs} epoch(s)"),
+fn training(plan: &Plan) -> String {
+    let learning = &plan.learning;
+    let plural = |count: u64, what: &str| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
+    let local = match learning.local {
+        LocalWork::Steps(steps) => plural(steps, "gradient step"),
+        LocalWork::Epochs(epochs) => plural(epochs, "epoch"),
     };
-    let proximal =
-        if plan.proximal > 0.0 { format!(", proximal term {}", plan.proximal) } else { String::new() };
-    format!(
-        "{local} for each job, batches of {}, local learning rate {}{proximal}",
-        plan.batch, plan.optimizer.lr
-    )
+    let mut text = format!("{local} for each job, batches of {}", learning.batch);
+    // Plain gradients pass no local optimiser.
+    if plan.peers.is_some() || plan.tiers.iter().any(|tier| tier.update != UpdateKind::Gradient) {
+        let _ = write!(text, ", local learning rate {}", learning.optimizer.lr);
+    }
+    if learning.proximal > 0.0 {
+        let _ = write!(text, ", proximal term {}", learning.proximal);
+    }
+    text
 }
 
 fn stop(stop: &StopPlan) -> String {
@@ -230,7 +235,24 @@ mod tests {
         tree.expect.accuracy_min = Some(0.9);
         tree.expect.no_lost_update = true;
         tree.nodes[2].slowdown = 3.0;
-        insta::assert_snapshot!(as_text("tree", &plan(&tree, None)), @"");
+        insta::assert_snapshot!(as_text("tree", &plan(&tree, None)), @r#"
+        `tree` is a valid scenario
+
+        nodes        1 global server, 2 local servers, 5 workers, 2 links deep
+        devices      8 x pi4; compute times x 1.00 to x 3.00
+        model        mlp
+        data         digits split by iid into 1 shards
+        training     1 gradient step for each job, batches of 32
+        ends         after 10 versions of the root (rounds, of peers)
+        tier global  policy sync, fold mean, optimizer adam; children send gradients; models are sent
+        tier local   policy ssp {slack: 3}, fold mean, optimizer adam; children send gradients; models are sent
+        network      transfers share rates fairly
+        link wan     20 ms on average, at most 100mbit
+        link lan     200 us on average
+        evaluation   accuracy, loss, bytes every 1 versions and at the end
+        expects      accuracy_min 0.9, no_lost_update true
+        seeds        data 1, init 1, interleaving 1
+        "#);
     }
 
     #[test]
@@ -240,6 +262,21 @@ mod tests {
         ring.stop.time = Some(crate::domain::Span::from_millis(90_000));
         ring.codecs = vec![Choice::named("int8")];
         ring.peers.as_mut().unwrap().compress = Some(0);
-        insta::assert_snapshot!(as_text("ring", &plan(&ring, None)), @"");
+        insta::assert_snapshot!(as_text("ring", &plan(&ring, None)), @r#"
+        `ring` is a valid scenario
+
+        nodes       4 peers
+        devices     4 x pi4
+        model       mlp; timing only: no gradients are computed
+        data        digits split by iid into 1 shards
+        training    1 gradient step for each job, batches of 32, local learning rate 0.1
+        ends        after 10 versions of the root (rounds, of peers), or after 90 s of virtual time
+        peers       mix by dpsgd coded by int8
+        network     transfers share rates fairly
+        link wan    20 ms on average, at most 100mbit
+        link lan    200 us on average
+        evaluation  accuracy, loss, bytes every 1 versions and at the end
+        seeds       data 1, init 1, interleaving 1
+        "#);
     }
 }
