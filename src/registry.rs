@@ -32,6 +32,9 @@ pub struct Registry {
     pub devices: Table<BuildDevice>,
     /// Topologies.
     pub topologies: Table<BuildTopology>,
+    /// Models, data sets and partitioners.
+    #[cfg(feature = "runtime")]
+    pub learn: crate::learn::LearnTables,
 }
 
 impl Default for Registry {
@@ -46,6 +49,8 @@ impl Default for Registry {
             link_profiles: crate::net::profile::table(),
             devices: crate::device::table(),
             topologies: crate::topology::table(),
+            #[cfg(feature = "runtime")]
+            learn: crate::learn::LearnTables::default(),
         }
     }
 }
