@@ -207,15 +207,42 @@ fn a_saved_model_is_the_start() {
     assert_eq!(engine_b.init(1), values);
 }
 
-#[test]
-fn the_examples_of_all_tables_name_their_row() {
-    let tables = LearnTables::default();
-    let rows = |names: Vec<(&'static str, &'static str)>| {
-        for (name, example) in names {
-            assert!(example.starts_with(&format!("{{name: {name}")), "{example}");
+/// The choice that a row's example writes, in flow style: bare words become JSON strings.
+fn example(text: &str) -> Choice {
+    let mut quoted = String::new();
+    let mut word = String::new();
+    for c in text.chars() {
+        if c.is_ascii_lowercase() || c == '_' {
+            word.push(c);
+            continue;
         }
-    };
-    rows(tables.models.rows().iter().map(|r| (r.name, r.example)).collect());
-    rows(tables.data.rows().iter().map(|r| (r.name, r.example)).collect());
-    rows(tables.partitions.rows().iter().map(|r| (r.name, r.example)).collect());
+        match word.as_str() {
+            "" | "null" | "true" | "false" => quoted.push_str(&word),
+            _ => quoted.push_str(&format!("\"{word}\"")),
+        }
+        word.clear();
+        quoted.push(c);
+    }
+    choice(serde_json::from_str(&quoted).unwrap())
+}
+
+#[test]
+fn the_example_of_every_row_is_its_default() {
+    let tables = LearnTables::default();
+    let shape = model::DataShape { channels: 1, height: 28, width: 28, classes: 10 };
+    for row in tables.models.rows() {
+        let built = [example(row.example), Choice::named(row.name)].map(|c| (row.build)(&c, &shape).unwrap());
+        assert_eq!(format!("{:?}", built[0]), format!("{:?}", built[1]));
+    }
+    for row in tables.data.rows() {
+        let built = [example(row.example), Choice::named(row.name)]
+            .map(|c| (row.build)(&c, &DataContext::default()).map(|set| format!("{set:?}")));
+        assert_eq!(built[0], built[1]);
+        assert!(built[0].as_ref().map_or_else(|e| e.message.contains("no data directory"), |_| true));
+    }
+    for row in tables.partitions.rows() {
+        let built = [example(row.example), Choice::named(row.name)].map(|c| (row.build)(&c).unwrap());
+        assert_eq!(format!("{:?}", built[0]), format!("{:?}", built[1]));
+        assert_eq!(example(row.example).name, row.name);
+    }
 }

@@ -24,15 +24,24 @@ impl PoolShape {
         self.channels * (self.height / self.size) * (self.width / self.size)
     }
 
-    /// Calls `f(output, upper left input)` for each window of one sample, in order.
+    /// Calls `f(output, upper left input, itself)` for each window of one sample, in order. The common size is
+    /// compiled on its own.
     #[inline(always)]
-    fn windows(&self, mut f: impl FnMut(usize, usize)) {
+    fn windows(&self, f: impl FnMut(usize, usize, &Self)) {
+        match self.size {
+            2 => Self { size: 2, ..*self }.windows_of_size(f),
+            _ => self.windows_of_size(f),
+        }
+    }
+
+    #[inline(always)]
+    fn windows_of_size(&self, mut f: impl FnMut(usize, usize, &Self)) {
         let mut output = 0;
         for channel in 0..self.channels {
             for row in 0..self.height / self.size {
                 let start = (channel * self.height + row * self.size) * self.width;
                 for column in 0..self.width / self.size {
-                    f(output, start + column * self.size);
+                    f(output, start + column * self.size, self);
                     output += 1;
                 }
             }
@@ -71,8 +80,8 @@ impl Layer for AvgPool2d {
     fn forward(&self, _pass: Pass, _params: &[f32], x: &[f32], y: &mut [f32], _scratch: &mut [f32]) {
         let share = 1.0 / (self.0.size * self.0.size) as f32;
         for (x, y) in x.chunks_exact(self.0.input_len()).zip(y.chunks_exact_mut(self.0.output_len())) {
-            self.0.windows(|output, corner| {
-                y[output] = share * self.0.window(corner).fold(0.0, |sum, i| sum + x[i]);
+            self.0.windows(|output, corner, shape| {
+                y[output] = share * shape.window(corner).fold(0.0, |sum, i| sum + x[i]);
             });
         }
     }
@@ -82,8 +91,8 @@ impl Layer for AvgPool2d {
         let share = 1.0 / (self.0.size * self.0.size) as f32;
         dx.fill(0.0);
         for (dy, dx) in io.dy.chunks_exact(self.0.output_len()).zip(dx.chunks_exact_mut(self.0.input_len())) {
-            self.0.windows(|output, corner| {
-                for i in self.0.window(corner) {
+            self.0.windows(|output, corner, shape| {
+                for i in shape.window(corner) {
                     dx[i] = share * dy[output];
                 }
             });
@@ -114,10 +123,10 @@ impl Layer for MaxPool2d {
 
     fn forward(&self, _pass: Pass, _params: &[f32], x: &[f32], y: &mut [f32], _scratch: &mut [f32]) {
         for (x, y) in x.chunks_exact(self.0.input_len()).zip(y.chunks_exact_mut(self.0.output_len())) {
-            self.0.windows(|output, corner| {
+            self.0.windows(|output, corner, shape| {
                 // A NaN wins, so that it reaches the loss.
                 let larger = |best: f32, v: f32| if v > best || v.is_nan() { v } else { best };
-                y[output] = self.0.window(corner).fold(f32::NEG_INFINITY, |best, i| larger(best, x[i]));
+                y[output] = shape.window(corner).fold(f32::NEG_INFINITY, |best, i| larger(best, x[i]));
             });
         }
     }
@@ -129,8 +138,8 @@ impl Layer for MaxPool2d {
         let samples = io.x.chunks_exact(inputs).zip(io.y.chunks_exact(outputs));
         let gradients = io.dy.chunks_exact(outputs).zip(dx.chunks_exact_mut(inputs));
         for ((x, y), (dy, dx)) in samples.zip(gradients) {
-            self.0.windows(|output, corner| {
-                if let Some(i) = self.0.window(corner).find(|i| x[*i] == y[output]) {
+            self.0.windows(|output, corner, shape| {
+                if let Some(i) = shape.window(corner).find(|i| x[*i] == y[output]) {
                     dx[i] = dy[output];
                 }
             });
