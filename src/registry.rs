@@ -34,7 +34,7 @@ pub struct Registry {
     pub topologies: Table<BuildTopology>,
     /// Models, data sets and partitioners.
     #[cfg(feature = "runtime")]
-    pub learn: crate::learn::LearnTables,
+    pub learn: crate::learn::engine::LearnTables,
 }
 
 impl Default for Registry {
@@ -50,7 +50,7 @@ impl Default for Registry {
             devices: crate::device::table(),
             topologies: crate::topology::table(),
             #[cfg(feature = "runtime")]
-            learn: crate::learn::LearnTables::default(),
+            learn: crate::learn::engine::LearnTables::default(),
         }
     }
 }
