@@ -1,6 +1,6 @@
 //! Links by name: rate, latency and what else is typical of a kind of network.
 //!
-//! One row of [`ROWS`] each; every number can be overridden by an option. The rates of `lan-gige` and
+//! One row of `ROWS` each; every number can be overridden by an option. The rates of `lan-gige` and
 //! `lan-3b-plus` are measured on the boards, as is that of `lan-100` (a wire of 100 Mb/s carries 94 of
 //! payload); all other numbers are (assumed): plausible defaults, to be replaced by calibration. The latency
 //! of LANs and WiFi is a lognormal body with rare Pareto spikes; packets that WiFi or a mobile network lose
