@@ -1,6 +1,36 @@
-//! Codecs: what travels instead of raw f32.
+//! Codecs: what travels instead of raw f32. One file and one row each; no compression is the absence of a codec.
 
-use crate::domain::Stream;
+mod bf16;
+mod fp16;
+mod top_k;
+mod two_bit;
+
+pub use bf16::Bf16;
+pub use fp16::Fp16;
+pub use top_k::TopK;
+pub use two_bit::TwoBit;
+
+use crate::domain::{Choice, OptionError, Stream, Table};
+use std::sync::Arc;
+
+/// Makes a codec from its options.
+pub type BuildCodec = fn(&Choice) -> Result<Arc<dyn Codec>, OptionError>;
+
+/// Every codec.
+#[must_use]
+pub fn table() -> Table<BuildCodec> {
+    Table::new("codec", vec![fp16::row(), bf16::row(), top_k::row(), two_bit::row()])
+}
+
+/// The codec that a choice names.
+///
+/// # Errors
+/// [`OptionError`] when there is no such row or its options are wrong.
+pub fn codec(choice: &Choice) -> Result<Arc<dyn Codec>, OptionError> {
+    let table = table();
+    let (row, choice) = table.resolve(choice)?;
+    (row.build)(&choice).map_err(|error| error.with_example(row.example))
+}
 
 /// Compresses flat vectors. Pure: error feedback is passed in and out.
 pub trait Codec: Send + Sync + std::fmt::Debug {
@@ -22,3 +52,20 @@ pub trait Codec: Send + Sync + std::fmt::Debug {
     /// Floating-point operations and bytes moved for each element, to charge its time.
     fn cost_per_element(&self) -> (f64, f64);
 }
+
+/// The options of a codec that has none: any key is an error.
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NoOptions {}
+
+/// Checks the length of an encoding.
+fn expect_bytes(codec: &dyn Codec, bytes: &[u8], len: usize) -> Result<(), String> {
+    let expected = codec.bytes(len);
+    if bytes.len() as u64 == expected {
+        return Ok(());
+    }
+    Err(format!("{} of {len} values takes {expected} bytes, not {}", codec.name(), bytes.len()))
+}
+
+#[cfg(test)]
+mod tests;

@@ -37,7 +37,7 @@ impl Speed {
     /// From bytes per second; negative and NaN become zero.
     #[must_use]
     pub(super) fn new(bytes_per_second: f64) -> Speed {
-        const UNIT: f64 = 18_446_744_073.709_551_616; // 2^64 / 10^9
+        const UNIT: f64 = 18_446_744_073_709_551_616.0 / 1e9; // 2^64 units, nanoseconds for seconds
         Speed((bytes_per_second * UNIT) as u128)
     }
 
