@@ -1,14 +1,14 @@
 //! Every table in one place. A user's crate adds rows to its own [`Registry`].
 
+use crate::compress::BuildCodec;
+use crate::device::BuildDevice;
 use crate::domain::Table;
+use crate::net::latency::BuildLatency;
+use crate::net::profile::BuildLinkProfile;
 use crate::peer::BuildPeer;
 use crate::policy::BuildPolicy;
 use crate::policy::fold::BuildFold;
 use crate::policy::optimizer::BuildOptimizer;
-use crate::compress::BuildCodec;
-use crate::device::BuildDevice;
-use crate::net::latency::BuildLatency;
-use crate::net::profile::BuildLinkProfile;
 use crate::topology::BuildTopology;
 
 /// All that a scenario can name.

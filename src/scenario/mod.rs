@@ -3,6 +3,8 @@
 
 pub mod compat;
 pub mod file;
+#[cfg(feature = "runtime")]
+mod learner;
 pub mod load;
 pub mod plan;
 mod resolve;

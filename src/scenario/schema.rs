@@ -71,7 +71,11 @@ fn rows(root: &Value, schema: &Value, above: &str, depth: usize, page: &mut Stri
             other => format!("`{other}`"),
         };
         let kind = type_name(root, property);
-        let _ = writeln!(page, "| `{path}` | {kind} | {default} | {} |", description.replace('\n', " ").replace('|', "\\|"));
+        let _ = writeln!(
+            page,
+            "| `{path}` | {kind} | {default} | {} |",
+            description.replace('\n', " ").replace('|', "\\|")
+        );
         let (inner, path) = match () {
             () if shape["items"].is_object() => (target(root, &shape["items"]), format!("{path}.N")),
             () if shape["additionalProperties"].is_object() => {

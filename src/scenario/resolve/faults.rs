@@ -82,7 +82,9 @@ fn fault(
     }
     match (found.pop(), found.len()) {
         (Some(fault), 0) => Ok(fault),
-        (Some(_), _) => Err(cx.source.error(path, "more than one fault in one event", ONE_OF, "write one event for each")),
+        (Some(_), _) => {
+            Err(cx.source.error(path, "more than one fault in one event", ONE_OF, "write one event for each"))
+        }
         (None, _) => Err(cx.source.error(path, "an event without a fault", ONE_OF, "add one of them")),
     }
 }
@@ -105,7 +107,12 @@ fn partition(
             let path = format!("{path}.{g}.{i}");
             let id = names.find(cx.source, &path, name)?;
             if group_of.insert(id, g).is_some() {
-                return Err(cx.source.error(&path, format!("`{name}` twice in one partition"), "each once", ""));
+                return Err(cx.source.error(
+                    &path,
+                    format!("`{name}` twice in one partition"),
+                    "each once",
+                    "",
+                ));
             }
             ids.push(id);
         }

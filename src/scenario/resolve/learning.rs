@@ -3,7 +3,6 @@
 use super::Resolver;
 use crate::error::UserError;
 use crate::node::work::UpdateKind;
-use crate::scenario::file::Pick;
 use crate::scenario::plan::{LearningPlan, LocalWork, TierPlan};
 use crate::topology::Topology;
 
@@ -99,8 +98,9 @@ fn choices(cx: &Resolver<'_>) -> Result<(Choice, Choice, Choice), UserError> {
 /// Without the learning engine there are no tables to look them up in.
 #[cfg(not(feature = "runtime"))]
 fn choices(cx: &Resolver<'_>) -> Result<(Choice, Choice, Choice), UserError> {
-    let choice =
-        |pick: &Pick, path| pick.choice().map_err(|error| cx.source.option_error(path, error));
+    let choice = |pick: &crate::scenario::file::Pick, path| {
+        pick.choice().map_err(|error| cx.source.option_error(path, error))
+    };
     let file = cx.file;
     Ok((choice(&file.model, "model")?, choice(&file.data, "data")?, choice(&file.partition, "partition")?))
 }

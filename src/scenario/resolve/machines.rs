@@ -50,7 +50,12 @@ fn shared_hosts<'a>(cx: &Resolver<'a>, names: &Names<'_>) -> Result<BTreeMap<usi
     let mut host_of = BTreeMap::new();
     for (host, file) in &cx.file.hosts {
         if file.nodes.is_empty() {
-            return Err(cx.source.error(&format!("hosts.{host}.nodes"), "a host without nodes", "1 or more", ""));
+            return Err(cx.source.error(
+                &format!("hosts.{host}.nodes"),
+                "a host without nodes",
+                "1 or more",
+                "",
+            ));
         }
         for (i, name) in file.nodes.iter().enumerate() {
             let path = format!("hosts.{host}.nodes.{i}");
@@ -129,7 +134,12 @@ fn slowdowns(
     for (name, factor) in &file.slowdown {
         let path = format!("devices.slowdown.{name}");
         let id = names.find(cx.source, &path, name)?;
-        cx.check(*factor > 0.0 && factor.is_finite(), &path, factor, "above 0; 1 is normal, 2 takes twice as long")?;
+        cx.check(
+            *factor > 0.0 && factor.is_finite(),
+            &path,
+            factor,
+            "above 0; 1 is normal, 2 takes twice as long",
+        )?;
         nodes[id.index()].slowdown = *factor;
     }
     Ok(())

@@ -114,8 +114,18 @@ impl Resolver<'_> {
     }
 
     /// A number that must lie in bounds.
-    fn check(&self, ok: bool, path: &str, value: impl std::fmt::Display, allowed: &str) -> Result<(), UserError> {
-        if ok { Ok(()) } else { Err(self.source.error(path, format!("`{value}` is out of bounds"), allowed, "")) }
+    fn check(
+        &self,
+        ok: bool,
+        path: &str,
+        value: impl std::fmt::Display,
+        allowed: &str,
+    ) -> Result<(), UserError> {
+        if ok {
+            Ok(())
+        } else {
+            Err(self.source.error(path, format!("`{value}` is out of bounds"), allowed, ""))
+        }
     }
 }
 

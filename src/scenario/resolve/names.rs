@@ -24,8 +24,10 @@ impl<'a> Names<'a> {
     pub(super) fn find(&self, source: &Source, path: &str, name: &str) -> Result<NodeId, UserError> {
         self.0.get(name).copied().ok_or_else(|| {
             let names = self.1.nodes.iter().map(|node| node.name.as_str());
-            let next = nearest(name, names.clone())
-                .map_or_else(|| "`hcddl topo` shows the nodes".to_owned(), |n| format!("did you mean `{n}`?"));
+            let next = nearest(name, names.clone()).map_or_else(
+                || "`hcddl topo` shows the nodes".to_owned(),
+                |n| format!("did you mean `{n}`?"),
+            );
             source.error(path, format!("unknown node `{name}`"), some_of(names), next)
         })
     }

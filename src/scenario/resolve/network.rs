@@ -37,10 +37,15 @@ pub(super) fn resolve(
         cx.without_effect("network.resend_after", "nothing is resent unless `network.reliable` is true");
     }
     if file.resend_after.0.0 == 0 {
-        return Err(cx.source.error("network.resend_after", "`0` is out of bounds", "above 0, as in `1s`", ""));
+        return Err(cx.source.error(
+            "network.resend_after",
+            "`0` is out of bounds",
+            "above 0, as in `1s`",
+            "",
+        ));
     }
-    let contention = contention(&file.contention)
-        .map_err(|error| cx.source.option_error("network.contention", error))?;
+    let contention =
+        contention(&file.contention).map_err(|error| cx.source.option_error("network.contention", error))?;
     let plan = NetworkPlan {
         contention,
         ports: net.ports,
@@ -59,7 +64,9 @@ fn contention(pick: &Pick) -> Result<Contention, OptionError> {
     match (choice.name.as_str(), unfairness) {
         ("none", None) if !extra => Ok(Contention::None),
         ("fifo", None) if !extra => Ok(Contention::Fifo),
-        ("fair_share", None) if !extra && choice.options.is_empty() => Ok(Contention::FairShare { unfairness: 0.0 }),
+        ("fair_share", None) if !extra && choice.options.is_empty() => {
+            Ok(Contention::FairShare { unfairness: 0.0 })
+        }
         ("fair_share", Some(value)) if !extra => match value.as_f64() {
             Some(unfairness) if (0.0..=3.0).contains(&unfairness) => Ok(Contention::FairShare { unfairness }),
             _ => Err(OptionError::new("unfairness", format!("`{value}` is out of bounds"), "0 to 3")),
@@ -218,11 +225,8 @@ impl Builder {
 
     /// Gives every edge its kind: the WAN between servers, else the card of the end with more latency.
     fn assign(&mut self, nodes: &mut [NodePlan], hosts: &[HostPlan]) {
-        let means: Vec<u64> = self
-            .links
-            .iter()
-            .map(|link| link.latency.mean().map_or(Time::MAX.0, |mean| mean.0))
-            .collect();
+        let means: Vec<u64> =
+            self.links.iter().map(|link| link.latency.mean().map_or(Time::MAX.0, |mean| mean.0)).collect();
         let slower = |a: u16, b: u16| if means[b as usize] > means[a as usize] { b } else { a };
         let card: Vec<u16> = nodes.iter().map(|node| self.card_of_host[node.host.index()]).collect();
         debug_assert_eq!(hosts.len(), self.card_of_host.len());
@@ -236,7 +240,8 @@ impl Builder {
                 };
             }
             for neighbour in &mut node.neighbours {
-                neighbour.link = slower(card[i.min(neighbour.node.index())], card[i.max(neighbour.node.index())]);
+                neighbour.link =
+                    slower(card[i.min(neighbour.node.index())], card[i.max(neighbour.node.index())]);
             }
         }
     }

@@ -32,14 +32,32 @@ impl Slowdown {
 }
 
 pub(super) fn table() -> Table<BuildSlowdown> {
-    let row = |name, summary, example, positional, build| Row { name, summary, example, positional, build };
+    let row = |name, summary, example, positional, build: BuildSlowdown| Row {
+        name,
+        summary,
+        example,
+        positional,
+        build,
+    };
     Table::new(
         "heterogeneity",
         vec![
             row("none", "all are equal", "{name: none}", &[], |_| Ok(Slowdown::None)),
-            row("uniform", "between min and max", "{name: uniform, min: 1, max: 3}", &["min", "max"], uniform),
+            row(
+                "uniform",
+                "between min and max",
+                "{name: uniform, min: 1, max: 3}",
+                &["min", "max"],
+                uniform,
+            ),
             row("lognormal", "median 1", "{name: lognormal, sigma: 0.5}", &["sigma"], lognormal),
-            row("some", "a share is slower", "{name: some, share: 0.1, factor: 5}", &["share", "factor"], some),
+            row(
+                "some",
+                "a share is slower",
+                "{name: some, share: 0.1, factor: 5}",
+                &["share", "factor"],
+                some,
+            ),
         ],
     )
 }

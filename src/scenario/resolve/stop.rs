@@ -91,7 +91,12 @@ pub(super) fn expect(cx: &mut Resolver<'_>) -> Result<(), UserError> {
             && !(digest.len() == 32 && digest.chars().all(|c| c.is_ascii_hexdigit()))
         {
             let allowed = "32 hexadecimal digits, in quotes if they are all decimal";
-            return Err(cx.source.error(&format!("expect.{key}"), format!("`{digest}` is no digest"), allowed, ""));
+            return Err(cx.source.error(
+                &format!("expect.{key}"),
+                format!("`{digest}` is no digest"),
+                allowed,
+                "",
+            ));
         }
     }
     if cx.file.timing_only {

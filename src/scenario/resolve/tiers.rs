@@ -87,8 +87,11 @@ fn depths(topology: &Topology) -> Vec<usize> {
 
 /// The keys that apply to a server and are written, the most specific first.
 fn keys(cx: &Resolver<'_>, name: &str, depth: usize) -> Vec<String> {
-    let general =
-        if depth == 0 { vec!["global".to_owned()] } else { vec![format!("local-{depth}"), "local".to_owned()] };
+    let general = if depth == 0 {
+        vec!["global".to_owned()]
+    } else {
+        vec![format!("local-{depth}"), "local".to_owned()]
+    };
     let mut keys = vec![name.to_owned()];
     keys.extend(general.into_iter().filter(|key| key != name));
     keys.retain(|key| cx.file.tiers.contains_key(key));
@@ -200,7 +203,8 @@ impl Written {
             .or(from_servers.map(|found| found.0))
             .unwrap_or(self.composition.update);
         if let Some((send, path)) = below.servers.values().find(|found| found.0 != update) {
-            let message = format!("this local server sends a {}, its parent takes a {}", name(*send), name(update));
+            let message =
+                format!("this local server sends a {}, its parent takes a {}", name(*send), name(update));
             let next = format!("set `{}: {}` or change `{}`", self.path("update"), name(*send), path);
             return Err(cx.source.error(path, message, name(update), next));
         }
@@ -268,7 +272,8 @@ impl Written {
         };
         let forwards = send == UpdateKind::Gradient;
         if forwards && update != UpdateKind::Gradient {
-            let message = format!("this local server cannot send a gradient: its children send a {}", name(update));
+            let message =
+                format!("this local server cannot send a gradient: its children send a {}", name(update));
             return Err(cx.source.error(&self.path("uplink.send"), message, "delta, model", ""));
         }
         let adopt_permille = match &self.adopt {
