@@ -75,6 +75,12 @@ impl ServerState {
         (self.pending.len() + queued + folding + self.decoding.len()) as u64
     }
 
+    /// The saved state of its policy.
+    #[cfg(test)]
+    pub(crate) fn policy_state(&self) -> &str {
+        &self.policy
+    }
+
     pub(super) fn job(&mut self) -> JobId {
         self.next_job += 1;
         JobId(self.next_job)
