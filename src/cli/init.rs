@@ -36,6 +36,8 @@ pub fn execute(args: &InitArgs) -> anyhow::Result<Ending> {
         Err(error) if error.kind() == ErrorKind::AlreadyExists => {
             Err(Usage(format!("`{file}` exists; name another file, or replace it with --force")).into())
         }
-        Err(error) => Err(Usage(format!("cannot write `{file}`: {error}; name a file in a folder that exists")).into()),
+        Err(error) => {
+            Err(Usage(format!("cannot write `{file}`: {error}; name a file in a folder that exists")).into())
+        }
     }
 }

@@ -72,9 +72,9 @@ fn as_json(listings: &[&Listing]) -> String {
     let tables: serde_json::Map<String, serde_json::Value> = listings
         .iter()
         .map(|listing| {
-            let rows = listing.rows.iter().map(|[name, summary, example]| {
-                json!({ "name": name, "summary": summary, "example": example })
-            });
+            let rows = listing.rows.iter().map(
+                |[name, summary, example]| json!({ "name": name, "summary": summary, "example": example }),
+            );
             (listing.name.to_owned(), rows.collect())
         })
         .collect();
@@ -88,7 +88,10 @@ mod tests {
     fn two() -> [Listing; 2] {
         [
             Listing { name: "policies", rows: vec![["sync", "Rounds", "{name: sync}"]] },
-            Listing { name: "models", rows: vec![["softmax", "One layer", "softmax"], ["mlp", "Two", "mlp(8)"]] },
+            Listing {
+                name: "models",
+                rows: vec![["softmax", "One layer", "softmax"], ["mlp", "Two", "mlp(8)"]],
+            },
         ]
     }
 

@@ -131,7 +131,11 @@ fn exit_code(error: &anyhow::Error) -> u8 {
         || error.is::<CheckpointError>()
         || matches!(
             error.downcast_ref(),
-            Some(RecordError::NotEmpty(_) | RecordError::Resume { .. } | RecordError::Io { doing: "create", .. })
+            Some(
+                RecordError::NotEmpty(_)
+                    | RecordError::Resume { .. }
+                    | RecordError::Io { doing: "create", .. }
+            )
         );
     if user { crate::error::EXIT_USER } else { crate::error::EXIT_FAILED }
 }

@@ -6,6 +6,7 @@ use super::{RecordError, RunDir, rundir::file};
 use crate::report::pace::Pace;
 use crate::scenario::plan::Plan;
 use crate::sim::outcome::{CommitRow, EvaluationRow, Observer, Progress, Summary, TimelineSpan};
+use crate::transport::wire;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -51,6 +52,25 @@ pub struct Recorder {
 const FLUSH_EVERY: Duration = Duration::from_secs(1);
 
 impl Recorder {
+    /// As [`Recorder::resume`], with the position as [`Observer::position`] gave it.
+    ///
+    /// # Errors
+    /// [`RecordError`] when the bytes are no position, or as [`Recorder::resume`].
+    pub fn resume_at(
+        dir: &RunDir,
+        plan: &Plan,
+        options: RecorderOptions,
+        stored: &[u8],
+    ) -> Result<Self, RecordError> {
+        let position = wire::from_bytes(stored, stored.len() as u64).map_err(|_| RecordError::Resume {
+            dir: dir.path().to_owned(),
+            problem:
+                "its checkpoint does not say where the files stood; start the run again without --resume"
+                    .to_owned(),
+        })?;
+        Self::resume(dir, plan, options, position)
+    }
+
     /// Opens all outputs in a new directory.
     ///
     /// # Errors
@@ -158,6 +178,15 @@ impl Observer for Recorder {
         if self.pace.due() {
             self.attempt(Self::flush);
         }
+    }
+
+    fn position(&mut self) -> Vec<u8> {
+        let stored = Recorder::position(self)
+            .map(|position| wire::to_bytes(&position).expect("plain numbers and names"));
+        stored.unwrap_or_else(|error| {
+            self.error = Some(error);
+            Vec::new()
+        })
     }
 
     fn wants_spans(&self) -> bool {

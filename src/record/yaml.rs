@@ -23,7 +23,8 @@ fn put(value: &Value, indent: usize, text: &mut String) {
                 let mut inner = String::new();
                 put(item, indent + 2, &mut inner);
                 // The dash takes the place of the first line's indent.
-                let first = inner.get(indent + 2..).unwrap_or("{}\n");
+                let empty = if item.is_array() { "[]\n" } else { "{}\n" };
+                let first = inner.get(indent + 2..).unwrap_or(empty);
                 text.push_str(&format!("{:indent$}- {first}", ""));
             }
         }

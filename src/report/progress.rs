@@ -82,7 +82,7 @@ fn message(stop: &StopPlan, progress: &Progress, accuracy: Option<f64>, per_seco
     )
 }
 
-/// Two observers, told in this order.
+/// Two observers, told in this order. Only the first one's position is remembered.
 pub struct Both<'a>(pub &'a mut dyn Observer, pub &'a mut dyn Observer);
 
 impl Observer for Both<'_> {
@@ -107,6 +107,10 @@ impl Observer for Both<'_> {
     fn progress(&mut self, progress: &Progress) {
         self.0.progress(progress);
         self.1.progress(progress);
+    }
+
+    fn position(&mut self) -> Vec<u8> {
+        self.0.position()
     }
 
     fn wants_spans(&self) -> bool {

@@ -99,15 +99,19 @@ pub fn choice(choice: &Choice) -> String {
 #[must_use]
 pub fn link(plan: &Plan, node: &NodePlan, index: u16) -> String {
     let link = &plan.network.links[usize::from(index)];
-    let port = plan.hosts.get(node.host.index()).and_then(|host| plan.network.ports.get(host.up.0 as usize));
-    let rate = port.map_or(f64::INFINITY, |port| port.bytes_per_second).min(link.rate_max);
+    // What one undisturbed transfer gets: the narrowest of card, own access line and link.
+    let card = plan.hosts[node.host.index()].up;
+    let ports = std::iter::once(card).chain(node.access.map(|(up, _)| up));
+    let rate =
+        ports.map(|port| plan.network.ports[port.0 as usize].bytes_per_second).fold(link.rate_max, f64::min);
     let latency = link.latency.mean().map_or(String::new(), |mean| format!(" {mean}"));
     let rate = if rate.is_finite() { format!(", {}", Rate(rate)) } else { String::new() };
     format!("{}{latency}{rate}", link.name)
 }
 
 /// `1 global server, 2 local servers, 5 workers`.
-fn census<'a>(nodes: impl Iterator<Item = &'a NodePlan>) -> String {
+#[must_use]
+pub fn census<'a>(nodes: impl Iterator<Item = &'a NodePlan>) -> String {
     let kinds = ["global server", "local server", "worker", "peer"];
     let mut counts = [0_usize; 4];
     for node in nodes {
@@ -228,7 +232,7 @@ fn settings(plan: &Plan, node: &NodePlan) -> Vec<String> {
         parts.push(compose.join(", "));
     }
     if node.slowdown > 1.0 {
-        parts.push(format!("{}x slower", node.slowdown));
+        parts.push(format!("{:.2}x slower", node.slowdown));
     }
     if node.joins_later {
         parts.push("joins later".to_owned());

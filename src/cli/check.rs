@@ -1,0 +1,36 @@
+//! `hcddl check SCENARIO`
+
+use super::{Ending, ScenarioArgs, output, session};
+use crate::report::explain;
+use clap::Args;
+use serde_json::{Map, Value, json};
+use std::path::PathBuf;
+
+#[derive(Debug, Args)]
+pub struct CheckArgs {
+    /// The scenario file
+    #[arg(value_name = "SCENARIO")]
+    file: PathBuf,
+    #[command(flatten)]
+    scenario: ScenarioArgs,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub fn execute(args: &CheckArgs) -> anyhow::Result<Ending> {
+    let session = session::load(&args.file, &args.scenario)?;
+    let learner = session.learner()?;
+    let lines = explain::plan(&session.plan, Some(learner.as_ref()));
+    let warnings = &session.plan.warnings;
+    if args.json {
+        let plan: Map<String, Value> = lines.into_iter().map(|(what, text)| (what, text.into())).collect();
+        output::result(&format!("{:#}\n", json!({ "plan": plan, "warnings": warnings })))?;
+    } else {
+        output::result(&explain::as_text(&session.plan.name, &lines))?;
+        for warning in warnings {
+            output::note("warning", warning);
+        }
+    }
+    Ok(Ending::Done)
+}

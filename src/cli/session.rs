@@ -1,0 +1,118 @@
+//! From a file to a finished run: the one place where the commands meet scenario, learning and simulation.
+
+use super::ScenarioArgs;
+use super::list::Listing;
+use crate::error::UserError;
+use crate::learn::{self, Learner};
+use crate::registry::Registry;
+use crate::scenario::file::{Pick, SeedsFile};
+use crate::scenario::plan::Plan;
+use crate::scenario::{self, Written};
+use crate::sim::checkpoint::Checkpoint;
+use crate::sim::outcome::{Observer, SimOptions};
+use crate::sim::{self, RunResult, SimError};
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+/// A checked scenario and what it was made from.
+pub struct Session {
+    /// What it means.
+    pub plan: Plan,
+    written: Written,
+    registry: Registry,
+}
+
+/// Reads and checks a scenario.
+///
+/// # Errors
+/// The first mistake, with its place.
+pub fn load(file: &Path, args: &ScenarioArgs) -> Result<Session, UserError> {
+    let registry = Registry::default();
+    let mut written = scenario::load::load(file, &args.sets)?;
+    if let Some(seed) = args.seed {
+        written.file.seed = Some(seed);
+        written.file.seeds = SeedsFile::default();
+    }
+    if let Some(dir) = &args.data_dir {
+        written.file.data_dir = Some(dir.clone());
+    }
+    written.file.timing_only |= args.timing_only;
+    let plan = scenario::resolve(&written, &registry)?;
+    Ok(Session { plan, written, registry })
+}
+
+impl Session {
+    /// The scenario that repeats this run from any folder: options applied, a topology file written into it,
+    /// paths absolute.
+    ///
+    /// # Errors
+    /// When the working directory is gone.
+    pub fn effective(&self) -> anyhow::Result<String> {
+        let mut file = self.written.file.clone();
+        if let Some((topology, _)) = &self.written.topology {
+            file.topology = Pick(topology.clone());
+        }
+        let absolute = |path: Option<PathBuf>| path.map(std::path::absolute).transpose();
+        file.data_dir = absolute(file.data_dir)?;
+        file.training.init_from = absolute(file.training.init_from)?;
+        file.name = Some(self.plan.name.clone());
+        let value: Value = serde_json::to_value(&file)?;
+        Ok(crate::record::yaml::block(&value))
+    }
+
+    /// Reads the data and builds the model.
+    ///
+    /// # Errors
+    /// A missing or damaged file, too few samples, with the key concerned.
+    pub fn learner(&self) -> Result<Arc<dyn Learner>, UserError> {
+        let shards: Vec<Option<u32>> = self.plan.nodes.iter().map(|node| node.shard).collect();
+        let built = learn::engine::build(&self.plan.learning, self.plan.seeds, &self.registry.learn, &shards);
+        built.map_err(|mistake| {
+            let error = mistake.error;
+            self.written.source.error(&mistake.key, error.message, error.allowed, error.hint)
+        })
+    }
+
+    /// Runs the plan to its end, or until `interrupt` is raised; from a checkpoint if there is one.
+    ///
+    /// # Errors
+    /// [`SimError`].
+    pub fn run(
+        &self,
+        learner: Arc<dyn Learner>,
+        options: &SimOptions,
+        observer: &mut dyn Observer,
+        interrupt: Arc<AtomicBool>,
+        resume: Option<Checkpoint>,
+    ) -> Result<RunResult, SimError> {
+        sim::run(&self.plan, &self.registry, learner, options, observer, interrupt, resume)
+    }
+}
+
+/// Writes a model as named tensors.
+///
+/// # Errors
+/// When the file cannot be written.
+pub fn save_model(path: &Path, learner: &dyn Learner, values: &[f32]) -> anyhow::Result<()> {
+    learn::safetensors::save(path, &learner.tensors(), values).map_err(anyhow::Error::msg)
+}
+
+/// Every table, for `hcddl list`.
+pub fn listings(registry: &Registry) -> Vec<Listing> {
+    vec![
+        Listing::of("topologies", &registry.topologies),
+        Listing::of("models", &registry.learn.models),
+        Listing::of("data", &registry.learn.data),
+        Listing::of("partitions", &registry.learn.partitions),
+        Listing::of("policies", &registry.policies),
+        Listing::of("folds", &registry.folds),
+        Listing::of("optimizers", &registry.optimizers),
+        Listing::of("peers", &registry.peers),
+        Listing::of("codecs", &registry.codecs),
+        Listing::of("links", &registry.link_profiles),
+        Listing::of("latencies", &registry.latencies),
+        Listing::of("devices", &registry.devices),
+    ]
+}
