@@ -1,11 +1,13 @@
 //! Devices by name.
 //!
-//! Operations per second are the suggested default of sustained f32 matrix products with all cores: twice the
-//! fp64 figure of HPL where it was measured (top500-benchmark), checked against ncnn. Own kernels on small
-//! batches reach perhaps 30 to 60 % of it, and owners of the same board differ by up to 2.6 times, so calibrate
-//! and set `gflops`. Memory is one thread's memcpy (sbc-bench). Power is from the boards' documentation and
-//! measured HPL runs. (assumed), without a measurement: all overheads, jitters and joules per byte; idle power
-//! of the Pi 5, the Jetson, the mini PC and the PC; memory of the mini PC and the PC.
+//! Operations per second are suggested defaults for sustained f32 matrix products with all cores, not
+//! measurements of them: about twice the fp64 figure of HPL or somewhat less where there is one (Pi 4B and 5,
+//! mini PC, PC; top500-benchmark), else derived from times of ncnn. Own kernels on small batches reach perhaps
+//! 30 to 60 % of it, and owners of the same board differ by up to 2.6 times, so calibrate and set `gflops`.
+//! Memory is memcpy of one thread (sbc-bench). Power is from the boards' documentation, reports of owners and
+//! HPL runs. (assumed), without any source: overheads, jitters and joules per byte; idle power of the Pi 5, the
+//! Jetson and the PC, both powers of the mini PC; memory of the mini PC and the PC. The Jetson's load is its
+//! 10 W mode.
 
 use super::{Profile, SlowPhase};
 use crate::domain::units::{Duration, Rate};

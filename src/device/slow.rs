@@ -26,12 +26,13 @@ impl SlowPhases {
     /// What compute times are multiplied by at `now`: 1 in a normal phase.
     pub fn factor(&mut self, now: Time) -> f64 {
         while self.ends.last().is_none_or(|end| *end <= now && *end < Time::MAX) {
-            let mean = if self.ends.len() % 2 == 0 { self.phase.normal_mean } else { self.phase.slow_mean };
+            let mean =
+                if self.ends.len().is_multiple_of(2) { self.phase.normal_mean } else { self.phase.slow_mean };
             let length = mean.scale(self.stream.exponential()).max(Span(1));
             let from = self.ends.last().copied().unwrap_or(Time::ZERO);
             self.ends.push(from + length);
         }
         let ended = self.ends.partition_point(|end| *end <= now);
-        if ended % 2 == 0 { 1.0 } else { self.phase.factor }
+        if ended.is_multiple_of(2) { 1.0 } else { self.phase.factor }
     }
 }

@@ -49,6 +49,8 @@ pub struct ServerState {
     pub(super) version: Version,
     pub(super) opt: OptState,
     children: BTreeMap<NodeId, Child>,
+    /// Children whose loss was the last news of them.
+    gone: BTreeSet<NodeId>,
     grants: BTreeMap<NodeId, Grant>,
     pending: BTreeMap<UpdateId, UpdateMeta>,
     held: BTreeMap<UpdateId, Held>,
@@ -73,6 +75,12 @@ impl ServerState {
         let queued = self.inbox.iter().filter(|i| matches!(i, Input::Update { .. })).count();
         let folding = self.folding.as_ref().map_or(0, |f| f.contributions.len());
         (self.pending.len() + queued + folding + self.decoding.len()) as u64
+    }
+
+    /// The saved state of its policy.
+    #[cfg(test)]
+    pub(crate) fn policy_state(&self) -> &str {
+        &self.policy
     }
 
     pub(super) fn job(&mut self) -> JobId {
@@ -145,6 +153,7 @@ impl Server {
             version: Version(0),
             opt: OptState::default(),
             children: config.children.iter().map(|id| (*id, newcomer(!config.absent.contains(id)))).collect(),
+            gone: BTreeSet::new(),
             grants: BTreeMap::new(),
             pending: BTreeMap::new(),
             held: BTreeMap::new(),
@@ -207,6 +216,13 @@ impl Server {
                 Input::Update { from, head, tensor } => self.admit(cx, from, &head, tensor),
                 Input::Event(event) => event,
             };
+            if let PolicyEvent::Joined(child) = event {
+                if self.state.gone.contains(&child) {
+                    continue;
+                }
+                let known = self.state.children.get_mut(&child).expect("only children join");
+                (known.alive, known.busy) = (true, false);
+            }
             let verdict = self.ask(cx, event);
             self.obey(cx, verdict, out);
         }
@@ -450,15 +466,21 @@ impl Server {
         }
     }
 
-    /// A child is lost or back.
+    /// A child is lost or back. It gets nothing more from the moment of its loss, and something again only once
+    /// the policy has heard of both.
     fn child_changed(&mut self, cx: &Cx, child: NodeId, alive: bool, out: &mut Effects) {
         let Some(known) = self.state.children.get_mut(&child) else { return };
-        known.alive = alive;
-        known.busy = false;
-        if let Some(uplink) = &mut self.state.uplink {
-            uplink.gated.remove(&child);
+        if alive {
+            self.state.gone.remove(&child);
+        } else {
+            self.state.gone.insert(child);
+            known.alive = false;
+            known.busy = false;
+            if let Some(uplink) = &mut self.state.uplink {
+                uplink.gated.remove(&child);
+            }
+            self.state.asked.remove(&child);
         }
-        self.state.asked.remove(&child);
         let event = if alive { PolicyEvent::Joined(child) } else { PolicyEvent::Lost(child) };
         self.state.inbox.push_back(Input::Event(event));
         self.pump(cx, out);

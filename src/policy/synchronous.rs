@@ -150,6 +150,11 @@ impl Sync {
         verdict.reply(self.waiting.iter().copied())
     }
 
+    /// Whether nobody is left of the running round.
+    fn is_empty(&self) -> bool {
+        !self.folding && self.accepted.is_empty() && self.waiting.is_empty() && self.behind.is_empty()
+    }
+
     /// Folds once enough have answered, or all that still can have.
     fn maybe_fold(&mut self) -> Verdict {
         let possible = self.accepted.len() + self.waiting.len() + self.behind.len();
@@ -184,14 +189,10 @@ impl Policy for Sync {
             PolicyEvent::Lost(child) => {
                 self.waiting.remove(&child);
                 self.behind.remove(&child);
-                self.maybe_fold()
+                if self.is_empty() { self.begin(view) } else { self.maybe_fold() }
             }
             // A newcomer takes part from the next round on; if nobody is left in this one, that is now.
-            PolicyEvent::Joined(_)
-                if !self.folding && self.accepted.is_empty() && self.waiting.is_empty() =>
-            {
-                self.begin(view)
-            }
+            PolicyEvent::Joined(_) if self.is_empty() => self.begin(view),
             PolicyEvent::Joined(_) | PolicyEvent::Timer => Verdict::nothing(),
         }
     }

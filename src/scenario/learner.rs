@@ -27,6 +27,8 @@ impl Written {
     fn learn_error(&self, error: LearnError) -> UserError {
         let section = error.key.split('.').next().unwrap_or_default();
         let path = match section {
+            // The default has no options, so there are too many nodes.
+            "partition" if !self.source.has("partition") => "topology".to_owned(),
             "model" | "data" | "partition" => error.key,
             _ => format!("training.{}", error.key),
         };

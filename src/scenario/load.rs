@@ -1,8 +1,10 @@
 //! Reads scenario files from disk: the only code of the scenario layer that touches the world.
 
 use super::file::Pick;
-use super::{Source, Written, parse};
+use super::{Source, Written, parse_with};
+use crate::domain::units::Duration;
 use crate::error::UserError;
+use serde_json::Value;
 use std::path::{Path, PathBuf};
 
 /// Reads a scenario and the topology file that it names; makes its paths relative to the working directory.
@@ -11,8 +13,10 @@ use std::path::{Path, PathBuf};
 /// # Errors
 /// [`UserError`] when a file cannot be read or is not understood.
 pub fn load(path: &Path, sets: &[String]) -> Result<Written, UserError> {
-    let mut written = parse(&path.display().to_string(), &read(path)?, sets)?;
     let folder = path.parent().unwrap_or(Path::new("")).to_owned();
+    let mut written = parse_with(&path.display().to_string(), &read(path)?, sets, |source, value| {
+        read_samples(source, value, "", &folder)
+    })?;
     let file = &mut written.file;
     if file.name.is_none() {
         file.name = path.file_stem().map(|stem| stem.to_string_lossy().into_owned());
@@ -40,10 +44,94 @@ fn file_name(topology: &Pick) -> Option<&str> {
     (text.ends_with(".yml") || text.ends_with(".yaml")).then_some(text)
 }
 
+/// Replaces `csv: FILE` of a measured distribution, wherever one is written, by the file's samples.
+fn read_samples(source: &Source, value: &mut Value, path: &str, folder: &Path) -> Result<(), UserError> {
+    let below = |key: &str| if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") };
+    match value {
+        Value::Object(map) if map.get("name").and_then(Value::as_str) == Some("empirical") => {
+            let Some(Value::String(name)) = map.get("csv") else { return Ok(()) };
+            let path = below("csv");
+            let file = folder.join(name);
+            let text = read(&file).map_err(|error| {
+                let message = format!("the samples in `{}`: {}", file.display(), error.message);
+                source.error(&path, message, "", "the path is relative to the scenario's folder")
+            })?;
+            let samples = samples(&text).map_err(|(line, problem)| {
+                let message = format!("line {line} of `{}`: {problem}", file.display());
+                let allowed = "a duration with its unit first on each line, as in `12.5ms`";
+                source.error(
+                    &path,
+                    message,
+                    allowed,
+                    "a first line such as `latency_ms` gives the unit for all",
+                )
+            })?;
+            map.shift_remove("csv");
+            map.insert("samples".to_owned(), samples.into());
+            Ok(())
+        }
+        Value::Object(map) => {
+            map.iter_mut().try_for_each(|(key, value)| read_samples(source, value, &below(key), folder))
+        }
+        Value::Array(items) => items
+            .iter_mut()
+            .enumerate()
+            .try_for_each(|(i, value)| read_samples(source, value, &below(&i.to_string()), folder)),
+        _ => Ok(()),
+    }
+}
+
+/// The first column of a CSV as durations. A first line that is no duration is a heading, whose ending after
+/// the last underscore is the unit of the numbers below: `latency_ms`.
+fn samples(text: &str) -> Result<Vec<Value>, (usize, String)> {
+    let mut unit = String::new();
+    let mut samples = Vec::new();
+    for (i, line) in text.lines().enumerate() {
+        let field = line.split(',').next().unwrap_or_default().trim().trim_matches('"');
+        if field.is_empty() {
+            continue;
+        }
+        if i == 0 && !field.starts_with(|c: char| c.is_ascii_digit() || "+-.".contains(c)) {
+            unit = field.rsplit('_').next().unwrap_or_default().to_owned();
+            continue;
+        }
+        let bare = field.ends_with(|c: char| c.is_ascii_digit() || c == '.');
+        let text = if bare { format!("{field}{unit}") } else { field.to_owned() };
+        let duration: Duration = text.parse().map_err(|error| (i + 1, format!("{error}")))?;
+        samples.push(duration.to_string().into());
+    }
+    Ok(samples)
+}
+
 fn read(path: &Path) -> Result<String, UserError> {
     let name = path.display().to_string();
     let bytes = std::fs::read(path).map_err(|error| {
         UserError::in_file(&name, format!("cannot be read: {error}"), "check the path and the permissions")
     })?;
     String::from_utf8(bytes).map_err(|_| UserError::in_file(&name, "is not UTF-8 text", "save it as UTF-8"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn samples_come_from_a_csv() {
+        assert_eq!(samples("latency_ms,host\n1.5,a\n20us,b\n").unwrap(), ["1.5ms", "20us"]);
+        assert_eq!(samples("3ms\n").unwrap(), ["3ms"]);
+        assert_eq!(samples("latency\n3\n").unwrap_err().0, 2);
+        assert_eq!(samples("3\n").unwrap_err().0, 1);
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("s.csv"), "1ms\n2ms\n").unwrap();
+        let file = folder.path().join("x.yml");
+        let text =
+            "topology: flat(1)\nmodel: softmax\nnetwork: {lan: {latency: {name: empirical, csv: s.csv}}}\n";
+        std::fs::write(&file, text).unwrap();
+        let plan =
+            crate::scenario::resolve(&load(&file, &[]).unwrap(), &crate::registry::Registry::default());
+        let mean = plan.unwrap().network.links[0].latency.mean();
+        assert_eq!(mean, Some(crate::domain::Span::from_micros(1500)));
+        std::fs::remove_file(folder.path().join("s.csv")).unwrap();
+        assert_eq!(load(&file, &[]).unwrap_err().path, "network.lan.latency.csv");
+    }
 }

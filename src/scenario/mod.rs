@@ -38,12 +38,23 @@ pub struct Written {
 /// # Errors
 /// [`UserError`] with file, line and path for anything that is not understood.
 pub fn parse(file: &str, text: &str, sets: &[String]) -> Result<Written, UserError> {
+    parse_with(file, text, sets, |_, _| Ok(()))
+}
+
+/// As [`parse`], but `prepare` may change the value before it is typed.
+fn parse_with(
+    file: &str,
+    text: &str,
+    sets: &[String],
+    prepare: impl FnOnce(&Source, &mut Value) -> Result<(), UserError>,
+) -> Result<Written, UserError> {
     let (mut source, mut value) = Source::read(file, text)?;
     let mut notes = Vec::new();
     if compat::is_older_config(&value) {
         (value, notes) = compat::convert(&mut source, value)?;
     }
     source.apply_sets(&mut value, sets)?;
+    prepare(&source, &mut value)?;
     let file = source.typed(value)?;
     Ok(Written { file, source, topology: None, notes })
 }

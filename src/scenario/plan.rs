@@ -278,7 +278,7 @@ pub struct NetworkPlan {
 pub struct PortPlan {
     /// For messages and the timeline: `worker3.up`.
     pub name: String,
-    /// Capacity in bytes per second of payload.
+    /// Nominal capacity in bytes per second; a link's `efficiency` of them are payload.
     pub bytes_per_second: f64,
 }
 

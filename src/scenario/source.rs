@@ -187,6 +187,13 @@ fn polish(text: &str) -> (String, String, String) {
                 "invalid length " => format!("a list of {found}"),
                 _ => plain(found),
             };
+            if found == "nothing" {
+                return (
+                    "this is empty".to_owned(),
+                    plain(expected),
+                    "fill it in or leave it out".to_owned(),
+                );
+            }
             return (format!("{found} does not fit here"), plain(expected), String::new());
         }
     }

@@ -93,7 +93,8 @@ impl<'a> Compute<'a> {
         }
         if let Some(phase) = &device.slow_phase {
             let stream = Stream::new(seed, "slow-phase", u64::from(node.0), 0);
-            let phases = self.state.phases.entry(node).or_insert_with(|| SlowPhases::new(phase.clone(), stream));
+            let phases =
+                self.state.phases.entry(node).or_insert_with(|| SlowPhases::new(phase.clone(), stream));
             factor *= phases.factor(now);
         }
         let duration = device.duration(&cost, &mut stream);

@@ -9,7 +9,7 @@ pub(super) fn row() -> Row<BuildTopology> {
         name: "tree",
         summary: "servers below servers; `fanout` ends with the workers of each last server, or write `servers: [{workers: 2}, ...]`, each with `workers` and `servers` of its own",
         example: "{name: tree, fanout: [2, 2]}",
-        positional: &["fanout"],
+        positional: &[],
         build,
     }
 }

@@ -6,12 +6,12 @@
 //!
 //! Flows that share a constraint, directly or through others, form a *group*; rates are solved for each
 //! group on its own. A constraint with a single flow only caps that flow. So in most groups at most one
-//! constraint is shared: a [`star`] (n workers push to one server), which costs O(log n) for each flow.
-//! The other groups are a [`mesh`], solved by progressive filling. A flow that joins two stars makes a mesh
+//! constraint is shared: a `star` (n workers push to one server), which costs O(log n) for each flow.
+//! The other groups are a `mesh`, solved by progressive filling. A flow that joins two stars makes a mesh
 //! of them; a mesh is taken apart again when its flows no longer hang together.
 //!
 //! Exactness: rates are solved in f64, visiting flows in order of their ids, and rounded once (see
-//! [`super::pace`]); bytes and times are integers from there on.
+//! `net::pace`); bytes and times are integers from there on.
 
 mod mesh;
 mod star;
@@ -146,6 +146,10 @@ impl Fair {
         self.dirty.insert(id);
     }
 
+    fn is_star_around(&self, id: GroupId, port: PortId) -> bool {
+        matches!(&self.groups[&id].shape, Shape::Star(star) if star.anchor() == Some(port))
+    }
+
     fn drop_group(&mut self, id: GroupId) -> Shape {
         self.set_head(id, None);
         self.dirty.remove(&id);
@@ -239,23 +243,26 @@ impl Fabric for Fair {
         self.tick(now);
         self.visits += 1;
         spec.weight = star::quantised(spec.weight);
-        let used = |port: &&PortId| self.ports[port.0 as usize].flows > 0;
-        let shared: Vec<PortId> = spec.ports.iter().filter(used).copied().collect();
-        let groups: BTreeSet<GroupId> = shared.iter().map(|p| self.ports[p.0 as usize].group).collect();
+        let busy = |port: &&PortId| self.ports[port.0 as usize].flows > 0;
+        let mut shared =
+            spec.ports.iter().filter(busy).map(|port| (*port, self.ports[port.0 as usize].group));
+        let joined = match (shared.next(), shared.next()) {
+            (None, _) => Ok(None),
+            (Some((port, id)), None) if self.is_star_around(id, port) => Ok(Some(id)),
+            (first, second) => {
+                Err(first.into_iter().chain(second).chain(shared).map(|entry| entry.1).collect())
+            }
+        };
         spec.ports.iter().for_each(|port| self.ports[port.0 as usize].flows += 1);
         let share = Share::Own(Pace::new(amount(spec.bytes), now, Speed::ZERO));
         let before = self.flows.insert(flow, Flow { spec, group: 0, cap: Bits(0.0), share });
         assert!(before.is_none(), "{flow:?} runs already");
 
-        let joined = match (shared.as_slice(), groups.first()) {
-            ([], _) => Some(self.add_group(Shape::Star(Star::new(None, now)))),
-            ([port], Some(id)) => match &self.groups[id].shape {
-                Shape::Star(star) if star.anchor() == Some(*port) => Some(*id),
-                _ => None,
-            },
-            _ => None,
+        let id = match joined {
+            Ok(Some(star)) => star,
+            Ok(None) => self.add_group(Shape::Star(Star::new(None, now))),
+            Err(groups) => return self.merge(&groups, Some(flow)),
         };
-        let Some(id) = joined else { return self.merge(&groups, Some(flow)) };
         if let Shape::Star(star) = &mut self.groups.get_mut(&id).expect("just found").shape {
             star.add(flow, now, &self.capacities, &mut self.flows);
         }

@@ -224,6 +224,20 @@ fn a_busy_constraint_carries_exactly_its_capacity() {
     assert!(end >= exact && end <= exact + 20_000, "{end} ns for {bytes} bytes, not {exact}");
 }
 
+/// Rates hold from the moment of a change on, also when nobody asks for the next completion in between.
+#[test]
+fn a_change_counts_from_its_moment() {
+    let mut fair = Fair::new(&[1e9, 1e9]);
+    fair.start(Time(0), FlowId(1), spec(1000, &[0]));
+    fair.start(Time(0), FlowId(2), spec(1000, &[0]));
+    assert_eq!(fair.cancel(Time(250), FlowId(1)), Some(875));
+    fair.start(Time(250), FlowId(3), spec(1000, &[0, 1]));
+    fair.start(Time(250), FlowId(4), spec(1000, &[1]));
+    assert_eq!(fair.cancel(Time(350), FlowId(3)), Some(950));
+    fair.start(Time(400), FlowId(5), spec(1, &[1]));
+    assert_eq!(drain(&mut fair), [(402, 5), (1175, 2), (1301, 4)]);
+}
+
 /// Groups come and go with their flows; a mesh falls apart into stars.
 #[test]
 fn groups_merge_and_split() {

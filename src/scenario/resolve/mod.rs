@@ -8,6 +8,8 @@ mod network;
 mod peers;
 mod slowdown;
 mod stop;
+#[cfg(test)]
+mod tests;
 mod tiers;
 mod topology;
 
@@ -65,6 +67,9 @@ pub fn resolve(written: &Written, registry: &Registry) -> Result<Plan, UserError
     })
 }
 
+/// Makes a thing from its options.
+type Build<T> = fn(&Choice) -> Result<T, OptionError>;
+
 /// What every part of the resolution needs.
 struct Resolver<'a> {
     file: &'a ScenarioFile,
@@ -76,12 +81,7 @@ struct Resolver<'a> {
 
 impl Resolver<'_> {
     /// Builds what a choice names; returns it with the choice, its options named.
-    fn build<T>(
-        &self,
-        table: &Table<fn(&Choice) -> Result<T, OptionError>>,
-        pick: &Pick,
-        path: &str,
-    ) -> Result<(T, Choice), UserError> {
+    fn build<T>(&self, table: &Table<Build<T>>, pick: &Pick, path: &str) -> Result<(T, Choice), UserError> {
         let (build, choice) = self.row(table, pick, path)?;
         let built = build(&choice).map_err(|error| self.source.option_error(path, error))?;
         Ok((built, choice))

@@ -1,0 +1,199 @@
+//! Mistakes of users, each with the whole message that it gets. A message must suffice to fix the mistake:
+//! file, line, key path, the value, what is allowed, the next step.
+
+use hcddl::error::{EXIT_USER, UserError};
+use hcddl::registry::Registry;
+use hcddl::scenario::load::load;
+use hcddl::scenario::resolve;
+use std::path::Path;
+
+/// What stands in front of each text below, as lines 1 to 3; each is left out where the text sets its key.
+const BASE: [&str; 3] = ["topology: flat(4)", "model: softmax", "data: digits"];
+
+/// A name, the rest of the scenario, the key path that the message must name.
+#[rustfmt::skip]
+const MISTAKES: &[(&str, &str, &str)] = &[
+    ("unknown key", "trainig: {rounds: 5}", "trainig"),
+    ("unknown key in a section", "tiers:\n  global:\n    polcy: sync", "tiers.global.polcy"),
+    ("wrong type", "training: {batch: many}", "training.batch"),
+    ("a list for a number", "training:\n  rounds: [1, 2]", "training.rounds"),
+    ("negative count", "training: {batch: -3}", "training.batch"),
+    ("empty section", "training:", "training"),
+    ("unknown policy", "tiers: {global: {policy: synch}}", "tiers.global.policy"),
+    ("unknown option of a policy", "tiers:\n  global:\n    policy: {name: ssp, slak: 3}", "tiers.global.policy.slak"),
+    ("option of a policy out of bounds", "tiers: {global: {policy: 'fedavg(0)'}}", "tiers.global.policy.clients"),
+    ("too many options in parentheses", "tiers: {global: {policy: 'ssp(3, 4)'}}", "tiers.global.policy"),
+    ("a choice without a name", "model: {hidden: [3]}", "model"),
+    ("unknown optimiser", "tiers: {global: {optimizer: adamw}}", "tiers.global.optimizer"),
+    ("unknown fold", "tiers: {global: {fold: median}}", "tiers.global.fold"),
+    ("unknown codec", "tiers: {global: {compression: {up: zip}}}", "tiers.global.compression.up"),
+    ("a tier that is no server", "tiers: {worker1: {policy: sync}}", "tiers.worker1"),
+    ("a tier of a depth that is not there", "topology: {name: tree, fanout: [2, 2]}\ntiers: {local-2: {policy: sync}}", "tiers.local-2"),
+    ("optimiser at a forwarding server", "topology: {name: tree, fanout: [2, 2]}\ntiers:\n  local: {optimizer: adam, uplink: {send: gradient}}", "tiers.local.optimizer"),
+    ("a local server that sends what its parent cannot take", "topology: {name: tree, fanout: [2, 2]}\ntiers: {global: {update: gradient}, local: {policy: fedavg}}", "tiers.local.uplink.send"),
+    ("no way to push", "topology: {name: tree, fanout: [2, 2]}\ntiers: {local: {uplink: {push: sometimes}}}", "tiers.local.uplink.push"),
+    ("adopts more than everything", "topology: {name: tree, fanout: [2, 2]}\ntiers: {local: {uplink: {adopt: 1.5}}}", "tiers.local.uplink.adopt"),
+    ("unknown topology", "topology: rnig(4)", "topology"),
+    ("zero workers", "topology: flat(0)", "topology.workers"),
+    ("topology with a missing node", "topology:\n  name: links\n  peers: [a, b, c]\n  links: [[a, b], [b, d]]", "topology.links.1"),
+    ("disconnected graph", "topology:\n  name: links\n  peers: [a, b, c, d]\n  links: [[a, b], [c, d]]", "topology.links"),
+    ("topology file that is not there", "topology: ../topologies/flt.yml", "topology"),
+    ("ring algorithm on a star", "topology: star(5)\npeers: {algorithm: ring_all_reduce}", "peers.algorithm"),
+    ("unknown model", "model: lenett", "model"),
+    ("unknown data set", "data: cifar10", "data"),
+    ("too few samples for the workers", "topology: flat(5000)", "topology"),
+    ("missing data file", "data: mnist\ndata_dir: nowhere", "data"),
+    ("truncated data file", "data: fashion_mnist\ndata_dir: damaged", "data"),
+    ("option of a partition out of bounds", "partition: dirichlet(-1)", "partition.alpha"),
+    ("model for other data", "model: lenet", "model"),
+    ("model file that is not there", "training: {init_from: nothing.safetensors}", "training.init_from"),
+    ("nothing ends the run", "training: {target_accuracy: 0.9}", "training.target_accuracy"),
+    ("target in per cent", "training: {rounds: 10, target_accuracy: 90}", "training.target_accuracy"),
+    ("zero rounds", "training: {rounds: 0}", "training.rounds"),
+    ("steps and epochs", "training: {local: {steps: 1, epochs: 1}}", "training.local"),
+    ("negative learning rate", "training: {optimizer: {lr: -0.1}}", "training.optimizer.lr"),
+    ("unknown metric", "evaluation: {metrics: [accuracy, los]}", "evaluation.metrics.1"),
+    ("negative latency", "network: {lan: {latency: -5ms}}", "network.lan.latency"),
+    ("latency without a unit", "network: {lan: {latency: 20}}", "network.lan.latency"),
+    ("unknown latency", "network: {lan: {latency: 'normal(5ms)'}}", "network.lan.latency"),
+    ("rate without a unit", "network: {lan: {rate: 100}}", "network.lan.rate"),
+    ("unknown unit", "network: {lan: {rate: 100mbps}}", "network.lan.rate"),
+    ("rate of zero", "network: {lan: {rate: 0mbit}}", "network.lan.rate"),
+    ("certain loss", "network: {lan: {loss: 1}}", "network.lan.loss"),
+    ("unknown profile", "network: {wan: {latency: 3ms}, lan: {profile: wifi}}", "network.lan.profile"),
+    ("unknown contention", "network: {contention: fair}", "network.contention"),
+    ("a link that is not there", "network:\n  links:\n    - {between: [worker1, worker2], rate: 1mbit}", "network.links.0.between"),
+    ("unknown device", "devices: {default: pi4}", "devices.default"),
+    ("device of an unknown node", "devices: {nodes: {worker9: pi-4b}}", "devices.nodes.worker9"),
+    ("node on two hosts", "hosts: {a: {nodes: [worker1]}, b: {nodes: [worker1]}}", "hosts.b.nodes.0"),
+    ("slower than never", "devices: {slowdown: {worker1: 0}}", "devices.slowdown.worker1"),
+    ("fault without a time", "faults: {events: [{crash: worker1}]}", "faults.events.0.at"),
+    ("fault of an unknown node", "faults:\n  events:\n    - {at: 1s, crash: worker}", "faults.events.0.crash"),
+    ("two faults in one", "faults: {events: [{at: 1s, crash: worker1, leave: worker2}]}", "faults.events.0"),
+    ("restart without a crash", "faults: {events: [{at: 1s, restart: worker1}]}", "faults.events.0.restart"),
+    ("probability above 1", "faults: {messages: [{loss: 5}]}", "faults.messages.0.loss"),
+    ("expectation without a target", "expect: {time_to_target_s_max: 5}", "expect.time_to_target_s_max"),
+    ("duplicate key", "seed: 1\nseed: 2", "seed"),
+    ("tab", "training:\n\trounds: 5", ""),
+    ("unclosed bracket", "evaluation: {metrics: [accuracy", "evaluation.metrics"),
+    ("second document", "seed: 1\n---\nseed: 2", ""),
+    ("older config: unknown type", "num_server_rounds: 5\narch: flat\nparameter_server:\n  aggr_type: semi\n  num_workers: 4", "parameter_server.aggr_type"),
+    ("older config: no workers", "num_server_rounds: 5\narch: hierarchical\nglobal_server:\n  aggr_type: sync\n  local_servers:\n    - {type: sync, num_workers: 0}", "global_server.local_servers.0.num_workers"),
+    ("older config: unknown key", "num_server_rounds: 5\narch: flat\nbatchsize: 3", "batchsize"),
+    ("older config: target in per cent", "num_server_rounds: 5\narch: flat\ntarget_accuracy: 90\nparameter_server: {type: sync, num_workers: 4}", "target_accuracy"),
+];
+
+fn text(name: &str, rest: &str) -> String {
+    if name.starts_with("older config") {
+        return rest.to_owned();
+    }
+    let sets = |line: &str| rest.lines().any(|l| l.split(':').next() == line.split(':').next());
+    let base: Vec<&str> = BASE.iter().copied().filter(|line| !sets(line)).collect();
+    format!("{}\n{rest}\n", base.join("\n"))
+}
+
+fn mistake(path: &Path, sets: &[String]) -> UserError {
+    let registry = Registry::default();
+    let plan_and_learner = || {
+        let written = load(path, sets)?;
+        let plan = resolve(&written, &registry)?;
+        written.learner(&plan, &registry)
+    };
+    match plan_and_learner() {
+        Ok(_) => panic!("accepted: {}", std::fs::read_to_string(path).unwrap()),
+        Err(error) => error,
+    }
+}
+
+#[test]
+fn each_mistake_has_its_message() {
+    let folder = tempfile::tempdir().unwrap();
+    let damaged = folder.path().join("damaged");
+    std::fs::create_dir(&damaged).unwrap();
+    for name in ["train-images", "t10k-images"] {
+        std::fs::write(damaged.join(format!("{name}-idx3-ubyte")), [0, 0, 8, 3, 0, 0, 0, 9, 0, 0]).unwrap();
+    }
+    for name in ["train-labels", "t10k-labels"] {
+        std::fs::write(damaged.join(format!("{name}-idx1-ubyte")), [0, 0, 8, 1, 0, 0, 0, 9, 1, 2]).unwrap();
+    }
+    let file = folder.path().join("x.yml");
+    let mut page = String::new();
+    let mut wrong = Vec::new();
+    for (name, rest, path) in MISTAKES {
+        std::fs::write(&file, text(name, rest)).unwrap();
+        let error = mistake(&file, &[]);
+        assert_eq!(error.exit_code(), EXIT_USER, "{name}");
+        let message = error.to_string();
+        for (ok, rule) in [
+            (error.line.is_some(), "names the line"),
+            (error.path == *path, "names the path"),
+            (!error.allowed.is_empty() || !error.next_step.is_empty(), "shows a way out"),
+            (!message.ends_with('.'), "has no full stop"),
+        ] {
+            if !ok {
+                wrong.push(format!("{name}: not: {rule}: {message} (path {path})"));
+            }
+        }
+        let shown = message.replace(&format!("{}/", folder.path().display()), "");
+        page += &format!("# {name}\n{shown}\n\n");
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    insta::with_settings!({ prepend_module_to_snapshot => false, omit_expression => true }, {
+        insta::assert_snapshot!("mistakes", page);
+    });
+}
+
+/// Places other than a line of the scenario.
+#[test]
+fn mistakes_elsewhere_name_their_place() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("x.yml");
+    std::fs::write(&file, BASE.join("\n")).unwrap();
+    let shown = |error: UserError| error.to_string().replace(&format!("{}/", folder.path().display()), "");
+    let mut page = String::new();
+    for set in ["training.rouns=5", "tiers.global.policy=asynk", "rounds", "training.rounds.x=1", "seed=[1"] {
+        page += &format!("{}\n\n", shown(mistake(&file, &[set.to_owned()])));
+    }
+    std::fs::write(folder.path().join("t.yml"), "name: flat\nworkers: 0\n").unwrap();
+    page += &format!("{}\n\n", shown(mistake(&file, &["topology=t.yml".to_owned()])));
+    page += &format!("{}\n\n", shown(mistake(&folder.path().join("nothing.yml"), &[])));
+    std::fs::write(&file, "model: softmax").unwrap();
+    page += &format!("{}\n", shown(mistake(&file, &[])));
+    insta::with_settings!({ prepend_module_to_snapshot => false, omit_expression => true }, {
+        insta::assert_snapshot!("mistakes_elsewhere", page);
+    });
+}
+
+/// The texts of all scenarios, to be damaged.
+fn texts() -> Vec<String> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut texts = Vec::new();
+    for folder in ["scenarios", "scenarios/hcddl"] {
+        let mut files: Vec<_> =
+            std::fs::read_dir(root.join(folder)).unwrap().map(|entry| entry.unwrap().path()).collect();
+        files.sort();
+        let yaml = files.iter().filter(|path| path.extension().is_some_and(|ending| ending == "yml"));
+        texts.extend(yaml.map(|path| std::fs::read_to_string(path).unwrap()));
+    }
+    texts
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(400))]
+
+    /// Whatever is damaged in a scenario, the answer is a plan or an error with its place, never a panic.
+    #[test]
+    fn damaged_scenarios_never_panic(
+        which in 0usize..1000, at in 0.0f64..1.0, cut in 0usize..12, put in "[ -~\n]{0,6}",
+    ) {
+        let texts = texts();
+        let mut chars: Vec<char> = texts[which % texts.len()].chars().collect();
+        let start = (at * chars.len() as f64) as usize;
+        let end = (start + cut).min(chars.len());
+        chars.splice(start..end, put.chars());
+        let text: String = chars.into_iter().collect();
+        if let Ok(written) = hcddl::scenario::parse("x.yml", &text, &[]) {
+            let _ = resolve(&written, &Registry::default());
+        }
+    }
+}
