@@ -70,12 +70,7 @@ impl Session {
     /// # Errors
     /// A missing or damaged file, too few samples, with the key concerned.
     pub fn learner(&self) -> Result<Arc<dyn Learner>, UserError> {
-        let shards: Vec<Option<u32>> = self.plan.nodes.iter().map(|node| node.shard).collect();
-        let built = learn::engine::build(&self.plan.learning, self.plan.seeds, &self.registry.learn, &shards);
-        built.map_err(|mistake| {
-            let error = mistake.error;
-            self.written.source.error(&mistake.key, error.message, error.allowed, error.hint)
-        })
+        self.written.learner(&self.plan, &self.registry)
     }
 
     /// Runs the plan to its end, or until `interrupt` is raised; from a checkpoint if there is one.
