@@ -2,6 +2,7 @@
 
 use super::{Ending, Usage, output, session};
 use crate::domain::table::nearest;
+use crate::registry::Registry;
 use clap::Args;
 use serde_json::json;
 use std::fmt::Write;
@@ -31,8 +32,8 @@ impl Listing {
     }
 }
 
-pub fn execute(args: &ListArgs) -> anyhow::Result<Ending> {
-    let all = session::listings(&crate::registry::Registry::default());
+pub fn execute(args: &ListArgs, registry: &Registry) -> anyhow::Result<Ending> {
+    let all = session::listings(registry);
     let chosen: Vec<&Listing> = match &args.table {
         None => all.iter().collect(),
         Some(name) => vec![find(&all, name)?],
