@@ -8,6 +8,7 @@ pub mod compress;
 pub mod device;
 pub mod domain;
 pub mod error;
+pub mod factory;
 pub mod learn;
 pub mod net;
 pub mod node;

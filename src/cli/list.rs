@@ -2,6 +2,7 @@
 
 use super::{Ending, Usage, output, session};
 use crate::domain::table::nearest;
+use crate::registry::Registry;
 use clap::Args;
 use serde_json::json;
 use std::fmt::Write;
@@ -13,6 +14,25 @@ pub struct ListArgs {
     /// Print JSON
     #[arg(long)]
     json: bool,
+}
+
+/// Every table, for `hcddl list`.
+pub fn listings(registry: &Registry) -> Vec<Listing> {
+    vec![
+        Listing::of("topologies", &registry.topologies),
+        Listing::of("models", &registry.learn.models),
+        Listing::of("data", &registry.learn.data),
+        Listing::of("partitions", &registry.learn.partitions),
+        Listing::of("policies", &registry.policies),
+        Listing::of("folds", &registry.folds),
+        Listing::of("optimizers", &registry.optimizers),
+        Listing::of("peers", &registry.peers),
+        Listing::of("codecs", &registry.codecs),
+        Listing::of("links", &registry.link_profiles),
+        Listing::of("latencies", &registry.latencies),
+        Listing::of("devices", &registry.devices),
+        Listing::of("metrics", &registry.metrics),
+    ]
 }
 
 /// One table as it is shown.
@@ -32,7 +52,7 @@ impl Listing {
 }
 
 pub fn execute(args: &ListArgs) -> anyhow::Result<Ending> {
-    let all = session::listings(&crate::registry::Registry::default());
+    let all = listings(&Registry::default());
     let chosen: Vec<&Listing> = match &args.table {
         None => all.iter().collect(),
         Some(name) => vec![find(&all, name)?],

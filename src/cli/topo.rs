@@ -1,7 +1,7 @@
 //! `hcddl topo SCENARIO`
 
 use super::{Ending, ScenarioArgs, output, session};
-use crate::topology::draw;
+use crate::scenario::draw;
 use clap::{Args, ValueEnum};
 use std::path::PathBuf;
 
