@@ -1,6 +1,6 @@
 //! `hcddl list [TABLE]`
 
-use super::{Ending, Usage, output, session};
+use super::{Ending, Usage, output};
 use crate::domain::table::nearest;
 use crate::registry::Registry;
 use clap::Args;
