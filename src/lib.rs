@@ -3,7 +3,7 @@
 //!
 //! Servers, workers and peers are pure state machines ([`node::Node`]): an event in, effects out. The
 //! [conductor](sim) hands them one event at a time, the earliest first, moves their messages over a modelled
-//! [network](net), charges modelled [device](device) time for their jobs and computes the real gradients beside.
+//! [network](net), charges modelled [`device`] time for their jobs and computes the real gradients beside.
 //!
 //! # Use
 //!
@@ -72,6 +72,7 @@ pub mod compress;
 pub mod device;
 pub mod domain;
 pub mod error;
+pub mod factory;
 pub mod learn;
 pub mod net;
 pub mod node;

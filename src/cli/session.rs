@@ -1,7 +1,6 @@
 //! From a file to a finished run: the one place where the commands meet scenario, learning and simulation.
 
 use super::ScenarioArgs;
-use super::list::Listing;
 use crate::error::UserError;
 use crate::learn::{self, Learner};
 use crate::registry::Registry;
@@ -109,24 +108,6 @@ fn leave_out_defaults(value: &mut Value, defaults: &Value) {
 /// When the file cannot be written.
 pub fn save_model(path: &Path, learner: &dyn Learner, values: &[f32]) -> anyhow::Result<()> {
     learn::safetensors::save(path, &learner.tensors(), values).map_err(anyhow::Error::msg)
-}
-
-/// Every table, for `hcddl list`.
-pub fn listings(registry: &Registry) -> Vec<Listing> {
-    vec![
-        Listing::of("topologies", &registry.topologies),
-        Listing::of("models", &registry.learn.models),
-        Listing::of("data", &registry.learn.data),
-        Listing::of("partitions", &registry.learn.partitions),
-        Listing::of("policies", &registry.policies),
-        Listing::of("folds", &registry.folds),
-        Listing::of("optimizers", &registry.optimizers),
-        Listing::of("peers", &registry.peers),
-        Listing::of("codecs", &registry.codecs),
-        Listing::of("links", &registry.link_profiles),
-        Listing::of("latencies", &registry.latencies),
-        Listing::of("devices", &registry.devices),
-    ]
 }
 
 #[cfg(test)]

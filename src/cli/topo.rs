@@ -2,7 +2,7 @@
 
 use super::{Ending, ScenarioArgs, output, session};
 use crate::registry::Registry;
-use crate::topology::draw;
+use crate::scenario::draw;
 use clap::{Args, ValueEnum};
 use std::path::PathBuf;
 

@@ -11,6 +11,7 @@ pub mod rng;
 pub mod table;
 pub mod time;
 pub mod units;
+pub mod work;
 
 pub use digest::Digest;
 pub use id::{HostId, JobId, NodeId, Token, UpdateId, Version};

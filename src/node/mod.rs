@@ -4,8 +4,8 @@
 //! A node never awaits, reads a clock, draws global randomness or touches the world. One call handles one
 //! event to its end.
 
-pub mod build;
 pub mod kinds;
+pub mod peer;
 pub mod reliable;
 pub mod server;
 pub mod uplink;
@@ -201,7 +201,7 @@ pub enum NodeState {
     /// A node with reliable delivery around it.
     Reliable(Box<(reliable::ReliableState, NodeState)>),
     /// A peer: the state of its algorithm.
-    Peer(Box<crate::peer::PeerState>),
+    Peer(Box<peer::PeerState>),
     /// A node kind of a user's crate, encoded as it likes.
     Custom(Vec<u8>),
 }

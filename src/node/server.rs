@@ -12,10 +12,20 @@ use crate::domain::{Data, Head, JobId, Message, NodeId, Params, Token, UpdateId,
 use crate::policy::fold::FoldRule;
 use crate::policy::optimizer::ServerOptimizer;
 use crate::policy::{Assignment, Child, Policy, PolicyEvent, ServerView, TimerRequest, UpdateMeta, Verdict};
-use crate::scenario::plan::Traffic;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
+
+/// How a new model reaches the children.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Traffic {
+    /// The server sends it when its policy says so.
+    #[default]
+    Broadcast,
+    /// The server says that it is ready, and each child pulls it.
+    Pull,
+}
 
 /// What a server is told once.
 #[derive(Clone)]

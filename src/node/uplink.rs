@@ -10,10 +10,31 @@ use super::{Contribution, Effects};
 use crate::domain::{Data, Head, JobId, Message, NodeId, Params, Version};
 use crate::policy::Assignment;
 use crate::policy::fold::{FoldRule, Sum};
-use crate::scenario::plan::{Push, UplinkPlan};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+
+/// What a local server pushes to its parent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UplinkPlan {
+    /// When it pushes.
+    pub push: Push,
+    /// What it pushes.
+    pub send: UpdateKind,
+    /// Whether its children wait until the parent has answered a push.
+    pub wait: bool,
+    /// How much of the parent's model it takes, in thousandths: 1000 replaces its own, 0 ignores it.
+    pub adopt_permille: u16,
+}
+
+/// When a local server pushes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Push {
+    /// After every k-th commit.
+    Every(u64),
+    /// When the parent has sent a model and at least one update has arrived since the last push.
+    OnRequest,
+}
 
 /// What an uplink is told once.
 #[derive(Clone)]

@@ -20,8 +20,8 @@ mod ssp;
 mod staleness_aware;
 mod synchronous;
 
+use crate::domain::work::UpdateKind;
 use crate::domain::{Choice, NodeId, OptionError, Row, Seeds, Span, Stream, Table, Time, UpdateId, Version};
-use crate::node::work::UpdateKind;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 

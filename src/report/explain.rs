@@ -4,10 +4,10 @@ use crate::domain::units::Rate;
 use crate::domain::{Choice, NodeId};
 use crate::learn::Learner;
 use crate::node::work::UpdateKind;
+use crate::scenario::draw::choice;
 use crate::scenario::plan::{
     Contention, Expect, LearningPlan, LocalWork, NetworkPlan, Plan, Push, StopPlan, TierPlan, Traffic,
 };
-use crate::topology::draw::choice;
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
@@ -70,7 +70,7 @@ fn nodes(plan: &Plan) -> String {
     let tree = if plan.peers.is_none() { format!(", {depth} links deep") } else { String::new() };
     let later = plan.nodes.iter().filter(|node| node.joins_later).count();
     let later = if later > 0 { format!(", {later} of them join later") } else { String::new() };
-    format!("{}{tree}{later}", crate::topology::draw::census(plan.nodes.iter()))
+    format!("{}{tree}{later}", crate::scenario::draw::census(plan.nodes.iter()))
 }
 
 fn devices(plan: &Plan) -> String {
@@ -230,7 +230,7 @@ fn expect(expect: &Expect) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::topology::fixture;
+    use crate::scenario::fixture;
 
     #[test]
     fn a_tree_in_words() {

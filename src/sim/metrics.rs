@@ -3,16 +3,24 @@
 
 use super::account::Account;
 use crate::domain::{NodeId, Params, Row, Table, Time};
+use crate::learn::Learner;
 use crate::scenario::plan::Plan;
 use std::collections::BTreeMap;
 
 /// What a computed metric may look at.
 pub struct MetricView<'a> {
-    pub(super) plan: &'a Plan,
-    pub(super) account: &'a Account,
-    pub(super) now: Time,
-    pub(super) models: &'a BTreeMap<NodeId, Params>,
-    pub(super) train_loss: f64,
+    /// The run's plan.
+    pub plan: &'a Plan,
+    /// What was trained.
+    pub learner: &'a dyn Learner,
+    /// The run's books.
+    pub account: &'a Account,
+    /// The moment.
+    pub now: Time,
+    /// The model of the root, or of every peer.
+    pub models: &'a BTreeMap<NodeId, Params>,
+    /// Mean training loss of the updates committed since the last evaluation.
+    pub train_loss: f64,
 }
 
 /// Named values of a metric: one, or one for each node.
@@ -58,6 +66,7 @@ pub fn table() -> Table<Metric> {
             ),
             row("samples", "training samples seen so far", Metric::Computed(samples)),
             row("batches", "batches that each node has trained on", Metric::Computed(batches)),
+            row("epochs", "passes of each node over its own samples", Metric::Computed(epochs)),
             row("staleness", "mean staleness of all updates committed so far", Metric::Computed(staleness)),
             row("bytes", "bytes sent so far", Metric::Computed(bytes)),
             row("energy", "joules of all hosts so far, idle included", Metric::Computed(energy)),
@@ -84,6 +93,12 @@ fn samples(view: &MetricView<'_>) -> Values {
 fn batches(view: &MetricView<'_>) -> Values {
     let name = |id: &NodeId| format!("batches[{}]", view.plan.nodes[id.index()].name);
     view.account.batches.iter().map(|(id, n)| (name(id), *n as f64)).collect()
+}
+
+fn epochs(view: &MetricView<'_>) -> Values {
+    let name = |id: &NodeId| format!("epochs[{}]", view.plan.nodes[id.index()].name);
+    let epochs = |id: &NodeId, n: u64| n as f64 / view.learner.batches_per_epoch(*id) as f64;
+    view.account.batches.iter().map(|(id, n)| (name(id), epochs(id, *n))).collect()
 }
 
 fn staleness(view: &MetricView<'_>) -> Values {

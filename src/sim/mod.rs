@@ -6,8 +6,7 @@
 
 pub mod outcome;
 
-#[cfg(feature = "runtime")]
-mod account;
+pub mod account;
 #[cfg(feature = "runtime")]
 pub mod checkpoint;
 #[cfg(feature = "runtime")]
@@ -22,7 +21,6 @@ mod execute;
 mod faults;
 #[cfg(feature = "runtime")]
 mod heap;
-#[cfg(feature = "runtime")]
 pub mod metrics;
 #[cfg(feature = "runtime")]
 mod network;

@@ -21,7 +21,6 @@ use crate::error::UserError;
 use crate::registry::Registry;
 use crate::topology::{NodeKind, Topology};
 use names::Names;
-pub use stop::METRICS;
 
 /// Checks a scenario and resolves every name in it.
 ///

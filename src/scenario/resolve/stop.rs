@@ -1,16 +1,12 @@
 //! When the run ends, what is measured, and what is expected of it.
 
 use super::Resolver;
-use crate::domain::table::nearest;
 use crate::error::UserError;
 use crate::scenario::plan::{EvaluationPlan, StopPlan};
 use crate::topology::Topology;
 
 /// Rounds when a scenario says nothing about its end.
 const ROUNDS_DEFAULT: u64 = 100;
-
-/// Metrics that a run can measure at an evaluation.
-pub const METRICS: &[&str] = &["accuracy", "loss", "consensus_error"];
 
 pub(super) fn stop(cx: &mut Resolver<'_>) -> Result<StopPlan, UserError> {
     let training = &cx.file.training;
@@ -47,11 +43,8 @@ pub(super) fn stop(cx: &mut Resolver<'_>) -> Result<StopPlan, UserError> {
 pub(super) fn evaluation(cx: &mut Resolver<'_>, topology: &Topology) -> Result<EvaluationPlan, UserError> {
     let file = &cx.file.evaluation;
     for (i, name) in file.metrics.iter().enumerate() {
-        if !METRICS.contains(&name.as_str()) {
-            let near = nearest(name, METRICS.iter().copied());
-            let next = near.map_or_else(String::new, |near| format!("did you mean `{near}`?"));
-            let path = format!("evaluation.metrics.{i}");
-            return Err(cx.source.error(&path, format!("unknown metric `{name}`"), METRICS.join(", "), next));
+        if let Err(error) = cx.registry.metrics.get(name) {
+            return Err(cx.source.option_error(&format!("evaluation.metrics.{i}"), error));
         }
     }
     if cx.file.timing_only {
@@ -61,7 +54,7 @@ pub(super) fn evaluation(cx: &mut Resolver<'_>, topology: &Topology) -> Result<E
         if file.per_node {
             cx.without_effect("evaluation.per_node", why);
         }
-        if let Some(i) = file.metrics.iter().position(|name| name == "consensus_error") {
+        if let Some(i) = file.metrics.iter().position(|name| name.starts_with("consensus")) {
             cx.without_effect(&format!("evaluation.metrics.{i}"), why);
         }
     }
