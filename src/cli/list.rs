@@ -51,8 +51,8 @@ impl Listing {
     }
 }
 
-pub fn execute(args: &ListArgs) -> anyhow::Result<Ending> {
-    let all = listings(&Registry::default());
+pub fn execute(args: &ListArgs, registry: &Registry) -> anyhow::Result<Ending> {
+    let all = listings(registry);
     let chosen: Vec<&Listing> = match &args.table {
         None => all.iter().collect(),
         Some(name) => vec![find(&all, name)?],

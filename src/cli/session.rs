@@ -16,19 +16,18 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 /// A checked scenario and what it was made from.
-pub struct Session {
+pub struct Session<'a> {
     /// What it means.
     pub plan: Plan,
     written: Written,
-    registry: Registry,
+    registry: &'a Registry,
 }
 
 /// Reads and checks a scenario.
 ///
 /// # Errors
 /// The first mistake, with its place.
-pub fn load(file: &Path, args: &ScenarioArgs) -> Result<Session, UserError> {
-    let registry = Registry::default();
+pub fn load<'a>(file: &Path, args: &ScenarioArgs, registry: &'a Registry) -> Result<Session<'a>, UserError> {
     let mut written = scenario::load::load(file, &args.sets)?;
     if let Some(seed) = args.seed {
         written.file.seed = Some(seed);
@@ -38,11 +37,11 @@ pub fn load(file: &Path, args: &ScenarioArgs) -> Result<Session, UserError> {
         written.file.data_dir = Some(dir.clone());
     }
     written.file.timing_only |= args.timing_only;
-    let plan = scenario::resolve(&written, &registry)?;
+    let plan = scenario::resolve(&written, registry)?;
     Ok(Session { plan, written, registry })
 }
 
-impl Session {
+impl Session<'_> {
     /// The scenario that repeats this run from any folder: options applied, a topology file written into it,
     /// paths absolute.
     ///
@@ -69,7 +68,7 @@ impl Session {
     /// # Errors
     /// A missing or damaged file, too few samples, with the key concerned.
     pub fn learner(&self) -> Result<Arc<dyn Learner>, UserError> {
-        self.written.learner(&self.plan, &self.registry)
+        self.written.learner(&self.plan, self.registry)
     }
 
     /// Runs the plan to its end, or until `interrupt` is raised; from a checkpoint if there is one.
@@ -84,7 +83,7 @@ impl Session {
         interrupt: Arc<AtomicBool>,
         resume: Option<Checkpoint>,
     ) -> Result<RunResult, SimError> {
-        sim::run(&self.plan, &self.registry, learner, options, observer, interrupt, resume)
+        sim::run(&self.plan, self.registry, learner, options, observer, interrupt, resume)
     }
 }
 

@@ -437,7 +437,7 @@ impl Server {
         }
     }
 
-    fn from_child(&mut self, cx: &Cx, from: NodeId, message: Message, out: &mut Effects) {
+    fn heard_child(&mut self, cx: &Cx, from: NodeId, message: Message, out: &mut Effects) {
         if message.kind == PULL {
             let assignment = self.state.grants.get(&from).map(|g| g.assignment).unwrap_or_default();
             self.deliver(from, assignment, out);
@@ -512,9 +512,9 @@ impl Node for Server {
                 self.pump(cx, out);
             }
             Event::Received { from, message } if self.state.children.contains_key(&from) => {
-                self.from_child(cx, from, message, out);
+                self.heard_child(cx, from, message, out);
             }
-            Event::Received { message, .. } => self.from_parent(message, out),
+            Event::Received { message, .. } => self.heard_parent(message, out),
             Event::Done { job, outcome } => self.done(cx, job, outcome, out),
             Event::Timer(_) => {
                 self.state.inbox.push_back(Input::Event(PolicyEvent::Timer));

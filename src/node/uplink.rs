@@ -230,7 +230,7 @@ impl Server {
         }
     }
 
-    pub(super) fn from_parent(&mut self, message: Message, out: &mut Effects) {
+    pub(super) fn heard_parent(&mut self, message: Message, out: &mut Effects) {
         let Some(config) = &self.config.uplink else { return };
         if message.kind == READY {
             out.send(config.parent, Message::control(PULL, message.head));

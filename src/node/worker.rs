@@ -63,7 +63,7 @@ impl Worker {
     /// A new worker, or one that continues.
     #[must_use]
     pub fn new(config: WorkerConfig, state: Option<WorkerState>) -> Self {
-        let state = state.unwrap_or_else(|| WorkerState {
+        let state = state.unwrap_or(WorkerState {
             phase: Phase::Idle,
             cursor: config.first_batch,
             clock: 0,

@@ -1,4 +1,4 @@
-//! Scenarios. [`file`] mirrors what was written, [`plan`] is what was meant; [`resolve()`] leads from one to
+//! Scenarios. [`mod@file`] mirrors what was written, [`plan`] is what was meant; [`resolve()`] leads from one to
 //! the other with all checks. [`load::load`] is the one file here that reads files.
 
 pub mod compat;
