@@ -80,7 +80,7 @@ impl Server {
             return;
         }
         let verdict = self.ask(cx, PolicyEvent::Folded);
-        self.obey(cx, verdict, out);
+        self.obey(verdict, out);
         self.pump(cx, out);
     }
 

@@ -154,7 +154,7 @@ impl Server {
                 (known.alive, known.busy) = (true, false);
             }
             let verdict = self.ask(cx, event);
-            self.obey(cx, verdict, out);
+            self.obey(verdict, out);
         }
     }
 
@@ -181,7 +181,7 @@ impl Server {
         PolicyEvent::Update(id)
     }
 
-    fn obey(&mut self, cx: &Cx, verdict: Verdict, out: &mut Effects) {
+    fn obey(&mut self, verdict: Verdict, out: &mut Effects) {
         for (id, why) in verdict.dropped {
             let meta = self.state.pending.remove(&id).expect("a policy drops pending updates only");
             self.state.held.remove(&id);
