@@ -114,7 +114,7 @@ pub enum Effect {
         /// Why.
         why: crate::policy::Why,
     },
-    /// Record a number.
+    /// Add to a named counter of the run.
     Record(Metric),
     /// The run is over (the root server, or every peer).
     Finish(Reason),
@@ -167,12 +167,12 @@ pub struct Contribution {
     pub loss: f32,
 }
 
-/// A number with a name.
+/// A named number that is added to the run's counter of that name.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Metric {
-    /// Its name: an open set.
+    /// Its name: an open set, shown in the summary.
     pub name: std::borrow::Cow<'static, str>,
-    /// Its value.
+    /// What is added.
     pub value: f64,
 }
 

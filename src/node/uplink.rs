@@ -78,7 +78,7 @@ pub struct Uplink {
     commits: Vec<Committed>,
     /// The model when the parent's was adopted last.
     milestone: Params,
-    /// Steps that the parent asked for are passed down by the policy; kept for the head of the push.
+    /// The push that is being prepared.
     pushing: Option<(JobId, Stage, Head)>,
     /// A push became due while another was being prepared.
     due: bool,
@@ -215,7 +215,7 @@ impl Server {
         let job = self.state.job();
         let uplink = self.state.uplink.as_mut().expect("only a local server pushes");
         uplink.pushing = Some((job, Stage::Encoding, head));
-        let residual = uplink.residual.take();
+        let residual = uplink.residual.clone();
         let counter = uplink.pushes;
         out.run(job, Work::Encode { tensor, residual, codec, counter });
     }

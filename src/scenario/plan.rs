@@ -139,8 +139,6 @@ pub struct TierPlan {
 pub struct PeerPlan {
     /// Row of the peer table.
     pub algorithm: Choice,
-    /// Codec of what peers exchange: index into [`Plan::codecs`].
-    pub compress: Option<u16>,
 }
 
 /// When the run ends: at the first of these.

@@ -37,7 +37,7 @@ pub struct Account {
     nodes: Vec<NodeTime>,
     /// Batches that each node has trained on.
     pub batches: BTreeMap<NodeId, u64>,
-    /// Numbers that nodes recorded themselves.
+    /// Counters that nodes keep themselves, such as resends.
     pub metrics: BTreeMap<String, f64>,
 }
 

@@ -95,9 +95,19 @@ impl Resolver<'_> {
     }
 
     /// Index of a codec in the plan, which gets it unless it has it.
-    fn codec(&mut self, pick: Option<&Pick>, path: &str) -> Result<Option<u16>, UserError> {
-        let Some(pick) = pick else { return Ok(None) };
-        let (_, choice) = self.build(&self.registry.codecs, pick, path)?;
+    /// The index of a codec; `whole` if it codes whole models, of which nothing may be left out.
+    fn codec(&mut self, pick: Option<(&Pick, String)>, whole: bool) -> Result<Option<u16>, UserError> {
+        let Some((pick, path)) = pick else { return Ok(None) };
+        let (codec, choice) = self.build(&self.registry.codecs, pick, &path)?;
+        if whole && codec.keeps_residual() {
+            let message = format!("`{}` leaves parts out, which suits updates but not models", choice.name);
+            return Err(self.source.error(
+                &path,
+                message,
+                "fp16, bf16",
+                "use it as `compression.up` of updates",
+            ));
+        }
         let index = self.codecs.iter().position(|codec| *codec == choice).unwrap_or(self.codecs.len());
         if index == self.codecs.len() {
             self.codecs.push(choice);
