@@ -51,7 +51,8 @@
 //! 4. [`peer`]: decentralised and collective algorithms; [`compress`]: codecs.
 //! 5. [`topology`], [`net`], [`device`]: who is linked, how long transfers take, how long jobs take.
 //! 6. [`scenario`]: from YAML to a checked [`Plan`](scenario::plan::Plan), every mistake with its place.
-//! 7. [`registry`]: every table in one place; [`error`]: errors of the user's world.
+//! 7. [`factory`]: from a plan to its nodes; [`registry`]: every table in one place; [`error`]: errors of the
+//!    user's world.
 //!
 //! What learns: [`learn`] (its traits are pure; engine, kernels, models and data come with the feature).
 //!

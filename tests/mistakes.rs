@@ -157,6 +157,7 @@ fn mistakes_elsewhere_name_their_place() {
     }
     std::fs::write(folder.path().join("t.yml"), "name: flat\nworkers: 0\n").unwrap();
     page += &format!("{}\n\n", shown(mistake(&file, &["topology=t.yml".to_owned()])));
+    page += &format!("{}\n\n", shown(mistake(&folder.path().join("t.yml"), &[])));
     page += &format!("{}\n\n", shown(mistake(&folder.path().join("nothing.yml"), &[])));
     std::fs::write(&file, "model: softmax").unwrap();
     page += &format!("{}\n", shown(mistake(&file, &[])));

@@ -9,7 +9,7 @@ use std::fmt::Write;
 
 #[derive(Debug, Args)]
 pub struct ListArgs {
-    /// Which table; all when left out
+    /// Which table, as in `policies`; all when left out
     table: Option<String>,
     /// Print JSON
     #[arg(long)]

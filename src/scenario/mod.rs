@@ -44,6 +44,13 @@ pub fn parse(file: &str, text: &str, sets: &[String]) -> Result<Written, UserErr
     parse_with(file, text, sets, |_, _| Ok(()))
 }
 
+/// Whether a file holds what belongs under a scenario's key `topology`.
+fn is_topology(value: &Value) -> bool {
+    let has = |key: &str| value.get(key).is_some();
+    let says_who = ["workers", "fanout", "servers"].into_iter().any(has);
+    !has("topology") && (says_who || value.get("peers").is_some_and(|peers| !peers.is_object()))
+}
+
 /// As [`parse`], but `prepare` may change the value before it is typed.
 fn parse_with(
     file: &str,
@@ -57,6 +64,10 @@ fn parse_with(
         (value, notes) = compat::convert(&mut source, value)?;
     }
     source.apply_sets(&mut value, sets)?;
+    if is_topology(&value) {
+        let next_step = format!("write a scenario with `topology: {file}` and a `model`");
+        return Err(UserError::in_file(file, "is a topology, not a scenario", next_step));
+    }
     prepare(&source, &mut value)?;
     let file = source.typed(value)?;
     Ok(Written { file, source, topology: None, notes })

@@ -255,15 +255,16 @@ impl<R: Runner> Conductor<'_, R> {
         if self.down.contains(&node) {
             return Ok(());
         }
-        let class = match &event {
-            Event::Start => 0,
-            Event::Received { .. } => 1,
-            Event::Done { .. } => 2,
-            Event::Timer(_) => 3,
-            Event::Up(_) => 4,
-            Event::Down(_) => 5,
-            Event::Stop(_) => 6,
+        let (class, what) = match &event {
+            Event::Start => (0, "starts"),
+            Event::Received { .. } => (1, "receives a message"),
+            Event::Done { .. } => (2, "ends a job"),
+            Event::Timer(_) => (3, "wakes"),
+            Event::Up(_) => (4, "hears that a node is there"),
+            Event::Down(_) => (5, "hears that a node is lost"),
+            Event::Stop(_) => (6, "stops"),
         };
+        tracing::debug!("{}: {} {what}", self.now, self.plan.nodes[node.index()].name);
         self.trace.push(&[self.now.0, u64::from(node.0) | (class << 32), words[0], words[1]]);
         self.account.events += 1;
         let cx = Cx { now: self.now, me: node, seeds: self.plan.seeds };

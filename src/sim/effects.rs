@@ -153,6 +153,8 @@ impl<R: Runner> Conductor<'_, R> {
         let top = self.is_top(node);
         let bytes_in = self.account.committed(node, &commit, top, self.plan.peers.is_none());
         if top {
+            let (name, updates) = (&self.plan.nodes[node.index()].name, commit.contributors.len());
+            tracing::info!("{}: {name} commits version {} ({updates} updates)", self.now, commit.version.0);
             self.models.insert(node, commit.model.clone());
             if let Some(reason) = self.probe_commit(node, &commit) {
                 for id in self.top_nodes() {

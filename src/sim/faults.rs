@@ -17,6 +17,7 @@ impl<R: Runner> Conductor<'_, R> {
         let plan = self.plan;
         let event = &plan.faults.events[index as usize];
         self.trace.push(&[self.now.0, u64::from(index) | (7 << 32), 0, 0]);
+        tracing::info!("{}: {:?}", self.now, event.fault);
         match &event.fault {
             Fault::Crash(node) => self.lose(*node, plan.faults.detection).await,
             Fault::Leave(node) => self.lose(*node, crate::domain::Span::ZERO).await,

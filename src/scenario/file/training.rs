@@ -78,7 +78,7 @@ pub struct EvaluationFile {
     pub every: u64,
     /// Whether the untrained model is evaluated too.
     pub at_start: bool,
-    /// What is measured: `accuracy`, `loss`, `consensus_error` (peers).
+    /// What is measured: names of metrics (`hcddl list metrics`).
     pub metrics: Vec<String>,
     /// Whether each peer's own model is evaluated too.
     pub per_node: bool,
