@@ -43,7 +43,7 @@ pub fn resolve(written: &Written, registry: &Registry) -> Result<Plan, UserError
     let learning = learning::resolve(&mut cx, &topology, &tiers.plans)?;
     let stop = stop::stop(&mut cx)?;
     let evaluation = stop::evaluation(&mut cx, &topology)?;
-    stop::expect(&mut cx)?;
+    let expect = stop::expect(&mut cx)?;
     let machines = machines::resolve(&mut cx, &names, &seeds, &mut nodes)?;
     let (network, hosts) = network::resolve(&mut cx, &names, &mut nodes, machines)?;
     let faults = faults::resolve(&mut cx, &names, &mut nodes)?;
@@ -59,7 +59,7 @@ pub fn resolve(written: &Written, registry: &Registry) -> Result<Plan, UserError
         evaluation,
         network,
         faults,
-        expect: written.file.expect.clone(),
+        expect,
         timing_only: written.file.timing_only,
         codecs: cx.codecs,
         warnings: cx.warnings,

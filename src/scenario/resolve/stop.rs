@@ -2,7 +2,7 @@
 
 use super::Resolver;
 use crate::error::UserError;
-use crate::scenario::plan::{EvaluationPlan, StopPlan};
+use crate::scenario::plan::{EvaluationPlan, Expect, StopPlan};
 use crate::topology::Topology;
 
 /// Rounds when a scenario says nothing about its end.
@@ -66,7 +66,7 @@ pub(super) fn evaluation(cx: &mut Resolver<'_>, topology: &Topology) -> Result<E
     })
 }
 
-pub(super) fn expect(cx: &mut Resolver<'_>) -> Result<(), UserError> {
+pub(super) fn expect(cx: &mut Resolver<'_>) -> Result<Expect, UserError> {
     let expect = &cx.file.expect;
     if let Some(accuracy) = expect.accuracy_min {
         cx.check((0.0..=1.0).contains(&accuracy), "expect.accuracy_min", accuracy, "0 to 1, as in 0.9")?;
@@ -92,14 +92,15 @@ pub(super) fn expect(cx: &mut Resolver<'_>) -> Result<(), UserError> {
             ));
         }
     }
+    let mut expect = expect.clone();
     if cx.file.timing_only {
         for key in ["accuracy_min", "loss_max", "time_to_target_s_max", "weight_digest"] {
-            let path = format!("expect.{key}");
-            if cx.source.has(&path) {
-                let message = "a timing-only run computes no model";
-                return Err(cx.source.error(&path, message, "", "leave it out, or set `timing_only: false`"));
-            }
+            cx.without_effect(&format!("expect.{key}"), "a timing-only run computes no model");
         }
+        expect.accuracy_min = None;
+        expect.loss_max = None;
+        expect.time_to_target_s_max = None;
+        expect.weight_digest = None;
     }
-    Ok(())
+    Ok(expect)
 }
