@@ -27,13 +27,13 @@ fn a_job_takes_the_larger_of_its_arithmetic_and_its_memory() {
     let job = JobCost::training(&cost, 10);
     assert_eq!((job.flops, job.bytes, job.steps), (18_186_240.0, 2_689_200.0, 10));
     let pi = named(&json!({"name": "pi-4b", "jitter": 0})).unwrap();
-    // memory: 2,689,200 / 2.45e9 = 1,097,633 ns; arithmetic: 18,186,240 / 22e9 = 826,647 ns; overhead 1 ms
-    assert_eq!(pi.duration(&job, &mut stream()), Span(2_097_633));
+    // memory: 2,689,200 / 2.45e9 = 1,097,633 ns; arithmetic: 18,186,240 / 22e9 = 826,647 ns; overhead 100 us
+    assert_eq!(pi.duration(&job, &mut stream()), Span(1_197_633));
     let fold = JobCost::fold(4, 1_000_000);
     assert_eq!((fold.flops, fold.bytes, fold.steps), (8e6, 24e6, 0));
-    assert_eq!(pi.duration(&fold, &mut stream()), Span(1_000_000 + 9_795_918));
+    assert_eq!(pi.duration(&fold, &mut stream()), Span(100_000 + 9_795_918));
     let coding = JobCost::coding((10.0, 24.5), 1_000_000);
-    assert_eq!(pi.duration(&coding, &mut stream()), Span(11_000_000));
+    assert_eq!(pi.duration(&coding, &mut stream()), Span(10_100_000));
 }
 
 #[test]
