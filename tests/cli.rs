@@ -94,7 +94,9 @@ fn a_run_leaves_its_files_and_its_plan_repeats_it() {
     let elsewhere = folder();
     fs::copy(dir.join("first/plan.yml"), elsewhere.path().join("plan.yml")).unwrap();
     let again = ["sim", "plan.yml", "--json", "--no-timeline", "--threads", "2", "--runner", "direct"];
-    let again: serde_json::Value = serde_json::from_str(&done(elsewhere.path(), &again)).unwrap();
+    let again = hcddl(elsewhere.path(), &again);
+    assert_eq!(stderr(&again), "", "a plan written by a run gives no new warnings");
+    let again: serde_json::Value = serde_json::from_str(&stdout(&again)).unwrap();
     let first: serde_json::Value =
         serde_json::from_str(&fs::read_to_string(dir.join("first/summary.json")).unwrap()).unwrap();
     for digest in ["trace_digest", "weight_digest"] {
@@ -131,7 +133,7 @@ fn mistakes_are_refused_before_anything_is_written() {
     done(dir, &["init", "s.yml"]);
     refused(dir, &["sim", "no.yml"], &["no.yml", "cannot be read"]);
     refused(dir, &["sim", "s.yml", "--set", "training.rouns=3"], &["unknown key `rouns`", "did you mean"]);
-    refused(dir, &["check", "s.yml", "--set", "data=mnist", "--data-dir", "nowhere"], &["s.yml", "data"]);
+    refused(dir, &["check", "s.yml", "--set", "data=mnist", "--data-dir", "nowhere"], &["--set data=mnist: data: no file `nowhere/", "--data-dir"]);
     refused(dir, &["sim", "--resume", "nowhere"], &["cannot continue `nowhere`", "not a directory"]);
     refused(dir, &["list", "polices"], &["unknown table `polices`", "did you mean `policies`?"]);
     refused(dir, &["init", "no/such/folder.yml"], &["cannot write `no/such/folder.yml`"]);

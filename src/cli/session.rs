@@ -5,13 +5,13 @@ use super::list::Listing;
 use crate::error::UserError;
 use crate::learn::{self, Learner};
 use crate::registry::Registry;
-use crate::scenario::file::{Pick, SeedsFile};
+use crate::scenario::file::{Pick, ScenarioFile, SeedsFile};
 use crate::scenario::plan::Plan;
 use crate::scenario::{self, Written};
 use crate::sim::checkpoint::Checkpoint;
 use crate::sim::outcome::{Observer, SimOptions};
 use crate::sim::{self, RunResult, SimError};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -58,7 +58,10 @@ impl Session {
         file.data_dir = absolute(file.data_dir)?;
         file.training.init_from = absolute(file.training.init_from)?;
         file.name = Some(self.plan.name.clone());
-        let value: Value = serde_json::to_value(&file)?;
+        let bare = json!({ "topology": file.topology, "model": file.model });
+        let defaults: ScenarioFile = serde_json::from_value(bare)?;
+        let mut value = serde_json::to_value(&file)?;
+        leave_out_defaults(&mut value, &serde_json::to_value(&defaults)?);
         Ok(crate::record::yaml::block(&value))
     }
 
@@ -67,12 +70,7 @@ impl Session {
     /// # Errors
     /// A missing or damaged file, too few samples, with the key concerned.
     pub fn learner(&self) -> Result<Arc<dyn Learner>, UserError> {
-        let shards: Vec<Option<u32>> = self.plan.nodes.iter().map(|node| node.shard).collect();
-        let built = learn::engine::build(&self.plan.learning, self.plan.seeds, &self.registry.learn, &shards);
-        built.map_err(|mistake| {
-            let error = mistake.error;
-            self.written.source.error(&mistake.key, error.message, error.allowed, error.hint)
-        })
+        self.written.learner(&self.plan, &self.registry)
     }
 
     /// Runs the plan to its end, or until `interrupt` is raised; from a checkpoint if there is one.
@@ -89,6 +87,21 @@ impl Session {
     ) -> Result<RunResult, SimError> {
         sim::run(&self.plan, &self.registry, learner, options, observer, interrupt, resume)
     }
+}
+
+/// Removes the sections, and the keys of sections, that say what is said without them: a default written out
+/// would be warned about where it has no effect.
+fn leave_out_defaults(value: &mut Value, defaults: &Value) {
+    let (Some(value), Some(defaults)) = (value.as_object_mut(), defaults.as_object()) else { return };
+    value.retain(|key, value| {
+        if matches!(key.as_str(), "topology" | "model") {
+            return true;
+        }
+        if let (Some(section), Some(Value::Object(defaults))) = (value.as_object_mut(), defaults.get(key)) {
+            section.retain(|key, value| defaults.get(key) != Some(value));
+        }
+        defaults.get(key) != Some(value)
+    });
 }
 
 /// Writes a model as named tensors.
@@ -115,4 +128,30 @@ pub fn listings(registry: &Registry) -> Vec<Listing> {
         Listing::of("latencies", &registry.latencies),
         Listing::of("devices", &registry.devices),
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_differs_from_the_defaults_is_kept() {
+        let mut value = json!({
+            "name": "x", "topology": "flat(2)", "timing_only": false, "data": "mnist",
+            "training": {"rounds": 5, "batch": 32, "optimizer": {"lr": 0.5, "momentum": 0.0}},
+            "evaluation": {"every": 10},
+        });
+        let defaults = json!({
+            "name": null, "topology": "flat(2)", "timing_only": false, "data": "digits",
+            "training": {"rounds": null, "batch": 32, "optimizer": {"lr": 0.1, "momentum": 0.0}},
+            "evaluation": {"every": 10},
+        });
+        leave_out_defaults(&mut value, &defaults);
+        let kept = json!({
+            "name": "x", "topology": "flat(2)", "data": "mnist",
+            "training": {"rounds": 5, "optimizer": {"lr": 0.5, "momentum": 0.0}},
+            "evaluation": {},
+        });
+        assert_eq!(value, kept);
+    }
 }

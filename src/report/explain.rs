@@ -21,7 +21,7 @@ pub fn plan(plan: &Plan, learner: Option<&dyn Learner>) -> Vec<(String, String)>
     say("model", model(&plan.learning, learner, plan.timing_only));
     say("data", data(plan, learner));
     say("training", training(plan));
-    say("ends", stop(&plan.stop));
+    say("ends", stop(plan));
     for tier in &plan.tiers {
         say(&format!("tier {}", tier.name), tier_in_words(tier, &plan.codecs));
     }
@@ -37,6 +37,7 @@ pub fn plan(plan: &Plan, learner: Option<&dyn Learner>) -> Vec<(String, String)>
         "evaluation",
         match plan.evaluation.every {
             0 => format!("{metrics} at the end"),
+            1 => format!("{metrics} at every version"),
             every => format!("{metrics} every {every} versions and at the end"),
         },
     );
@@ -126,11 +127,13 @@ fn training(plan: &Plan) -> String {
     text
 }
 
-fn stop(stop: &StopPlan) -> String {
+fn stop(plan: &Plan) -> String {
+    let StopPlan { rounds, time, target_accuracy } = plan.stop;
+    let what = if plan.peers.is_some() { "rounds of every peer" } else { "commits of the root" };
     let mut ends = Vec::new();
-    ends.extend(stop.rounds.map(|rounds| format!("after {rounds} versions of the root (rounds, of peers)")));
-    ends.extend(stop.time.map(|time| format!("after {time} of virtual time")));
-    ends.extend(stop.target_accuracy.map(|target| format!("at an accuracy of {target}")));
+    ends.extend(rounds.map(|rounds| format!("after {rounds} {what}")));
+    ends.extend(time.map(|time| format!("after {time} of virtual time")));
+    ends.extend(target_accuracy.map(|target| format!("at an accuracy of {target}")));
     ends.join(", or ")
 }
 
@@ -243,13 +246,13 @@ mod tests {
         model        mlp
         data         digits split by iid into 1 shards
         training     1 gradient step for each job, batches of 32
-        ends         after 10 versions of the root (rounds, of peers)
+        ends         after 10 commits of the root
         tier global  policy sync, fold mean, optimizer adam; children send gradients; models are sent
         tier local   policy ssp {slack: 3}, fold mean, optimizer adam; children send gradients; models are sent
         network      transfers share rates fairly
         link wan     20 ms on average, at most 100mbit
         link lan     200 us on average
-        evaluation   accuracy, loss, bytes every 1 versions and at the end
+        evaluation   accuracy, loss, bytes at every version
         expects      accuracy_min 0.9, no_lost_update true
         seeds        data 1, init 1, interleaving 1
         "#);
@@ -270,12 +273,12 @@ mod tests {
         model       mlp; timing only: no gradients are computed
         data        digits split by iid into 1 shards
         training    1 gradient step for each job, batches of 32, local learning rate 0.1
-        ends        after 10 versions of the root (rounds, of peers), or after 90 s of virtual time
+        ends        after 10 rounds of every peer, or after 90 s of virtual time
         peers       mix by dpsgd coded by int8
         network     transfers share rates fairly
         link wan    20 ms on average, at most 100mbit
         link lan    200 us on average
-        evaluation  accuracy, loss, bytes every 1 versions and at the end
+        evaluation  accuracy, loss, bytes at every version
         seeds       data 1, init 1, interleaving 1
         "#);
     }
