@@ -133,7 +133,11 @@ fn mistakes_are_refused_before_anything_is_written() {
     done(dir, &["init", "s.yml"]);
     refused(dir, &["sim", "no.yml"], &["no.yml", "cannot be read"]);
     refused(dir, &["sim", "s.yml", "--set", "training.rouns=3"], &["unknown key `rouns`", "did you mean"]);
-    refused(dir, &["check", "s.yml", "--set", "data=mnist", "--data-dir", "nowhere"], &["--set data=mnist: data: no file `nowhere/", "--data-dir"]);
+    refused(
+        dir,
+        &["check", "s.yml", "--set", "data=mnist", "--data-dir", "nowhere"],
+        &["--set data=mnist: data: no file `nowhere/", "--data-dir"],
+    );
     refused(dir, &["sim", "--resume", "nowhere"], &["cannot continue `nowhere`", "not a directory"]);
     refused(dir, &["list", "polices"], &["unknown table `polices`", "did you mean `policies`?"]);
     refused(dir, &["init", "no/such/folder.yml"], &["cannot write `no/such/folder.yml`"]);

@@ -1,15 +1,14 @@
-//! What both benches need: scenarios in, runs out, and what they cost.
+//! What both benches need: scenarios in, runs out.
 
 use hcddl::learn::Learner;
 use hcddl::registry::Registry;
 use hcddl::scenario::plan::Plan;
-use hcddl::scenario::{Written, load, parse, resolve};
+use hcddl::scenario::{Written, load, resolve};
 use hcddl::sim::outcome::{RunnerKind, Silent, SimOptions};
 use hcddl::sim::{RunResult, run};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::time::{Duration, Instant};
 
 /// A scenario that is ready to run.
 pub struct Ready {
@@ -24,13 +23,8 @@ impl Ready {
         Self::written(&load::load(path, sets).map_err(|error| error.to_string())?)
     }
 
-    /// From text.
-    pub fn text(text: &str) -> Self {
-        let written = parse("bench", text, &[]).expect("the scenarios of a bench are right");
-        Self::written(&written).expect("the scenarios of a bench are right")
-    }
-
-    fn written(written: &Written) -> Result<Self, String> {
+    /// From what was read.
+    pub fn written(written: &Written) -> Result<Self, String> {
         let registry = Registry::default();
         let plan = resolve(written, &registry).map_err(|error| error.to_string())?;
         let learner = written.learner(&plan, &registry).map_err(|error| error.to_string())?;
@@ -45,47 +39,4 @@ impl Ready {
         run(&self.plan, &self.registry, learner, &options, &mut Silent, interrupt, None)
             .expect("the scenarios of a bench run")
     }
-}
-
-/// What a call took.
-#[derive(Clone, Copy, Default)]
-pub struct Cost {
-    pub wall_s: f64,
-    /// Processor time of all threads of this process.
-    pub cpu_s: f64,
-}
-
-/// Runs a call and says what it took.
-pub fn timed<T>(call: impl FnOnce() -> T) -> (T, Cost) {
-    let (wall, cpu) = (Instant::now(), cpu_time());
-    let result = call();
-    (result, Cost { wall_s: wall.elapsed().as_secs_f64(), cpu_s: (cpu_time() - cpu).as_secs_f64() })
-}
-
-/// Processor time of this process so far.
-fn cpu_time() -> Duration {
-    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: the call writes one timespec to the address of one.
-    let result = unsafe { libc::clock_gettime(libc::CLOCK_PROCESS_CPUTIME_ID, &raw mut time) };
-    assert_eq!(result, 0, "every Unix counts the time of a process");
-    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
-}
-
-/// The largest resident memory of this process so far, in MiB.
-pub fn peak_rss_mib() -> f64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    let kib = line.and_then(|rest| rest.split_whitespace().next()?.parse::<f64>().ok());
-    kib.map_or(f64::NAN, |kib| kib / 1024.0)
-}
-
-/// The middle value.
-pub fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
-}
-
-/// The smallest value.
-pub fn least(values: &[f64]) -> f64 {
-    values.iter().copied().fold(f64::INFINITY, f64::min)
 }

@@ -1,6 +1,7 @@
 //! Events per second of timing-only runs, and the largest tree.
 
-use crate::common::{Ready, median, peak_rss_mib, timed};
+use crate::common::Ready;
+use crate::measure::{median, peak_rss_mib, ready, timed};
 use crate::{Line, in_child};
 use hcddl::sim::outcome::RunnerKind;
 
@@ -9,7 +10,7 @@ const RUNNERS: [(&str, RunnerKind); 2] = [("direct", RunnerKind::Direct), ("acto
 
 /// 10,000 workers that differ in speed, one gradient step for each assignment.
 fn flat(policy: &str, rounds: u64, network: &str) -> Ready {
-    Ready::text(&format!(
+    ready(&format!(
         "timing_only: true\ntopology: flat(10000)\nmodel: softmax\n\
          training: {{rounds: {rounds}, local: {{steps: 1}}}}\n\
          tiers: {{global: {{policy: {policy}}}}}\nnetwork: {network}\n\
@@ -19,7 +20,7 @@ fn flat(policy: &str, rounds: u64, network: &str) -> Ready {
 
 const NETWORKS: [(&str, &str); 2] = [
     ("no contention", "{contention: none, lan: {latency: 1ms, rate: 1gbit}}"),
-    ("fair share", "{contention: fair, lan: {latency: 1ms, rate: 1gbit}}"),
+    ("fair share", "{contention: fair_share, lan: {latency: 1ms, rate: 1gbit}}"),
 ];
 
 pub fn asynchronous() -> Vec<Line> {
@@ -33,12 +34,12 @@ pub fn synchronous() -> Vec<Line> {
 fn events(policy: &str, rounds: u64) -> Vec<Line> {
     let mut lines = Vec::new();
     for (network, settings) in NETWORKS {
-        let ready = flat(policy, rounds, settings);
+        let scenario = flat(policy, rounds, settings);
         let mut costs = [const { Vec::new() }; 2];
         let mut events = 0;
         for _ in 0..RUNS {
             for ((_, runner), costs) in RUNNERS.iter().zip(&mut costs) {
-                let (result, cost) = timed(|| ready.run(*runner, 1));
+                let (result, cost) = timed(|| scenario.run(*runner, 1));
                 events = result.summary.events;
                 costs.push(cost);
             }
@@ -85,6 +86,6 @@ pub fn tree_child(network: &str, runner: &str) -> Vec<f64> {
          network: {network}\ndevices: {{heterogeneity: lognormal(0.3)}}\n"
     );
     let runner = if runner == "direct" { RunnerKind::Direct } else { RunnerKind::Actors };
-    let (result, cost) = timed(|| Ready::text(&scenario).run(runner, 1));
+    let (result, cost) = timed(|| ready(&scenario).run(runner, 1));
     vec![cost.wall_s, cost.cpu_s, peak_rss_mib(), result.summary.events as f64]
 }

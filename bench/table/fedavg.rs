@@ -1,7 +1,8 @@
 //! FedAvg on the digits with 10, 100 and 1,000 clients, next to a plain NumPy loop.
 
 use crate::Line;
-use crate::common::{Ready, least, median, timed};
+use crate::common::Ready;
+use crate::measure::{least, median, timed};
 use hcddl::sim::outcome::RunnerKind;
 use std::path::Path;
 use std::process::Command;
@@ -17,9 +18,11 @@ pub fn fits() -> Vec<Line> {
         let load = || Ready::file(Path::new(&file), &[]).expect("the scenario is right");
         let ready = load();
         let mut best = Vec::new();
-        for (name, runner, threads) in
-            [("actors", RunnerKind::Actors, 1), ("direct", RunnerKind::Direct, 1), ("direct", RunnerKind::Direct, 2)]
-        {
+        for (name, runner, threads) in [
+            ("actors", RunnerKind::Actors, 1),
+            ("direct", RunnerKind::Direct, 1),
+            ("direct", RunnerKind::Direct, 2),
+        ] {
             let mut rates = Vec::new();
             let mut with_start = Vec::new();
             for _ in 0..RUNS {
@@ -47,7 +50,8 @@ fn numpy(clients: usize, sampled: usize, rounds: usize, ours: f64) -> Line {
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/bench/numpy_fedavg.py");
     let seconds = |_| {
         let arguments = [script.to_owned(), clients.to_string(), sampled.to_string(), rounds.to_string()];
-        let output = Command::new("python3").env("OPENBLAS_NUM_THREADS", "1").args(arguments).output().ok()?;
+        let output =
+            Command::new("python3").env("OPENBLAS_NUM_THREADS", "1").args(arguments).output().ok()?;
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         text.split_whitespace().next()?.parse::<f64>().ok()
     };

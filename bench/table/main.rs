@@ -8,6 +8,7 @@
 mod common;
 mod events;
 mod fedavg;
+mod measure;
 mod program;
 mod training;
 
@@ -47,7 +48,9 @@ fn main() {
     }
     let filter = arguments.iter().find(|a| !a.starts_with('-')).map_or("", String::as_str);
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    println!("hcddl {}, {cores} cores", env!("CARGO_PKG_VERSION"));
+    let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    let load = load.split_whitespace().next().unwrap_or("unknown");
+    println!("hcddl {}, {cores} cores, load before the start {load}", env!("CARGO_PKG_VERSION"));
     for (title, measure) in SECTIONS.iter().filter(|(title, _)| title.contains(filter)) {
         println!("\n{title}");
         for Line { what, measured, goal } in measure() {

@@ -1,6 +1,6 @@
 //! The program as its user meets it: how soon it starts, what memory it takes.
 
-use crate::common::{least, median, peak_rss_mib, timed};
+use crate::measure::{least, median, peak_rss_mib, timed};
 use crate::{Line, in_child};
 use std::process::{Command, Stdio};
 

@@ -8,7 +8,7 @@ use super::kinds::{ASSIGN, CANCEL, PULL, READY, UPDATE};
 use super::uplink::{Uplink, UplinkConfig};
 use super::work::{Fold, FoldInput, Folded, OptState, Outcome, UpdateKind, Work};
 use super::{Commit, Contribution, Cx, Effect, Effects, Event, Node, NodeState, Reason};
-use crate::domain::{Data, Head, JobId, Message, NodeId, Params, Token, UpdateId, Version};
+use crate::domain::{ByNode, Data, Head, JobId, Message, NodeId, Params, Token, UpdateId, Version};
 use crate::policy::fold::FoldRule;
 use crate::policy::optimizer::ServerOptimizer;
 use crate::policy::{Assignment, Child, Policy, PolicyEvent, ServerView, TimerRequest, UpdateMeta, Verdict};
@@ -48,10 +48,10 @@ pub struct ServerState {
     pub(super) model: Params,
     pub(super) version: Version,
     pub(super) opt: OptState,
-    children: BTreeMap<NodeId, Child>,
+    children: ByNode<Child>,
     /// Children whose loss was the last news of them.
     gone: BTreeSet<NodeId>,
-    grants: BTreeMap<NodeId, Grant>,
+    grants: ByNode<Grant>,
     pending: BTreeMap<UpdateId, UpdateMeta>,
     held: BTreeMap<UpdateId, Held>,
     inbox: VecDeque<Input>,
@@ -154,7 +154,7 @@ impl Server {
             opt: OptState::default(),
             children: config.children.iter().map(|id| (*id, newcomer(!config.absent.contains(id)))).collect(),
             gone: BTreeSet::new(),
-            grants: BTreeMap::new(),
+            grants: ByNode::default(),
             pending: BTreeMap::new(),
             held: BTreeMap::new(),
             inbox: VecDeque::new(),

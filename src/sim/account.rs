@@ -26,7 +26,7 @@ pub(crate) struct Account {
     bytes_in: Vec<u64>,
     nodes: Vec<NodeTime>,
     /// Batches that each node has trained on.
-    pub batches: BTreeMap<NodeId, u64>,
+    pub batches: Vec<u64>,
     pub metrics: BTreeMap<String, f64>,
 }
 
@@ -67,7 +67,8 @@ impl Account {
     pub fn new(plan: &Plan) -> Self {
         let nodes =
             plan.nodes.iter().map(|n| NodeTime { down: n.joins_later, ..NodeTime::default() }).collect();
-        Self { nodes, bytes_in: vec![0; plan.nodes.len()], ..Self::default() }
+        let zeros = vec![0; plan.nodes.len()];
+        Self { nodes, bytes_in: zeros.clone(), batches: zeros, ..Self::default() }
     }
 
     pub fn job_started(&mut self, now: Time, node: NodeId) {

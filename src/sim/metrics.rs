@@ -82,8 +82,8 @@ fn samples(view: &MetricView<'_>) -> Values {
 }
 
 fn batches(view: &MetricView<'_>) -> Values {
-    let name = |id: &NodeId| format!("batches[{}]", view.plan.nodes[id.index()].name);
-    view.account.batches.iter().map(|(id, n)| (name(id), *n as f64)).collect()
+    let trained = view.plan.nodes.iter().zip(&view.account.batches).filter(|(_, batches)| **batches > 0);
+    trained.map(|(node, batches)| (format!("batches[{}]", node.name), *batches as f64)).collect()
 }
 
 fn staleness(view: &MetricView<'_>) -> Values {

@@ -23,6 +23,8 @@ mod faults;
 #[cfg(feature = "runtime")]
 mod heap;
 #[cfg(feature = "runtime")]
+mod jobs;
+#[cfg(feature = "runtime")]
 pub mod metrics;
 #[cfg(feature = "runtime")]
 mod network;
