@@ -1,4 +1,68 @@
-//! hcddl: hierarchical clustered distributed deep learning.
+//! hcddl: hierarchical clustered distributed deep learning, simulated under a virtual clock to the same bit
+//! every time.
+//!
+//! Servers, workers and peers are pure state machines ([`node::Node`]): an event in, effects out. The
+//! [conductor](sim) hands them one event at a time, the earliest first, moves their messages over a modelled
+//! [network](net), charges modelled [`device`] time for their jobs and computes the real gradients beside.
+//!
+//! # Use
+//!
+//! Most people use the program (`hcddl sim scenario.yml`, see the README). In Rust it is one call:
+//!
+//! ```
+//! # #[cfg(feature = "runtime")]
+//! # fn main() -> Result<(), hcddl::SimulateError> {
+//! use hcddl::sim::outcome::{Silent, SimOptions};
+//!
+//! let scenario = "
+//! topology: {name: tree, fanout: [2, 2]}   # a global server, two local ones, two workers below each
+//! model: softmax
+//! training: {rounds: 20, local: {epochs: 1}}
+//! tiers: {global: {policy: fedavg}, local: {policy: fedasync}}
+//! ";
+//! let registry = hcddl::Registry::default();
+//! let run = hcddl::simulate_text(scenario, &[], &registry, &SimOptions::default(), &mut Silent)?;
+//! assert_eq!(run.summary.commits, 20);
+//! assert!(run.summary.accuracy > Some(0.85));
+//!
+//! // The same scenario and seeds: the same order of events, the same weights, to the bit.
+//! let again = hcddl::simulate_text(scenario, &[], &registry, &SimOptions::default(), &mut Silent)?;
+//! assert_eq!(again.summary.trace_digest, run.summary.trace_digest);
+//! assert_eq!(again.summary.weight_digest, run.summary.weight_digest);
+//! # Ok(())
+//! # }
+//! # #[cfg(not(feature = "runtime"))]
+//! # fn main() {}
+//! ```
+//!
+//! A crate of yours can add policies, models, devices and so on: it adds rows to a [`Registry`] and hands that to
+//! `simulate`, or to `cli::main_with` for the whole program. `examples/custom_policy.rs` does both.
+//!
+//! # The map, in reading order
+//!
+//! The pure core knows no runtime, no files, no sockets, no clock and no global randomness
+//! (`cargo check --lib --no-default-features` builds it alone):
+//!
+//! 1. [`domain`]: the vocabulary: ids, virtual time, units, messages, named random streams, tables of choices.
+//! 2. [`node`]: [`Node`](node::Node), [`Event`](node::Event), [`Effect`](node::Effect); worker, server, uplink,
+//!    reliable delivery.
+//! 3. [`policy`]: when a server commits and who gets which model: one file and one row each;
+//!    [`policy::fold`] combines updates, [`policy::optimizer`] applies them.
+//! 4. [`peer`]: decentralised and collective algorithms; [`compress`]: codecs.
+//! 5. [`topology`], [`net`], [`device`]: who is linked, how long transfers take, how long jobs take.
+//! 6. [`scenario`]: from YAML to a checked [`Plan`](scenario::plan::Plan), every mistake with its place.
+//! 7. [`registry`]: every table in one place; [`error`]: errors of the user's world.
+//!
+//! What learns: [`learn`] (its traits are pure; engine, kernels, models and data come with the feature).
+//!
+//! The shells, behind the feature `runtime` (on by default):
+//!
+//! 8. [`sim`]: the conductor, its heap, the compute pool, metrics, checkpoints; `actor`: one actor around each
+//!    node.
+//! 9. `record`: the run directory; `report`: tables and explanations; `cli`: one file for each subcommand.
+//! 10. `transport`: messages as bytes.
+//!
+//! `ARCHITECTURE.md` walks through it with a gradient and with a key of a scenario.
 
 #[cfg(feature = "runtime")]
 pub mod actor;
@@ -8,6 +72,7 @@ pub mod compress;
 pub mod device;
 pub mod domain;
 pub mod error;
+pub mod factory;
 pub mod learn;
 pub mod net;
 pub mod node;
@@ -20,6 +85,12 @@ pub mod registry;
 pub mod report;
 pub mod scenario;
 pub mod sim;
+#[cfg(feature = "runtime")]
+pub mod simulate;
 pub mod topology;
 #[cfg(feature = "runtime")]
 pub mod transport;
+
+pub use registry::Registry;
+#[cfg(feature = "runtime")]
+pub use simulate::{SimulateError, simulate, simulate_text};

@@ -1,5 +1,5 @@
 //! The program: see [`hcddl::cli`].
 
 fn main() -> std::process::ExitCode {
-    hcddl::cli::run(std::env::args_os())
+    hcddl::cli::main_with(&hcddl::Registry::default())
 }

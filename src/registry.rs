@@ -32,6 +32,8 @@ pub struct Registry {
     pub devices: Table<BuildDevice>,
     /// Topologies.
     pub topologies: Table<BuildTopology>,
+    /// Metrics.
+    pub metrics: Table<crate::sim::metrics::Metric>,
     /// Models, data sets and partitioners.
     #[cfg(feature = "runtime")]
     pub learn: crate::learn::engine::LearnTables,
@@ -49,6 +51,7 @@ impl Default for Registry {
             link_profiles: crate::net::profile::table(),
             devices: crate::device::table(),
             topologies: crate::topology::table(),
+            metrics: crate::sim::metrics::table(),
             #[cfg(feature = "runtime")]
             learn: crate::learn::engine::LearnTables::default(),
         }

@@ -26,6 +26,7 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     ("a choice without a name", "model: {hidden: [3]}", "model"),
     ("unknown optimiser", "tiers: {global: {optimizer: adamw}}", "tiers.global.optimizer"),
     ("unknown fold", "tiers: {global: {fold: median}}", "tiers.global.fold"),
+    ("codec that leaves parts of a model out", "tiers: {global: {compression: {down: top_k}}}", "tiers.global.compression.down"),
     ("unknown codec", "tiers: {global: {compression: {up: zip}}}", "tiers.global.compression.up"),
     ("a tier that is no server", "tiers: {worker1: {policy: sync}}", "tiers.worker1"),
     ("a tier of a depth that is not there", "topology: {name: tree, fanout: [2, 2]}\ntiers: {local-2: {policy: sync}}", "tiers.local-2"),

@@ -2,6 +2,7 @@
 
 use crate::measure::{least, median, peak_rss_mib, timed};
 use crate::{Line, in_child};
+use hcddl::registry::Registry;
 use std::process::{Command, Stdio};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_hcddl");
@@ -48,7 +49,7 @@ pub fn sim_child(file: &str) -> Vec<f64> {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let out = folder.path().join("run").display().to_string();
     let line = ["hcddl", "sim", file, "--out", &out, "--quiet"];
-    let (code, cost) = timed(|| hcddl::cli::run(line.map(Into::into)));
+    let (code, cost) = timed(|| hcddl::cli::run(line.map(Into::into), &Registry::default()));
     assert_eq!(format!("{code:?}"), format!("{:?}", std::process::ExitCode::SUCCESS));
     println!();
     vec![cost.wall_s, peak_rss_mib()]

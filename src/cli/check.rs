@@ -1,6 +1,7 @@
 //! `hcddl check SCENARIO`
 
 use super::{Ending, ScenarioArgs, output, session};
+use crate::registry::Registry;
 use crate::report::explain;
 use clap::Args;
 use serde_json::{Map, Value, json};
@@ -18,8 +19,8 @@ pub struct CheckArgs {
     json: bool,
 }
 
-pub fn execute(args: &CheckArgs) -> anyhow::Result<Ending> {
-    let session = session::load(&args.file, &args.scenario)?;
+pub fn execute(args: &CheckArgs, registry: &Registry) -> anyhow::Result<Ending> {
+    let session = session::load(&args.file, &args.scenario, registry)?;
     let learner = session.learner()?;
     let lines = explain::plan(&session.plan, Some(learner.as_ref()));
     let warnings = &session.plan.warnings;

@@ -1,7 +1,8 @@
 //! `hcddl list [TABLE]`
 
-use super::{Ending, Usage, output, session};
+use super::{Ending, Usage, output};
 use crate::domain::table::nearest;
+use crate::registry::Registry;
 use clap::Args;
 use serde_json::json;
 use std::fmt::Write;
@@ -13,6 +14,25 @@ pub struct ListArgs {
     /// Print JSON
     #[arg(long)]
     json: bool,
+}
+
+/// Every table, for `hcddl list`.
+pub fn listings(registry: &Registry) -> Vec<Listing> {
+    vec![
+        Listing::of("topologies", &registry.topologies),
+        Listing::of("models", &registry.learn.models),
+        Listing::of("data", &registry.learn.data),
+        Listing::of("partitions", &registry.learn.partitions),
+        Listing::of("policies", &registry.policies),
+        Listing::of("folds", &registry.folds),
+        Listing::of("optimizers", &registry.optimizers),
+        Listing::of("peers", &registry.peers),
+        Listing::of("codecs", &registry.codecs),
+        Listing::of("links", &registry.link_profiles),
+        Listing::of("latencies", &registry.latencies),
+        Listing::of("devices", &registry.devices),
+        Listing::of("metrics", &registry.metrics),
+    ]
 }
 
 /// One table as it is shown.
@@ -31,8 +51,8 @@ impl Listing {
     }
 }
 
-pub fn execute(args: &ListArgs) -> anyhow::Result<Ending> {
-    let all = session::listings(&crate::registry::Registry::default());
+pub fn execute(args: &ListArgs, registry: &Registry) -> anyhow::Result<Ending> {
+    let all = listings(registry);
     let chosen: Vec<&Listing> = match &args.table {
         None => all.iter().collect(),
         Some(name) => vec![find(&all, name)?],

@@ -17,6 +17,7 @@ mod sim;
 mod test;
 mod topo;
 
+use crate::registry::Registry;
 use clap::{ArgAction, Args, Parser, Subcommand};
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -82,8 +83,14 @@ enum Ending {
     Interrupted,
 }
 
+/// The whole program with these tables: the `main` of a crate that adds rows of its own.
+#[must_use]
+pub fn main_with(registry: &Registry) -> ExitCode {
+    run(std::env::args_os(), registry)
+}
+
 /// Reads a command line (program name first), does what it says and reports errors.
-pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+pub fn run(arguments: impl IntoIterator<Item = OsString>, registry: &Registry) -> ExitCode {
     let cli = match Cli::try_parse_from(arguments) {
         Ok(cli) => cli,
         Err(error) => {
@@ -93,7 +100,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         }
     };
     log_to_stderr(cli.verbose);
-    match execute(cli.command) {
+    match execute(cli.command, registry) {
         Ok(Ending::Done) => ExitCode::from(crate::error::EXIT_OK),
         Ok(Ending::Failed) => ExitCode::from(crate::error::EXIT_FAILED),
         Ok(Ending::Interrupted) => ExitCode::from(interrupt::EXIT_INTERRUPTED),
@@ -104,14 +111,14 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     }
 }
 
-fn execute(command: Command) -> anyhow::Result<Ending> {
+fn execute(command: Command, registry: &Registry) -> anyhow::Result<Ending> {
     match command {
-        Command::Sim(args) => sim::execute(&args),
-        Command::Check(args) => check::execute(&args),
-        Command::Topo(args) => topo::execute(&args),
-        Command::List(args) => list::execute(&args),
+        Command::Sim(args) => sim::execute(&args, registry),
+        Command::Check(args) => check::execute(&args, registry),
+        Command::Topo(args) => topo::execute(&args, registry),
+        Command::List(args) => list::execute(&args, registry),
         Command::Init(args) => init::execute(&args),
-        Command::Test(args) => test::execute(&args),
+        Command::Test(args) => test::execute(&args, registry),
         Command::Schema(args) => schema::execute(&args),
         Command::Completions(args) => completions::execute(&args),
     }

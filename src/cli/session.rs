@@ -1,7 +1,6 @@
 //! From a file to a finished run: the one place where the commands meet scenario, learning and simulation.
 
 use super::ScenarioArgs;
-use super::list::Listing;
 use crate::error::UserError;
 use crate::learn::{self, Learner};
 use crate::registry::Registry;
@@ -17,19 +16,18 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 /// A checked scenario and what it was made from.
-pub struct Session {
+pub struct Session<'a> {
     /// What it means.
     pub plan: Plan,
     written: Written,
-    registry: Registry,
+    registry: &'a Registry,
 }
 
 /// Reads and checks a scenario.
 ///
 /// # Errors
 /// The first mistake, with its place.
-pub fn load(file: &Path, args: &ScenarioArgs) -> Result<Session, UserError> {
-    let registry = Registry::default();
+pub fn load<'a>(file: &Path, args: &ScenarioArgs, registry: &'a Registry) -> Result<Session<'a>, UserError> {
     let mut written = scenario::load::load(file, &args.sets)?;
     if let Some(seed) = args.seed {
         written.file.seed = Some(seed);
@@ -39,11 +37,11 @@ pub fn load(file: &Path, args: &ScenarioArgs) -> Result<Session, UserError> {
         written.file.data_dir = Some(dir.clone());
     }
     written.file.timing_only |= args.timing_only;
-    let plan = scenario::resolve(&written, &registry)?;
+    let plan = scenario::resolve(&written, registry)?;
     Ok(Session { plan, written, registry })
 }
 
-impl Session {
+impl Session<'_> {
     /// The scenario that repeats this run from any folder: options applied, a topology file written into it,
     /// paths absolute.
     ///
@@ -70,7 +68,7 @@ impl Session {
     /// # Errors
     /// A missing or damaged file, too few samples, with the key concerned.
     pub fn learner(&self) -> Result<Arc<dyn Learner>, UserError> {
-        self.written.learner(&self.plan, &self.registry)
+        self.written.learner(&self.plan, self.registry)
     }
 
     /// Runs the plan to its end, or until `interrupt` is raised; from a checkpoint if there is one.
@@ -85,7 +83,7 @@ impl Session {
         interrupt: Arc<AtomicBool>,
         resume: Option<Checkpoint>,
     ) -> Result<RunResult, SimError> {
-        sim::run(&self.plan, &self.registry, learner, options, observer, interrupt, resume)
+        sim::run(&self.plan, self.registry, learner, options, observer, interrupt, resume)
     }
 }
 
@@ -110,24 +108,6 @@ fn leave_out_defaults(value: &mut Value, defaults: &Value) {
 /// When the file cannot be written.
 pub fn save_model(path: &Path, learner: &dyn Learner, values: &[f32]) -> anyhow::Result<()> {
     learn::safetensors::save(path, &learner.tensors(), values).map_err(anyhow::Error::msg)
-}
-
-/// Every table, for `hcddl list`.
-pub fn listings(registry: &Registry) -> Vec<Listing> {
-    vec![
-        Listing::of("topologies", &registry.topologies),
-        Listing::of("models", &registry.learn.models),
-        Listing::of("data", &registry.learn.data),
-        Listing::of("partitions", &registry.learn.partitions),
-        Listing::of("policies", &registry.policies),
-        Listing::of("folds", &registry.folds),
-        Listing::of("optimizers", &registry.optimizers),
-        Listing::of("peers", &registry.peers),
-        Listing::of("codecs", &registry.codecs),
-        Listing::of("links", &registry.link_profiles),
-        Listing::of("latencies", &registry.latencies),
-        Listing::of("devices", &registry.devices),
-    ]
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use crate::record::checkpoint;
 use crate::record::repeat::Repeat;
 use crate::record::rundir::file;
 use crate::record::{Recorder, RecorderOptions, RunDir};
+use crate::registry::Registry;
 use crate::report;
 use crate::report::progress::{Bar, Both};
 use crate::sim::RunResult;
@@ -95,13 +96,13 @@ impl HowArgs {
     }
 }
 
-pub fn execute(args: &SimArgs) -> anyhow::Result<Ending> {
+pub fn execute(args: &SimArgs, registry: &Registry) -> anyhow::Result<Ending> {
     let scenario = match (&args.file, &args.resume) {
         (_, Some(dir)) => RunDir::open(dir)?.join(file::PLAN),
         (Some(file), None) => file.clone(),
         (None, None) => return Err(Usage("name a scenario file".to_owned()).into()),
     };
-    let session = session::load(&scenario, &args.scenario)?;
+    let session = session::load(&scenario, &args.scenario, registry)?;
     for warning in &session.plan.warnings {
         output::note("warning", warning);
     }
@@ -155,7 +156,7 @@ pub fn execute(args: &SimArgs) -> anyhow::Result<Ending> {
 /// Opens every output, so that a full disk or a missing permission shows before the first event.
 fn open(
     args: &SimArgs,
-    session: &session::Session,
+    session: &session::Session<'_>,
     dir: &RunDir,
     resume: Option<&Checkpoint>,
 ) -> anyhow::Result<(Recorder, Repeat)> {

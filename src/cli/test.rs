@@ -2,6 +2,7 @@
 
 use super::{Ending, ScenarioArgs, Usage, interrupt, output, session};
 use crate::domain::Seeds;
+use crate::registry::Registry;
 use crate::report::junit::{self, CaseResult};
 use crate::report::verdict;
 use crate::sim::outcome::{RunnerKind, Silent, SimOptions};
@@ -41,7 +42,7 @@ struct Case {
     seed: Option<u64>,
 }
 
-pub fn execute(args: &TestArgs) -> anyhow::Result<Ending> {
+pub fn execute(args: &TestArgs, registry: &Registry) -> anyhow::Result<Ending> {
     let cases = cases(args)?;
     // The report is opened before the work: a wrong path must not cost an hour of runs.
     if let Some(report) = &args.junit {
@@ -55,7 +56,7 @@ pub fn execute(args: &TestArgs) -> anyhow::Result<Ending> {
     let started = Instant::now();
     let interrupt = interrupt::flag();
     let mut results = Vec::new();
-    run_all(args, &cases, &interrupt, |result| {
+    run_all(args, registry, &cases, &interrupt, |result| {
         let line = line(&result);
         results.push(result);
         output::result(&line)
@@ -77,6 +78,7 @@ pub fn execute(args: &TestArgs) -> anyhow::Result<Ending> {
 /// Runs the cases on several threads and reports each in order.
 fn run_all(
     args: &TestArgs,
+    registry: &Registry,
     cases: &[Case],
     interrupt: &Arc<AtomicBool>,
     mut report: impl FnMut(CaseResult) -> anyhow::Result<()>,
@@ -94,7 +96,7 @@ fn run_all(
                 while !interrupt.load(Ordering::SeqCst) {
                     let index = next.fetch_add(1, Ordering::SeqCst);
                     let Some(case) = cases.get(index) else { break };
-                    let _ = send.send((index, run_one(args, case, interrupt)));
+                    let _ = send.send((index, run_one(args, registry, case, interrupt)));
                 }
             });
         }
@@ -113,10 +115,10 @@ fn run_all(
     })
 }
 
-fn run_one(args: &TestArgs, case: &Case, interrupt: &Arc<AtomicBool>) -> CaseResult {
+fn run_one(args: &TestArgs, registry: &Registry, case: &Case, interrupt: &Arc<AtomicBool>) -> CaseResult {
     let started = Instant::now();
     let scenario = ScenarioArgs { seed: case.seed.or(args.scenario.seed), ..args.scenario.clone() };
-    let attempt = std::panic::AssertUnwindSafe(|| attempt(&case.file, &scenario, interrupt));
+    let attempt = std::panic::AssertUnwindSafe(|| attempt(&case.file, &scenario, registry, interrupt));
     let (seeds, failures) = std::panic::catch_unwind(attempt).unwrap_or_else(|panic| {
         let text = panic.downcast_ref::<String>().map(String::as_str);
         let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message");
@@ -129,9 +131,10 @@ fn run_one(args: &TestArgs, case: &Case, interrupt: &Arc<AtomicBool>) -> CaseRes
 fn attempt(
     file: &Path,
     scenario: &ScenarioArgs,
+    registry: &Registry,
     interrupt: &Arc<AtomicBool>,
 ) -> (Option<Seeds>, Vec<String>) {
-    let session = match session::load(file, scenario) {
+    let session = match session::load(file, scenario, registry) {
         Ok(session) => session,
         Err(error) => return (None, vec![error.to_string()]),
     };

@@ -1,7 +1,8 @@
 //! `hcddl topo SCENARIO`
 
 use super::{Ending, ScenarioArgs, output, session};
-use crate::topology::draw;
+use crate::registry::Registry;
+use crate::scenario::draw;
 use clap::{Args, ValueEnum};
 use std::path::PathBuf;
 
@@ -27,8 +28,8 @@ enum Format {
     Dot,
 }
 
-pub fn execute(args: &TopoArgs) -> anyhow::Result<Ending> {
-    let plan = session::load(&args.file, &args.scenario)?.plan;
+pub fn execute(args: &TopoArgs, registry: &Registry) -> anyhow::Result<Ending> {
+    let plan = session::load(&args.file, &args.scenario, registry)?.plan;
     output::result(&match args.format {
         Format::Text => draw::text(&plan),
         Format::Mermaid => draw::mermaid(&plan),

@@ -72,7 +72,7 @@ impl JobCost {
     /// the gradient of the weights, one for that of the inputs). Bytes: the parameters three times (read
     /// forward, read backward, updated) and the activations three times that of a forward pass.
     #[must_use]
-    pub fn training(cost: &crate::learn::Cost, steps: u64) -> Self {
+    pub fn training(cost: &crate::domain::work::Cost, steps: u64) -> Self {
         let (batch, count) = (cost.batch as f64, steps as f64);
         Self {
             flops: count * 3.0 * cost.forward_flops * batch,

@@ -5,7 +5,8 @@
 //! mini PC, PC; top500-benchmark), else derived from times of ncnn. Own kernels on small batches reach perhaps
 //! 30 to 60 % of it, and owners of the same board differ by up to 2.6 times, so calibrate and set `gflops`.
 //! Memory is memcpy of one thread (sbc-bench). Power is from the boards' documentation, reports of owners and
-//! HPL runs. (assumed), without any source: overheads, jitters and joules per byte; idle power of the Pi 5, the
+//! HPL runs. (assumed), without any source: jitters, overheads (some tens of microseconds to wake a thread and
+//! start a job on a PC, scaled by clock) and joules per byte; idle power of the Pi 5, the
 //! Jetson and the PC, both powers of the mini PC; memory of the mini PC and the PC. The Jetson's load is its
 //! 10 W mode.
 
@@ -96,19 +97,19 @@ const IDEAL: Numbers = Numbers {
 #[rustfmt::skip]
 const ROWS: &[Numbers] = &[
     numbers!("pi-zero-2w", "Raspberry Pi Zero 2 W, 4 x A53 at 1.0 GHz",
-             7.0, "1.3GB/s", "1ms", 0.1, 0.6, 2.1, 1e-7, "wifi4"),
+             7.0, "1.3GB/s", "300us", 0.1, 0.6, 2.1, 1e-7, "wifi4"),
     numbers!("pi-3b-plus", "Raspberry Pi 3B+, 4 x A53 at 1.4 GHz",
-             10.0, "1.15GB/s", "1ms", 0.1, 1.9, 5.1, 3e-9, "lan-3b-plus"),
+             10.0, "1.15GB/s", "200us", 0.1, 1.9, 5.1, 3e-9, "lan-3b-plus"),
     numbers!("pi-4b", "Raspberry Pi 4B, 4 x A72 at 1.8 GHz (18 Gflop/s at 1.5 GHz)",
-             22.0, "2.45GB/s", "1ms", 0.1, 3.1, 6.1, 3e-9, "lan-gige"),
+             22.0, "2.45GB/s", "100us", 0.1, 3.1, 6.1, 3e-9, "lan-gige"),
     numbers!("pi-5", "Raspberry Pi 5 with a fan, 4 x A76 at 2.4 GHz",
-             62.0, "5.6GB/s", "500us", 0.03, 3.1, 12.0, 3e-9, "lan-gige"),
+             62.0, "5.6GB/s", "50us", 0.03, 3.1, 12.0, 3e-9, "lan-gige"),
     numbers!("jetson-nano", "Jetson Nano on its CPU, 4 x A57 (its GPU: 80 Gflop/s)",
-             25.0, "3.9GB/s", "1ms", 0.03, 2.0, 10.0, 3e-9, "lan-gige"),
+             25.0, "3.9GB/s", "100us", 0.03, 2.0, 10.0, 3e-9, "lan-gige"),
     numbers!("mini-pc", "mini PC with an Intel N100",
-             95.0, "10GB/s", "200us", 0.03, 6.0, 25.0, 3e-9, "lan-gige"),
+             95.0, "10GB/s", "30us", 0.03, 6.0, 25.0, 3e-9, "lan-gige"),
     numbers!("pc", "desktop PC with an Intel i5-7400T",
-             140.0, "15GB/s", "200us", 0.03, 12.0, 41.0, 3e-9, "lan-gige"),
+             140.0, "15GB/s", "20us", 0.03, 12.0, 41.0, 3e-9, "lan-gige"),
     IDEAL,
     Numbers {
         name: "fixed", summary: "every gradient step takes `step_time`, all else no time, for theory",

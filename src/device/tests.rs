@@ -1,6 +1,6 @@
 use super::*;
+use crate::domain::work::Cost;
 use crate::domain::{Choice, OptionError, Time};
-use crate::learn::Cost;
 use serde_json::{Value, json};
 
 fn named(value: &Value) -> Result<Profile, OptionError> {

@@ -12,6 +12,7 @@ pub mod rng;
 pub mod table;
 pub mod time;
 pub mod units;
+pub mod work;
 
 pub use by_node::ByNode;
 pub use digest::Digest;

@@ -112,7 +112,7 @@ impl fmt::Display for Duration {
             ("ms", 1_000_000),
             ("us", 1_000),
         ];
-        match exact.iter().find(|(_, unit)| ns >= *unit && ns % (*unit / 1000).max(1) == 0) {
+        match exact.iter().find(|(_, unit)| ns >= *unit && ns.is_multiple_of((*unit / 1000).max(1))) {
             Some((name, unit)) => write!(f, "{}{name}", ns as f64 / *unit as f64),
             None => write!(f, "{ns}ns"),
         }

@@ -7,9 +7,9 @@ use super::local::{Batch, Buffers, LocalRule, run};
 use super::model::{self, BuildModel, Network, Workspace};
 use super::partition::{self, BuildPartition};
 use super::{Cost, EvalPart, Learner, Split, safetensors};
+use crate::domain::work::{Train, Trained};
 use crate::domain::{Choice, NodeId, OptionError, Seeds, Stream, Table};
-use crate::node::{Train, Trained};
-use crate::scenario::plan::{LearningPlan, LocalOptimizer};
+use crate::learn::plan::{LearningPlan, LocalOptimizer};
 use std::cell::RefCell;
 use std::sync::{Arc, Mutex, PoisonError};
 

@@ -1,8 +1,8 @@
 use super::*;
 use crate::domain::Params;
 use crate::domain::digest::of_values;
-use crate::node::work::UpdateKind;
-use crate::scenario::plan::LocalWork;
+use crate::domain::work::UpdateKind;
+use crate::learn::plan::LocalWork;
 use serde_json::json;
 
 fn choice(value: serde_json::Value) -> Choice {

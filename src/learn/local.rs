@@ -2,8 +2,8 @@
 
 use super::kernels::{Isa, elementwise, multiversion};
 use crate::domain::Params;
-use crate::node::work::{OptState, Train, Trained, UpdateKind};
-use crate::scenario::plan::LocalOptimizer;
+use crate::domain::work::{OptState, Train, Trained, UpdateKind};
+use crate::learn::plan::LocalOptimizer;
 
 /// The local optimiser: SGD with momentum (Polyak, 1964) or Nesterov's form of it, an L2 penalty and a
 /// proximal term (Li et al., Federated Optimization in Heterogeneous Networks, 2020). As PyTorch's SGD

@@ -18,6 +18,7 @@ pub mod local;
 pub mod model;
 #[cfg(feature = "runtime")]
 pub mod partition;
+pub mod plan;
 pub mod quadratic;
 #[cfg(feature = "runtime")]
 pub mod reference;
@@ -25,7 +26,7 @@ pub mod reference;
 pub mod safetensors;
 
 use crate::domain::NodeId;
-use crate::node::{Train, Trained};
+use crate::domain::work::{Cost, Train, Trained};
 
 /// What a run trains: one model, one data set split over the nodes. Shared by all nodes of a run and called
 /// from the threads of the pool; every method is a pure function of its arguments.
@@ -72,17 +73,4 @@ pub struct EvalPart {
     pub correct: u64,
     /// Samples (or tokens) counted.
     pub count: u64,
-}
-
-/// What one sample costs.
-#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
-pub struct Cost {
-    /// Floating-point operations of a forward pass of one sample; a gradient step costs 3 times that.
-    pub forward_flops: f64,
-    /// Bytes moved by a forward pass of one sample besides the parameters (activations).
-    pub activation_bytes: f64,
-    /// Parameters.
-    pub params: usize,
-    /// Samples in a batch.
-    pub batch: usize,
 }

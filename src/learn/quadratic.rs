@@ -6,9 +6,9 @@
 use super::kernels::Isa;
 use super::local::{Batch, Buffers, LocalRule, run};
 use super::{Cost, EvalPart, Learner, Split};
+use crate::domain::work::{Train, Trained};
 use crate::domain::{NodeId, Stream};
-use crate::node::{Train, Trained};
-use crate::scenario::plan::LocalOptimizer;
+use crate::learn::plan::LocalOptimizer;
 
 /// Diagonal quadratic functions, one for each shard; a batch is one look at the function.
 #[derive(Clone, Debug)]
@@ -160,7 +160,7 @@ impl Learner for Quadratic {
 mod tests {
     use super::*;
     use crate::domain::Params;
-    use crate::node::work::UpdateKind;
+    use crate::domain::work::UpdateKind;
 
     fn job(model: &[f32], steps: u64, output: UpdateKind) -> Train {
         Train { model: Params::new(model.to_vec()), opt: None, cursor: 0, steps, output, lr_scale: 1.0 }

@@ -9,7 +9,6 @@ pub mod profile;
 pub mod transfer;
 
 use crate::domain::{Span, Time};
-use crate::scenario::plan::Contention;
 
 /// A flow inside a [`Fabric`]; the caller's own number, unique among the running flows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
@@ -31,6 +30,20 @@ pub struct FlowSpec {
     /// Bytes per second that this flow cannot exceed (TCP window, access rate); infinity for none.
     #[serde(with = "pace::bits")]
     pub rate_max: f64,
+}
+
+/// How concurrent transfers share constraints.
+#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize)]
+pub enum Contention {
+    /// Latency plus size over rate; transfers do not disturb each other.
+    None,
+    /// Store and forward, one transfer at a time on each constraint.
+    Fifo,
+    /// Weighted max-min fair share; weights are lognormal(0, `unfairness`), drawn for each transfer.
+    FairShare {
+        /// Standard deviation of the logarithm of a transfer's weight.
+        unfairness: f64,
+    },
 }
 
 /// Contention: how concurrent transfers share constraints. A second source of events beside the heap.

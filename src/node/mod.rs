@@ -4,8 +4,8 @@
 //! A node never awaits, reads a clock, draws global randomness or touches the world. One call handles one
 //! event to its end.
 
-pub mod build;
 pub mod kinds;
+pub mod peer;
 pub mod reliable;
 pub mod server;
 pub mod uplink;
@@ -114,7 +114,7 @@ pub enum Effect {
         /// Why.
         why: crate::policy::Why,
     },
-    /// Record a number.
+    /// Add to a named counter of the run.
     Record(Metric),
     /// The run is over (the root server, or every peer).
     Finish(Reason),
@@ -167,12 +167,12 @@ pub struct Contribution {
     pub loss: f32,
 }
 
-/// A number with a name.
+/// A named number that is added to the run's counter of that name.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Metric {
-    /// Its name: an open set.
+    /// Its name: an open set, shown in the summary.
     pub name: std::borrow::Cow<'static, str>,
-    /// Its value.
+    /// What is added.
     pub value: f64,
 }
 
@@ -201,7 +201,7 @@ pub enum NodeState {
     /// A node with reliable delivery around it.
     Reliable(Box<(reliable::ReliableState, NodeState)>),
     /// A peer: the state of its algorithm.
-    Peer(Box<crate::peer::PeerState>),
+    Peer(Box<peer::PeerState>),
     /// A node kind of a user's crate, encoded as it likes.
     Custom(Vec<u8>),
 }

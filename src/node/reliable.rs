@@ -3,7 +3,7 @@
 //! found in simulation.
 
 use super::kinds::ACK;
-use super::{Cx, Effect, Effects, Event, Node, NodeState};
+use super::{Cx, Effect, Effects, Event, Metric, Node, NodeState};
 use crate::domain::{Head, Lane, Message, NodeId, Span, Token};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -37,6 +37,10 @@ struct Incoming {
     epoch: u64,
     delivered: u64,
     early: BTreeMap<u64, Message>,
+}
+
+fn count(name: &'static str) -> Effect {
+    Effect::Record(Metric { name: name.into(), value: 1.0 })
 }
 
 /// A node with reliable delivery.
@@ -111,6 +115,7 @@ impl Reliable {
         if let Some(waiting) = waiting {
             let backoff = 1 << waiting.attempts.min(BACKOFF_MAX);
             waiting.attempts += 1;
+            out.push(count("resends"));
             out.send(to, waiting.message.clone());
             out.push(Effect::SetTimer { after: self.resend_after.times(backoff), token });
         }
@@ -254,7 +259,8 @@ mod tests {
         };
         let again = step(&mut a, Event::Timer(*token));
         let twice = Effect::SetTimer { token: *token, after: after.times(2) };
-        assert_eq!(again, [Effect::Send { to: NodeId(1), message: message.clone() }, twice]);
+        let send = Effect::Send { to: NodeId(1), message: message.clone() };
+        assert_eq!(again, [count("resends"), send, twice]);
         assert_eq!(step(&mut a, Event::Down(NodeId(1))), [Effect::ClearTimer(*token)]);
         let anew = sent(&step(&mut a, Event::Timer(Token(8))));
         assert!(anew[0].sequence > message.sequence && anew[0].sequence & 0xFFFF_FFFF == 1);

@@ -10,10 +10,31 @@ use super::{Contribution, Effects};
 use crate::domain::{Data, Head, JobId, Message, NodeId, Params, Version};
 use crate::policy::Assignment;
 use crate::policy::fold::{FoldRule, Sum};
-use crate::scenario::plan::{Push, UplinkPlan};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+
+/// What a local server pushes to its parent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UplinkPlan {
+    /// When it pushes.
+    pub push: Push,
+    /// What it pushes.
+    pub send: UpdateKind,
+    /// Whether its children wait until the parent has answered a push.
+    pub wait: bool,
+    /// How much of the parent's model it takes, in thousandths: 1000 replaces its own, 0 ignores it.
+    pub adopt_permille: u16,
+}
+
+/// When a local server pushes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Push {
+    /// After every k-th commit.
+    Every(u64),
+    /// When the parent has sent a model and at least one update has arrived since the last push.
+    OnRequest,
+}
 
 /// What an uplink is told once.
 #[derive(Clone)]
@@ -57,7 +78,7 @@ pub struct Uplink {
     commits: Vec<Committed>,
     /// The model when the parent's was adopted last.
     milestone: Params,
-    /// Steps that the parent asked for are passed down by the policy; kept for the head of the push.
+    /// The push that is being prepared.
     pushing: Option<(JobId, Stage, Head)>,
     /// A push became due while another was being prepared.
     due: bool,
@@ -194,7 +215,7 @@ impl Server {
         let job = self.state.job();
         let uplink = self.state.uplink.as_mut().expect("only a local server pushes");
         uplink.pushing = Some((job, Stage::Encoding, head));
-        let residual = uplink.residual.take();
+        let residual = uplink.residual.clone();
         let counter = uplink.pushes;
         out.run(job, Work::Encode { tensor, residual, codec, counter });
     }
@@ -209,7 +230,7 @@ impl Server {
         }
     }
 
-    pub(super) fn from_parent(&mut self, message: Message, out: &mut Effects) {
+    pub(super) fn heard_parent(&mut self, message: Message, out: &mut Effects) {
         let Some(config) = &self.config.uplink else { return };
         if message.kind == READY {
             out.send(config.parent, Message::control(PULL, message.head));

@@ -63,7 +63,7 @@ impl Worker {
     /// A new worker, or one that continues.
     #[must_use]
     pub fn new(config: WorkerConfig, state: Option<WorkerState>) -> Self {
-        let state = state.unwrap_or_else(|| WorkerState {
+        let state = state.unwrap_or(WorkerState {
             phase: Phase::Idle,
             cursor: config.first_batch,
             clock: 0,
@@ -131,7 +131,8 @@ impl Worker {
             Some(codec) => {
                 let job = self.job();
                 self.state.phase = Phase::Encoding(job, head);
-                let residual = self.state.residual.take();
+                // A copy: if the job is given up, what earlier ones left over is not lost.
+                let residual = self.state.residual.clone();
                 out.run(
                     job,
                     Work::Encode { tensor: trained.tensor, residual, codec, counter: self.state.clock },

@@ -2,8 +2,9 @@
 //! doubly stochastic W (Lian et al., Can Decentralized Algorithms Outperform Centralized Algorithms?,
 //! arXiv 1705.09056). The exchange and the gradient overlap.
 
-use super::{PeerAlgorithm, PeerRow, PeerSetup, PeerState, check_lr, piece};
+use super::{PeerAlgorithm, PeerRow, PeerSetup, check_lr, piece};
 use crate::domain::{Choice, Kind, NodeId, OptionError, Params};
+use crate::node::peer::PeerState;
 use crate::node::{Cx, Effects, Event, Node, NodeState, Outcome};
 use serde::Deserialize;
 use std::sync::Arc;
@@ -40,7 +41,7 @@ fn build(choice: &Choice) -> Result<Arc<dyn PeerAlgorithm>, OptionError> {
 
 impl PeerAlgorithm for Dpsgd {
     fn node(&self, setup: PeerSetup, state: Option<PeerState>) -> Box<dyn Node> {
-        let state = state.unwrap_or_else(|| PeerState::new(&setup));
+        let state = state.unwrap_or_else(|| PeerState::new(&setup.init, setup.restarted));
         Box::new(Peer { lr: self.lr, setup, state })
     }
 }

@@ -4,11 +4,9 @@
 mod d_psgd;
 mod ring_all_reduce;
 
-use crate::domain::{Choice, Head, JobId, Kind, Message, NodeId, OptionError, Params, Row, Table, Version};
-use crate::node::work::{Fold, FoldInput, OptState, Outcome, Train, UpdateKind, Work};
-use crate::node::{Commit, Contribution, Effect, Effects, Node, Reason};
-use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use crate::domain::{Choice, Head, Kind, Message, NodeId, OptionError, Params, Row, Table, Version};
+use crate::node::Node;
+use crate::node::peer::PeerState;
 use std::sync::Arc;
 
 /// A decentralised algorithm: builds its nodes.
@@ -53,136 +51,6 @@ pub struct PeerSetup {
     pub rounds: Option<u64>,
     /// Whether this is a restart without memory: it takes the model of the first neighbour it hears.
     pub restarted: bool,
-}
-
-/// Everything a peer knows, whatever its algorithm.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct PeerState {
-    /// Its model.
-    pub model: Params,
-    /// State of its optimiser.
-    pub opt: OptState,
-    /// Rounds finished.
-    pub round: u64,
-    /// Batches consumed.
-    pub cursor: u64,
-    /// Names the next job.
-    pub next_job: u64,
-    /// What it waits for; the algorithm's own numbering.
-    pub phase: u64,
-    /// The running job.
-    pub job: Option<JobId>,
-    /// This round's gradient and what is behind it.
-    pub gradient: Option<Params>,
-    /// Loss of this round's gradient.
-    pub loss: f32,
-    /// Samples behind this round's gradient.
-    pub samples: u64,
-    /// Messages that came early: by (round, step, sender).
-    pub inbox: BTreeMap<(u64, u64, NodeId), Params>,
-    /// Pieces of the model or gradient, for algorithms that split it.
-    pub parts: Vec<Params>,
-    /// Neighbours that are lost.
-    pub lost: std::collections::BTreeSet<NodeId>,
-    /// It has finished all its rounds, or has no model yet.
-    pub idle: bool,
-}
-
-impl PeerState {
-    fn new(setup: &PeerSetup) -> Self {
-        Self {
-            model: setup.init.clone(),
-            opt: OptState::default(),
-            round: 0,
-            cursor: 0,
-            next_job: 0,
-            phase: 0,
-            job: None,
-            gradient: None,
-            loss: f32::NAN,
-            samples: 0,
-            inbox: BTreeMap::new(),
-            parts: Vec::new(),
-            lost: std::collections::BTreeSet::new(),
-            idle: setup.restarted,
-        }
-    }
-
-    fn run(&mut self, work: Work, out: &mut Effects) {
-        self.next_job += 1;
-        self.job = Some(JobId(self.next_job));
-        out.run(JobId(self.next_job), work);
-    }
-
-    /// Starts the gradient of this round at the current model.
-    fn start_gradient(&mut self, steps: u64, out: &mut Effects) {
-        let train = Train {
-            model: self.model.clone(),
-            opt: None,
-            cursor: self.cursor,
-            steps,
-            output: UpdateKind::Gradient,
-            lr_scale: 1.0,
-        };
-        self.run(Work::Train(train), out);
-    }
-
-    /// Starts the linear combination of these tensors; its result comes as the aggregate of the fold.
-    fn start_combination(&mut self, terms: Vec<(Params, f32)>, out: &mut Effects) {
-        let inputs = terms
-            .into_iter()
-            .map(|(tensor, weight)| FoldInput { tensor, weight, samples: 1, snapshot: None })
-            .collect();
-        let fold = Fold {
-            rule: Arc::new(crate::policy::fold::Sum),
-            inputs,
-            base: self.model.clone(),
-            apply: None,
-            opt: OptState::default(),
-            kind: UpdateKind::Gradient,
-            keep_aggregate: true,
-        };
-        self.run(Work::Fold(Box::new(fold)), out);
-    }
-
-    /// The outcome of the running job; `None` for one of a former life.
-    fn finished(&mut self, job: JobId, outcome: Outcome) -> Option<Outcome> {
-        (self.job == Some(job)).then(|| {
-            self.job = None;
-            outcome
-        })
-    }
-
-    /// Declares the round finished; true if another one follows.
-    fn commit(
-        &mut self,
-        me: NodeId,
-        contributors: &[NodeId],
-        rounds: Option<u64>,
-        out: &mut Effects,
-    ) -> bool {
-        let base = Version(self.round);
-        self.round += 1;
-        let weight = 1.0 / (contributors.len() + 1) as f32;
-        let own = Contribution { node: me, base, weight, samples: self.samples, loss: self.loss };
-        let others = contributors.iter().map(|node| Contribution {
-            node: *node,
-            base,
-            weight,
-            samples: 0,
-            loss: f32::NAN,
-        });
-        out.push(Effect::Commit(Commit {
-            version: Version(self.round),
-            contributors: std::iter::once(own).chain(others).collect(),
-            model: self.model.clone(),
-        }));
-        if rounds.is_some_and(|rounds| self.round >= rounds) {
-            self.idle = true;
-            out.push(Effect::Finish(Reason::Rounds));
-        }
-        !self.idle
-    }
 }
 
 /// A message of a peer: a tensor of a round and step.

@@ -3,8 +3,9 @@
 //! Algorithms for Clusters of Workstations, JPDC 2009). Each chunk is added up in ring order, starting at its
 //! own peer: that order is part of the result. Every peer then takes the same step with the mean.
 
-use super::{PeerAlgorithm, PeerRow, PeerSetup, PeerState, piece};
+use super::{PeerAlgorithm, PeerRow, PeerSetup, piece};
 use crate::domain::{Choice, Kind, NodeId, OptionError, Params};
+use crate::node::peer::PeerState;
 use crate::node::work::{Fold, FoldInput, UpdateKind, Work};
 use crate::node::{Cx, Effect, Effects, Event, Node, NodeState, Outcome, Reason};
 use crate::policy::optimizer::ServerOptimizer;
@@ -54,7 +55,7 @@ fn build(choice: &Choice) -> Result<Arc<dyn PeerAlgorithm>, OptionError> {
 
 impl PeerAlgorithm for Ring {
     fn node(&self, setup: PeerSetup, state: Option<PeerState>) -> Box<dyn Node> {
-        let state = state.unwrap_or_else(|| PeerState::new(&setup));
+        let state = state.unwrap_or_else(|| PeerState::new(&setup.init, setup.restarted));
         Box::new(Peer { optimizer: Arc::clone(&self.optimizer), setup, state })
     }
 

@@ -2,8 +2,8 @@
 //! the new model at once. The family (staleness-aware, delay-compensated, FedAsync) differs in weight and fold.
 
 use super::{Composition, Policy, PolicyEvent, PolicyRow, ServerView, Verdict, Why, choice, state_is_self};
+use crate::domain::work::UpdateKind;
 use crate::domain::{Choice, OptionError};
-use crate::node::work::UpdateKind;
 use serde::{Deserialize, Serialize};
 
 pub(super) const ROW: PolicyRow = PolicyRow {

@@ -4,8 +4,8 @@
 
 use super::asynchronous::{Async, Weighting};
 use super::{Composition, PolicyRow, choice};
+use crate::domain::work::UpdateKind;
 use crate::domain::{Choice, OptionError};
-use crate::node::work::UpdateKind;
 
 pub(super) const ROW: PolicyRow = PolicyRow {
     name: "dc_asgd",

@@ -7,8 +7,8 @@ use super::{
     state_is_self,
 };
 use crate::domain::units::Duration;
+use crate::domain::work::UpdateKind;
 use crate::domain::{Choice, NodeId, OptionError, Span, Version};
-use crate::node::work::UpdateKind;
 use serde::{Deserialize, Serialize};
 
 pub(super) const ROW: PolicyRow = PolicyRow {

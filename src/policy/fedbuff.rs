@@ -4,8 +4,8 @@
 
 use super::asynchronous::Weighting;
 use super::{Composition, Policy, PolicyEvent, PolicyRow, ServerView, Verdict, choice, state_is_self};
+use crate::domain::work::UpdateKind;
 use crate::domain::{Choice, NodeId, OptionError};
-use crate::node::work::UpdateKind;
 use serde::{Deserialize, Serialize};
 
 pub(super) const ROW: PolicyRow = PolicyRow {

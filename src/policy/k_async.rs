@@ -3,8 +3,8 @@
 //! once (Dutta et al., Slow and Stale Gradients Can Win the Race, arXiv 1803.01113).
 
 use super::{Composition, Policy, PolicyEvent, PolicyRow, ServerView, Verdict, choice, state_is_self};
+use crate::domain::work::UpdateKind;
 use crate::domain::{Choice, NodeId, OptionError};
-use crate::node::work::UpdateKind;
 use serde::{Deserialize, Serialize};
 
 pub(super) const ROW: PolicyRow = PolicyRow {

@@ -20,10 +20,10 @@ mod ssp;
 mod staleness_aware;
 mod synchronous;
 
+use crate::domain::work::UpdateKind;
 use crate::domain::{
     ByNode, Choice, NodeId, OptionError, Row, Seeds, Span, Stream, Table, Time, UpdateId, Version,
 };
-use crate::node::work::UpdateKind;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -4,8 +4,8 @@
 //! s = 0 is bulk synchronous, a huge s asynchronous.
 
 use super::{Composition, Policy, PolicyEvent, PolicyRow, ServerView, Verdict, choice, state_is_self};
+use crate::domain::work::UpdateKind;
 use crate::domain::{Choice, NodeId, OptionError};
-use crate::node::work::UpdateKind;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 

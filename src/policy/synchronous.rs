@@ -8,8 +8,8 @@
 use super::{
     Assignment, Composition, Policy, PolicyEvent, PolicyRow, ServerView, Verdict, Why, choice, state_is_self,
 };
+use crate::domain::work::UpdateKind;
 use crate::domain::{Choice, NodeId, OptionError, UpdateId};
-use crate::node::work::UpdateKind;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 

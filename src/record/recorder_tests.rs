@@ -1,8 +1,8 @@
 use super::*;
 use crate::domain::{NodeId, Time, Version};
 use crate::node::Contribution;
+use crate::scenario::fixture;
 use crate::sim::outcome::SpanKind;
-use crate::topology::fixture;
 use serde_json::Value;
 use std::fs;
 

@@ -4,10 +4,10 @@ use crate::domain::units::Rate;
 use crate::domain::{Choice, NodeId};
 use crate::learn::Learner;
 use crate::node::work::UpdateKind;
+use crate::scenario::draw::choice;
 use crate::scenario::plan::{
     Contention, Expect, LearningPlan, LocalWork, NetworkPlan, Plan, Push, StopPlan, TierPlan, Traffic,
 };
-use crate::topology::draw::choice;
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
@@ -26,7 +26,7 @@ pub fn plan(plan: &Plan, learner: Option<&dyn Learner>) -> Vec<(String, String)>
         say(&format!("tier {}", tier.name), tier_in_words(tier, &plan.codecs));
     }
     if let Some(peers) = &plan.peers {
-        say("peers", format!("mix by {}{}", choice(&peers.algorithm), coded(peers.compress, &plan.codecs)));
+        say("peers", format!("mix by {}", choice(&peers.algorithm)));
     }
     say("network", network(&plan.network));
     for (key, text) in links(&plan.network) {
@@ -70,7 +70,7 @@ fn nodes(plan: &Plan) -> String {
     let tree = if plan.peers.is_none() { format!(", {depth} links deep") } else { String::new() };
     let later = plan.nodes.iter().filter(|node| node.joins_later).count();
     let later = if later > 0 { format!(", {later} of them join later") } else { String::new() };
-    format!("{}{tree}{later}", crate::topology::draw::census(plan.nodes.iter()))
+    format!("{}{tree}{later}", crate::scenario::draw::census(plan.nodes.iter()))
 }
 
 fn devices(plan: &Plan) -> String {
@@ -230,7 +230,7 @@ fn expect(expect: &Expect) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::topology::fixture;
+    use crate::scenario::fixture;
 
     #[test]
     fn a_tree_in_words() {
@@ -263,8 +263,6 @@ mod tests {
         let mut ring = fixture::ring(4);
         ring.timing_only = true;
         ring.stop.time = Some(crate::domain::Span::from_millis(90_000));
-        ring.codecs = vec![Choice::named("int8")];
-        ring.peers.as_mut().unwrap().compress = Some(0);
         insta::assert_snapshot!(as_text("ring", &plan(&ring, None)), @r#"
         `ring` is a valid scenario
 
@@ -274,7 +272,7 @@ mod tests {
         data        digits split by iid into 1 shards
         training    1 gradient step for each job, batches of 32, local learning rate 0.1
         ends        after 10 rounds of every peer, or after 90 s of virtual time
-        peers       mix by dpsgd coded by int8
+        peers       mix by dpsgd
         network     transfers share rates fairly
         link wan    20 ms on average, at most 100mbit
         link lan    200 us on average

@@ -1,8 +1,11 @@
-//! Scenarios. [`file`] mirrors what was written, [`plan`] is what was meant; [`resolve()`] leads from one to
+//! Scenarios. [`mod@file`] mirrors what was written, [`plan`] is what was meant; [`resolve()`] leads from one to
 //! the other with all checks. [`load::load`] is the one file here that reads files.
 
 pub mod compat;
+pub mod draw;
 pub mod file;
+#[cfg(test)]
+pub(crate) mod fixture;
 #[cfg(feature = "runtime")]
 mod learner;
 pub mod load;
@@ -12,7 +15,7 @@ pub mod schema;
 pub mod source;
 pub mod yaml;
 
-pub use resolve::{METRICS, resolve};
+pub use resolve::resolve;
 pub use schema::{keys_markdown, schema};
 pub use source::Source;
 

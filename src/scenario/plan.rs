@@ -1,9 +1,14 @@
 //! The meaning of a scenario: everything checked, named things resolved, units gone. `sim` and `deploy`
 //! take a [`Plan`]; only `scenario/` makes one.
 
+pub use crate::learn::plan::{LearningPlan, LocalOptimizer, LocalWork};
+pub use crate::net::Contention;
+pub use crate::node::server::Traffic;
+pub use crate::node::uplink::{Push, UplinkPlan};
+
+use crate::domain::work::UpdateKind;
 use crate::domain::{Choice, HostId, NodeId, Seeds, Span, Time};
 use crate::net::{Distribution, PortId};
-use crate::node::work::UpdateKind;
 use serde::Serialize;
 use std::sync::Arc;
 
@@ -129,108 +134,11 @@ pub struct TierPlan {
     pub compress_down: Option<u16>,
 }
 
-/// How a new model reaches the children.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, serde::Deserialize, schemars::JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Traffic {
-    /// The server sends it when its policy says so.
-    #[default]
-    Broadcast,
-    /// The server says that it is ready, and each child pulls it.
-    Pull,
-}
-
-/// What a local server pushes to its parent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, serde::Deserialize)]
-pub struct UplinkPlan {
-    /// When it pushes.
-    pub push: Push,
-    /// What it pushes.
-    pub send: UpdateKind,
-    /// Whether its children wait until the parent has answered a push.
-    pub wait: bool,
-    /// How much of the parent's model it takes, in thousandths: 1000 replaces its own, 0 ignores it.
-    pub adopt_permille: u16,
-}
-
-/// When a local server pushes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, serde::Deserialize)]
-pub enum Push {
-    /// After every k-th commit.
-    Every(u64),
-    /// When the parent has sent a model and at least one update has arrived since the last push.
-    OnRequest,
-}
-
 /// Settings of decentralised training.
 #[derive(Clone, Debug)]
 pub struct PeerPlan {
     /// Row of the peer table.
     pub algorithm: Choice,
-    /// Codec of what peers exchange: index into [`Plan::codecs`].
-    pub compress: Option<u16>,
-}
-
-/// What is trained.
-#[derive(Clone, Debug, Serialize)]
-pub struct LearningPlan {
-    /// Row of the model table.
-    pub model: Choice,
-    /// Row of the data table.
-    pub data: Choice,
-    /// Where data files are looked for.
-    pub data_dir: Option<std::path::PathBuf>,
-    /// Row of the partitioner table.
-    pub partition: Choice,
-    /// Samples kept of each shard, the first ones; `None` for all.
-    pub shard_limit: Option<usize>,
-    /// Samples in a batch.
-    pub batch: usize,
-    /// Whether a node shuffles its shard anew each epoch.
-    pub shuffle: bool,
-    /// Whether the last, smaller batch of an epoch is dropped.
-    pub drop_last: bool,
-    /// How long one job trains.
-    pub local: LocalWork,
-    /// The local optimiser.
-    pub optimizer: LocalOptimizer,
-    /// Factor mu of the proximal term mu/2 |x - x0|^2 (FedProx); 0 for none.
-    pub proximal: f64,
-    /// Number of training nodes, hence shards.
-    pub shards: usize,
-    /// A safetensors file to start from instead of a random initialisation.
-    pub init_from: Option<std::path::PathBuf>,
-}
-
-/// How long one training job is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub enum LocalWork {
-    /// So many gradient steps.
-    Steps(u64),
-    /// So many passes over the shard.
-    Epochs(u64),
-}
-
-/// The optimiser of a worker's local steps.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, serde::Deserialize, schemars::JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct LocalOptimizer {
-    /// Learning rate.
-    pub lr: f64,
-    /// Momentum of SGD; 0 for plain SGD.
-    pub momentum: f64,
-    /// Nesterov's form of momentum.
-    pub nesterov: bool,
-    /// L2 penalty added to the gradient.
-    pub weight_decay: f64,
-    /// Whether momentum survives from job to job.
-    pub persistent: bool,
-}
-
-impl Default for LocalOptimizer {
-    fn default() -> Self {
-        Self { lr: 0.1, momentum: 0.0, nesterov: false, weight_decay: 0.0, persistent: false }
-    }
 }
 
 /// When the run ends: at the first of these.
@@ -280,20 +188,6 @@ pub struct PortPlan {
     pub name: String,
     /// Nominal capacity in bytes per second; a link's `efficiency` of them are payload.
     pub bytes_per_second: f64,
-}
-
-/// How concurrent transfers share constraints.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub enum Contention {
-    /// Latency plus size over rate; transfers do not disturb each other.
-    None,
-    /// Store and forward, one transfer at a time on each constraint.
-    Fifo,
-    /// Weighted max-min fair share; weights are lognormal(0, `unfairness`), drawn for each transfer.
-    FairShare {
-        /// Standard deviation of the logarithm of a transfer's weight.
-        unfairness: f64,
-    },
 }
 
 /// A kind of link.

@@ -9,16 +9,26 @@ use std::collections::BTreeMap;
 
 /// Running totals.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub(crate) struct Account {
+pub struct Account {
+    /// Events handled.
     pub events: u64,
+    /// Messages sent.
     pub messages: u64,
+    /// Training jobs finished.
     pub client_fits: u64,
+    /// Gradient steps finished.
     pub gradient_steps: u64,
+    /// Training samples seen.
     pub samples: u64,
+    /// Forward passes of single samples in training.
     pub forward_passes: u64,
+    /// Commits of the root or of all peers.
     pub commits: u64,
+    /// Updates sent towards servers.
     pub updates_sent: u64,
+    /// Updates that went into a commit.
     pub updates_committed: u64,
+    /// Updates that a policy dropped, by reason.
     pub dropped: BTreeMap<String, u64>,
     staleness: BTreeMap<u64, u64>,
     /// Bytes on links by (depth of the lower end, towards the root); peers are depth 0.
@@ -27,6 +37,7 @@ pub(crate) struct Account {
     nodes: Vec<NodeTime>,
     /// Batches that each node has trained on.
     pub batches: Vec<u64>,
+    /// Counters that nodes keep themselves, such as resends.
     pub metrics: BTreeMap<String, f64>,
 }
 
@@ -47,6 +58,7 @@ struct NodeTime {
     bytes: u64,
 }
 
+#[cfg_attr(not(feature = "runtime"), allow(dead_code))]
 impl NodeTime {
     fn settle(&mut self, now: Time) {
         let span = now.since(self.since);
@@ -63,29 +75,31 @@ impl NodeTime {
     }
 }
 
+// The pure core carries the books for metrics; only the simulator keeps them.
+#[cfg_attr(not(feature = "runtime"), allow(dead_code))]
 impl Account {
-    pub fn new(plan: &Plan) -> Self {
+    pub(crate) fn new(plan: &Plan) -> Self {
         let nodes =
             plan.nodes.iter().map(|n| NodeTime { down: n.joins_later, ..NodeTime::default() }).collect();
         let zeros = vec![0; plan.nodes.len()];
         Self { nodes, bytes_in: zeros.clone(), batches: zeros, ..Self::default() }
     }
 
-    pub fn job_started(&mut self, now: Time, node: NodeId) {
+    pub(crate) fn job_started(&mut self, now: Time, node: NodeId) {
         let time = &mut self.nodes[node.index()];
         time.settle(now);
         time.awake = true;
         time.jobs += 1;
     }
 
-    pub fn job_ended(&mut self, now: Time, node: NodeId) {
+    pub(crate) fn job_ended(&mut self, now: Time, node: NodeId) {
         let time = &mut self.nodes[node.index()];
         time.settle(now);
         time.jobs = time.jobs.saturating_sub(1);
     }
 
     /// A message is on its way.
-    pub fn sent(&mut self, plan: &Plan, now: Time, from: NodeId, to: NodeId, bytes: u64) {
+    pub(crate) fn sent(&mut self, plan: &Plan, now: Time, from: NodeId, to: NodeId, bytes: u64) {
         self.messages += 1;
         let (a, b) = (&plan.nodes[from.index()], &plan.nodes[to.index()]);
         let link = if a.role == Role::Peer { (0, true) } else { (a.depth.max(b.depth), a.depth > b.depth) };
@@ -100,13 +114,13 @@ impl Account {
     }
 
     /// A message has left its sender.
-    pub fn departed(&mut self, now: Time, from: NodeId) {
+    pub(crate) fn departed(&mut self, now: Time, from: NodeId) {
         let time = &mut self.nodes[from.index()];
         time.settle(now);
         time.sends = time.sends.saturating_sub(1);
     }
 
-    pub fn arrived(&mut self, now: Time, to: NodeId) {
+    pub(crate) fn arrived(&mut self, now: Time, to: NodeId) {
         let time = &mut self.nodes[to.index()];
         if !time.awake {
             time.settle(now);
@@ -114,7 +128,7 @@ impl Account {
         }
     }
 
-    pub fn set_down(&mut self, now: Time, node: NodeId, down: bool) {
+    pub(crate) fn set_down(&mut self, now: Time, node: NodeId, down: bool) {
         let time = &mut self.nodes[node.index()];
         time.settle(now);
         time.down = down;
@@ -122,7 +136,13 @@ impl Account {
     }
 
     /// Takes note of a commit; returns the bytes that came in since the last one.
-    pub fn committed(&mut self, node: NodeId, commit: &Commit, is_root: bool, counts_updates: bool) -> u64 {
+    pub(crate) fn committed(
+        &mut self,
+        node: NodeId,
+        commit: &Commit,
+        is_root: bool,
+        counts_updates: bool,
+    ) -> u64 {
         if counts_updates {
             self.updates_committed += commit.contributors.len() as u64;
         }
@@ -136,6 +156,7 @@ impl Account {
         std::mem::take(&mut self.bytes_in[node.index()])
     }
 
+    /// Distribution of the staleness of the updates in the root's commits.
     pub fn staleness(&self) -> Staleness {
         let total: u64 = self.staleness.values().sum();
         if total == 0 {

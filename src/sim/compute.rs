@@ -2,8 +2,9 @@
 
 use crate::compress::Codec;
 use crate::device::{JobCost, SlowPhases};
+use crate::domain::work::Cost;
 use crate::domain::{NodeId, Span, Stream, Streams, Time};
-use crate::learn::{Cost, Learner};
+use crate::learn::Learner;
 use crate::net::{FabricState, FlowId, FlowSpec, PortId};
 use crate::node::work::Work;
 use crate::scenario::plan::{Contention, Plan};

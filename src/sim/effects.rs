@@ -38,7 +38,7 @@ impl<R: Runner> Conductor<'_, R> {
                     *self.account.dropped.entry(why.name().to_owned()).or_insert(0) += 1;
                 }
                 Effect::Record(metric) => {
-                    self.account.metrics.insert(metric.name.into_owned(), metric.value);
+                    *self.account.metrics.entry(metric.name.into_owned()).or_insert(0.0) += metric.value;
                 }
                 Effect::Finish(reason) => self.finish(node, reason),
             }

@@ -8,7 +8,7 @@ use super::outcome::{SpanKind, TimelineSpan};
 use super::run::SimError;
 use super::runner::Runner;
 use crate::domain::NodeId;
-use crate::node::build::Birth;
+use crate::factory::Birth;
 use crate::scenario::plan::Fault;
 
 impl<R: Runner> Conductor<'_, R> {

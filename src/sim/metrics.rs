@@ -3,16 +3,24 @@
 
 use super::account::Account;
 use crate::domain::{NodeId, Params, Row, Table, Time};
+use crate::learn::Learner;
 use crate::scenario::plan::Plan;
 use std::collections::BTreeMap;
 
 /// What a computed metric may look at.
 pub struct MetricView<'a> {
-    pub(super) plan: &'a Plan,
-    pub(super) account: &'a Account,
-    pub(super) now: Time,
-    pub(super) models: &'a BTreeMap<NodeId, Params>,
-    pub(super) train_loss: f64,
+    /// The run's plan.
+    pub plan: &'a Plan,
+    /// What was trained.
+    pub learner: &'a dyn Learner,
+    /// The run's books.
+    pub account: &'a Account,
+    /// The moment.
+    pub now: Time,
+    /// The model of the root, or of every peer.
+    pub models: &'a BTreeMap<NodeId, Params>,
+    /// Mean training loss of the updates committed since the last evaluation.
+    pub train_loss: f64,
 }
 
 /// Named values of a metric: one, or one for each node.
@@ -58,6 +66,7 @@ pub fn table() -> Table<Metric> {
             ),
             row("samples", "training samples seen so far", Metric::Computed(samples)),
             row("batches", "batches that each node has trained on", Metric::Computed(batches)),
+            row("epochs", "passes of each node over its own samples", Metric::Computed(epochs)),
             row("staleness", "mean staleness of all updates committed so far", Metric::Computed(staleness)),
             row("bytes", "bytes sent so far", Metric::Computed(bytes)),
             row("energy", "joules of all hosts so far, idle included", Metric::Computed(energy)),
@@ -82,8 +91,22 @@ fn samples(view: &MetricView<'_>) -> Values {
 }
 
 fn batches(view: &MetricView<'_>) -> Values {
-    let trained = view.plan.nodes.iter().zip(&view.account.batches).filter(|(_, batches)| **batches > 0);
-    trained.map(|(node, batches)| (format!("batches[{}]", node.name), *batches as f64)).collect()
+    trained(view).map(|(id, n)| (format!("batches[{}]", name(view, id)), n as f64)).collect()
+}
+
+fn epochs(view: &MetricView<'_>) -> Values {
+    let epochs = |id, n| n as f64 / view.learner.batches_per_epoch(id) as f64;
+    trained(view).map(|(id, n)| (format!("epochs[{}]", name(view, id)), epochs(id, n))).collect()
+}
+
+/// Nodes that have trained, and on how many batches.
+fn trained(view: &MetricView<'_>) -> impl Iterator<Item = (NodeId, u64)> {
+    let all = view.account.batches.iter().enumerate().map(|(i, n)| (NodeId(i as u32), *n));
+    all.filter(|(_, batches)| *batches > 0)
+}
+
+fn name<'a>(view: &'a MetricView<'_>, id: NodeId) -> &'a str {
+    &view.plan.nodes[id.index()].name
 }
 
 fn staleness(view: &MetricView<'_>) -> Values {

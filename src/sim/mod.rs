@@ -6,8 +6,7 @@
 
 pub mod outcome;
 
-#[cfg(feature = "runtime")]
-mod account;
+pub mod account;
 #[cfg(feature = "runtime")]
 pub mod checkpoint;
 #[cfg(feature = "runtime")]
@@ -24,7 +23,6 @@ mod faults;
 mod heap;
 #[cfg(feature = "runtime")]
 mod jobs;
-#[cfg(feature = "runtime")]
 pub mod metrics;
 #[cfg(feature = "runtime")]
 mod network;

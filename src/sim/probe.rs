@@ -6,7 +6,7 @@ use super::metrics::{Metric, MetricView};
 use super::outcome::{EvaluationRow, Observer};
 use super::pool::{Handle, Pool};
 use super::runner::Runner;
-use crate::domain::{NodeId, Params, Time, Version};
+use crate::domain::{NodeId, Params, Table, Time, Version};
 use crate::learn::{EvalPart, Split};
 use crate::node::{Commit, Reason};
 use crate::scenario::plan::Plan;
@@ -55,8 +55,7 @@ struct Evaluation {
 const RUNNING_MAX: usize = 4;
 
 impl<'a> Probe<'a> {
-    pub fn new(plan: &'a Plan, tools: Tools) -> Self {
-        let table = super::metrics::table();
+    pub fn new(plan: &'a Plan, table: &Table<Metric>, tools: Tools) -> Self {
         let metric = |name: &String| table.get(name).ok().map(|row| row.build);
         let metrics: Vec<Metric> = plan.evaluation.metrics.iter().filter_map(metric).collect();
         let evaluated = metrics.iter().any(|m| matches!(m, Metric::Evaluated));
@@ -193,7 +192,16 @@ impl<R: Runner> Conductor<'_, R> {
     /// Evaluates; waits for the result only if a target hangs on it.
     pub(super) fn evaluate(&mut self, version: Version, models: &BTreeMap<NodeId, Params>) -> Option<Reason> {
         let train_loss = self.probe.take_train_loss();
-        let view = MetricView { plan: self.plan, account: &self.account, now: self.now, models, train_loss };
+        let learner = std::sync::Arc::clone(&self.tools.learner);
+        let learner = learner.as_ref();
+        let view = MetricView {
+            plan: self.plan,
+            learner,
+            account: &self.account,
+            now: self.now,
+            models,
+            train_loss,
+        };
         self.probe.start(&mut self.pool, version, models, &view);
         let wait = self.plan.stop.target_accuracy.is_some();
         self.probe.collect(&mut self.pool, self.observer, wait);

@@ -15,8 +15,8 @@ use super::runner::{Direct, Runner};
 use crate::actor::Actors;
 use crate::domain::digest::{Chain, of_values};
 use crate::domain::{NodeId, OptionError, Params, Time, Version};
+use crate::factory::{Birth, Factory};
 use crate::learn::Learner;
-use crate::node::build::{Birth, Factory};
 use crate::node::{Effects, NodeState, Reason};
 use crate::registry::Registry;
 use crate::scenario::plan::{Fault, Plan, Role};
@@ -125,7 +125,7 @@ async fn drive<R: Runner>(
         heap: Heap::default(),
         account: Account::new(plan),
         pool,
-        probe: Probe::new(plan, tools.clone()),
+        probe: Probe::new(plan, &registry.metrics, tools.clone()),
         tools,
         observer,
         interrupt,

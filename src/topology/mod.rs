@@ -1,8 +1,5 @@
 //! Topologies: who reports to whom, or who mixes with whom. One file and one row each.
 
-pub mod draw;
-#[cfg(test)]
-pub(crate) mod fixture;
 mod flat;
 mod graphs;
 mod links;

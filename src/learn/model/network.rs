@@ -1,7 +1,7 @@
 //! A sequence of layers over one flat parameter vector.
 
+use crate::domain::work::Cost;
 use crate::domain::{OptionError, Stream};
-use crate::learn::Cost;
 use crate::learn::kernels::Isa;
 use crate::learn::kernels::loss::{BatchLoss, softmax_cross_entropy};
 use crate::learn::layer::{

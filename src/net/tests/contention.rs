@@ -1,8 +1,8 @@
 //! What every fabric must do.
 
 use crate::domain::Time;
+use crate::net::Contention;
 use crate::net::{Fabric, FlowId, FlowSpec, PortId, build};
-use crate::scenario::plan::Contention;
 
 const KINDS: [Contention; 3] =
     [Contention::None, Contention::Fifo, Contention::FairShare { unfairness: 0.0 }];

@@ -3,8 +3,8 @@
 //! lambda_0 / sqrt(MS + eps) with MS = m MS + (1 - m) g*g for each parameter.
 
 use super::{FoldRow, FoldRule, Slice};
+use crate::domain::work::FoldInput;
 use crate::domain::{Choice, OptionError};
-use crate::node::FoldInput;
 use serde::Deserialize;
 use std::sync::Arc;
 

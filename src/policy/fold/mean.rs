@@ -1,8 +1,8 @@
 //! The unweighted mean: (1/n) sum_i w_i u_i. The older HCDDL averages over its local servers like this.
 
 use super::{FoldRow, FoldRule};
+use crate::domain::work::FoldInput;
 use crate::domain::{Choice, OptionError};
-use crate::node::FoldInput;
 use std::sync::Arc;
 
 pub(super) const ROW: FoldRow = FoldRow {

@@ -5,8 +5,8 @@ mod mean;
 mod sum;
 mod weighted;
 
+use crate::domain::work::{FoldInput, Folded, OptState, UpdateKind};
 use crate::domain::{Choice, OptionError, Params, Row, Table};
-use crate::node::work::{Fold, FoldInput, Folded, UpdateKind};
 use std::sync::Arc;
 
 pub use sum::Sum;
@@ -30,6 +30,37 @@ pub trait FoldRule: Send + Sync + std::fmt::Debug {
     /// Number of state vectors.
     fn slots(&self) -> usize {
         0
+    }
+}
+
+/// A server's arithmetic: combine inputs by a rule, then perhaps let an optimiser apply the result.
+#[derive(Clone, Debug)]
+pub struct Fold {
+    /// How to combine.
+    pub rule: Arc<dyn FoldRule>,
+    /// What to combine, in a fixed order.
+    pub inputs: Vec<FoldInput>,
+    /// The server's model before.
+    pub base: Params,
+    /// How to apply the aggregate to `base`; `None` leaves the model alone.
+    pub apply: Option<Arc<dyn crate::policy::optimizer::ServerOptimizer>>,
+    /// State of that optimiser.
+    pub opt: OptState,
+    /// Whether the aggregate points downhill already (a delta) or uphill (a gradient).
+    pub kind: UpdateKind,
+    /// Whether the aggregate itself is wanted (an uplink sends it on).
+    pub keep_aggregate: bool,
+}
+
+impl PartialEq for Fold {
+    fn eq(&self, other: &Self) -> bool {
+        self.rule.name() == other.rule.name()
+            && self.inputs == other.inputs
+            && self.base == other.base
+            && self.apply.as_ref().map(|a| a.name()) == other.apply.as_ref().map(|a| a.name())
+            && self.opt == other.opt
+            && self.kind == other.kind
+            && self.keep_aggregate == other.keep_aggregate
     }
 }
 
@@ -134,7 +165,6 @@ fn distance(model: &[f32], base: &[f32]) -> Vec<f32> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::node::OptState;
 
     fn input(values: &[f32], samples: u64) -> FoldInput {
         FoldInput { tensor: Params::new(values.to_vec()), weight: 1.0, samples, snapshot: None }

@@ -1,8 +1,8 @@
 //! The plain sum: sum_i w_i u_i. Asynchronous policies put their staleness weight into w.
 
 use super::{FoldRow, FoldRule};
+use crate::domain::work::FoldInput;
 use crate::domain::{Choice, OptionError};
-use crate::node::FoldInput;
 use std::sync::Arc;
 
 pub(super) const ROW: FoldRow = FoldRow {

@@ -1,8 +1,8 @@
 //! The mean weighted by training samples: sum_i w_i (n_i / sum n) u_i (FedAvg, arXiv 1602.05629).
 
 use super::{FoldRow, FoldRule};
+use crate::domain::work::FoldInput;
 use crate::domain::{Choice, OptionError};
-use crate::node::FoldInput;
 use std::sync::Arc;
 
 pub(super) const ROW: FoldRow = FoldRow {

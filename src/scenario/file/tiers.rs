@@ -63,12 +63,10 @@ pub struct CompressionFile {
 pub struct PeersFile {
     /// How peers mix: a choice (`hcddl list peers`).
     pub algorithm: Pick,
-    /// Codec of what peers exchange: a choice (`hcddl list codecs`). Default: raw f32.
-    pub compression: Option<Pick>,
 }
 
 impl Default for PeersFile {
     fn default() -> Self {
-        Self { algorithm: Pick::text("d_psgd"), compression: None }
+        Self { algorithm: Pick::text("d_psgd") }
     }
 }

@@ -21,7 +21,6 @@ use crate::error::UserError;
 use crate::registry::Registry;
 use crate::topology::{NodeKind, Topology};
 use names::Names;
-pub use stop::METRICS;
 
 /// Checks a scenario and resolves every name in it.
 ///
@@ -44,7 +43,7 @@ pub fn resolve(written: &Written, registry: &Registry) -> Result<Plan, UserError
     let learning = learning::resolve(&mut cx, &topology, &tiers.plans)?;
     let stop = stop::stop(&mut cx)?;
     let evaluation = stop::evaluation(&mut cx, &topology)?;
-    stop::expect(&mut cx)?;
+    let expect = stop::expect(&mut cx)?;
     let machines = machines::resolve(&mut cx, &names, &seeds, &mut nodes)?;
     let (network, hosts) = network::resolve(&mut cx, &names, &mut nodes, machines)?;
     let faults = faults::resolve(&mut cx, &names, &mut nodes)?;
@@ -60,7 +59,7 @@ pub fn resolve(written: &Written, registry: &Registry) -> Result<Plan, UserError
         evaluation,
         network,
         faults,
-        expect: written.file.expect.clone(),
+        expect,
         timing_only: written.file.timing_only,
         codecs: cx.codecs,
         warnings: cx.warnings,
@@ -96,9 +95,19 @@ impl Resolver<'_> {
     }
 
     /// Index of a codec in the plan, which gets it unless it has it.
-    fn codec(&mut self, pick: Option<&Pick>, path: &str) -> Result<Option<u16>, UserError> {
-        let Some(pick) = pick else { return Ok(None) };
-        let (_, choice) = self.build(&self.registry.codecs, pick, path)?;
+    /// The index of a codec; `whole` if it codes whole models, of which nothing may be left out.
+    fn codec(&mut self, pick: Option<(&Pick, String)>, whole: bool) -> Result<Option<u16>, UserError> {
+        let Some((pick, path)) = pick else { return Ok(None) };
+        let (codec, choice) = self.build(&self.registry.codecs, pick, &path)?;
+        if whole && codec.keeps_residual() {
+            let message = format!("`{}` leaves parts out, which suits updates but not models", choice.name);
+            return Err(self.source.error(
+                &path,
+                message,
+                "fp16, bf16",
+                "use it as `compression.up` of updates",
+            ));
+        }
         let index = self.codecs.iter().position(|codec| *codec == choice).unwrap_or(self.codecs.len());
         if index == self.codecs.len() {
             self.codecs.push(choice);

@@ -19,7 +19,6 @@ pub(super) fn resolve(
     let default = PeersFile::default();
     let file = cx.file.peers.as_ref().unwrap_or(&default);
     let (built, algorithm) = cx.build(&cx.registry.peers, &file.algorithm, "peers.algorithm")?;
-    let compress = cx.codec(file.compression.as_ref(), "peers.compression")?;
     let mut lists = metropolis(topology.nodes.len(), &topology.links);
     order_ring(&mut lists);
     for (node, list) in nodes.iter_mut().zip(lists) {
@@ -32,7 +31,7 @@ pub(super) fn resolve(
         let (message, next) = message.split_once(": ").unwrap_or((&message, ""));
         cx.source.error("peers.algorithm", message, "", next)
     })?;
-    Ok(Some(PeerPlan { algorithm, compress }))
+    Ok(Some(PeerPlan { algorithm }))
 }
 
 /// In a connected graph where all have two neighbours, lists the one before, then the one after: from the

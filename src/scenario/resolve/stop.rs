@@ -1,16 +1,12 @@
 //! When the run ends, what is measured, and what is expected of it.
 
 use super::Resolver;
-use crate::domain::table::nearest;
 use crate::error::UserError;
-use crate::scenario::plan::{EvaluationPlan, StopPlan};
+use crate::scenario::plan::{EvaluationPlan, Expect, StopPlan};
 use crate::topology::Topology;
 
 /// Rounds when a scenario says nothing about its end.
 const ROUNDS_DEFAULT: u64 = 100;
-
-/// Metrics that a run can measure at an evaluation.
-pub const METRICS: &[&str] = &["accuracy", "loss", "consensus_error"];
 
 pub(super) fn stop(cx: &mut Resolver<'_>) -> Result<StopPlan, UserError> {
     let training = &cx.file.training;
@@ -47,11 +43,8 @@ pub(super) fn stop(cx: &mut Resolver<'_>) -> Result<StopPlan, UserError> {
 pub(super) fn evaluation(cx: &mut Resolver<'_>, topology: &Topology) -> Result<EvaluationPlan, UserError> {
     let file = &cx.file.evaluation;
     for (i, name) in file.metrics.iter().enumerate() {
-        if !METRICS.contains(&name.as_str()) {
-            let near = nearest(name, METRICS.iter().copied());
-            let next = near.map_or_else(String::new, |near| format!("did you mean `{near}`?"));
-            let path = format!("evaluation.metrics.{i}");
-            return Err(cx.source.error(&path, format!("unknown metric `{name}`"), METRICS.join(", "), next));
+        if let Err(error) = cx.registry.metrics.get(name) {
+            return Err(cx.source.option_error(&format!("evaluation.metrics.{i}"), error));
         }
     }
     if cx.file.timing_only {
@@ -61,7 +54,7 @@ pub(super) fn evaluation(cx: &mut Resolver<'_>, topology: &Topology) -> Result<E
         if file.per_node {
             cx.without_effect("evaluation.per_node", why);
         }
-        if let Some(i) = file.metrics.iter().position(|name| name == "consensus_error") {
+        if let Some(i) = file.metrics.iter().position(|name| name.starts_with("consensus")) {
             cx.without_effect(&format!("evaluation.metrics.{i}"), why);
         }
     }
@@ -73,7 +66,7 @@ pub(super) fn evaluation(cx: &mut Resolver<'_>, topology: &Topology) -> Result<E
     })
 }
 
-pub(super) fn expect(cx: &mut Resolver<'_>) -> Result<(), UserError> {
+pub(super) fn expect(cx: &mut Resolver<'_>) -> Result<Expect, UserError> {
     let expect = &cx.file.expect;
     if let Some(accuracy) = expect.accuracy_min {
         cx.check((0.0..=1.0).contains(&accuracy), "expect.accuracy_min", accuracy, "0 to 1, as in 0.9")?;
@@ -99,14 +92,15 @@ pub(super) fn expect(cx: &mut Resolver<'_>) -> Result<(), UserError> {
             ));
         }
     }
+    let mut expect = expect.clone();
     if cx.file.timing_only {
         for key in ["accuracy_min", "loss_max", "time_to_target_s_max", "weight_digest"] {
-            let path = format!("expect.{key}");
-            if cx.source.has(&path) {
-                let message = "a timing-only run computes no model";
-                return Err(cx.source.error(&path, message, "", "leave it out, or set `timing_only: false`"));
-            }
+            cx.without_effect(&format!("expect.{key}"), "a timing-only run computes no model");
         }
+        expect.accuracy_min = None;
+        expect.loss_max = None;
+        expect.time_to_target_s_max = None;
+        expect.weight_digest = None;
     }
-    Ok(())
+    Ok(expect)
 }

@@ -170,16 +170,17 @@ impl Written {
             }
             None => None,
         };
+        let update = find(file, keys, "", |t| t.update.as_ref()).map(|found| *found.0);
         let up = find(file, keys, "compression.up", |t| t.compression.up.as_ref());
         let down = find(file, keys, "compression.down", |t| t.compression.down.as_ref());
         Ok(Self {
-            compress_up: cx.codec(up.as_ref().map(|c| c.0), up.as_ref().map_or("", |c| &c.1))?,
-            compress_down: cx.codec(down.as_ref().map(|c| c.0), down.as_ref().map_or("", |c| &c.1))?,
+            compress_up: cx.codec(up, update.unwrap_or(composition.update) == UpdateKind::Model)?,
+            compress_down: cx.codec(down, true)?,
             policy,
             composition,
             fold,
             optimizer,
-            update: find(file, keys, "", |t| t.update.as_ref()).map(|found| *found.0),
+            update,
             traffic: find(file, keys, "", |t| t.traffic.as_ref()).map_or(Traffic::default(), |t| *t.0),
             push,
             send: find(file, keys, "uplink.send", |t| t.uplink.send.as_ref()).map(|(s, p)| (*s, p)),

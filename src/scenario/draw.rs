@@ -282,7 +282,7 @@ fn edges(plan: &Plan, shown: &BTreeSet<NodeId>) -> Vec<(NodeId, NodeId, String)>
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::topology::fixture;
+    use crate::scenario::fixture;
 
     #[test]
     fn a_tree_as_text() {

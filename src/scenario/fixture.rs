@@ -52,7 +52,7 @@ pub fn ring(peers: u32) -> Plan {
         })
         .collect();
     let mut plan = plan("ring", nodes, Vec::new());
-    plan.peers = Some(PeerPlan { algorithm: Choice::named("dpsgd"), compress: None });
+    plan.peers = Some(PeerPlan { algorithm: Choice::named("dpsgd") });
     plan
 }
 

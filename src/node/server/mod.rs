@@ -4,18 +4,35 @@
 //! A server does one thing at a time: while a fold runs, arrivals queue, so a policy never sees a half-made
 //! commit.
 
-use super::kinds::{ASSIGN, CANCEL, PULL, READY, UPDATE};
+mod commit;
+mod hand_out;
+mod state;
+
+pub use state::ServerState;
+
+use super::kinds::{CANCEL, PULL, UPDATE};
 use super::uplink::{Uplink, UplinkConfig};
-use super::work::{Fold, FoldInput, Folded, OptState, Outcome, UpdateKind, Work};
-use super::{Commit, Contribution, Cx, Effect, Effects, Event, Node, NodeState, Reason};
+use super::work::{OptState, Outcome, UpdateKind, Work};
+use super::{Cx, Effect, Effects, Event, Node, NodeState};
 use crate::domain::{ByNode, Data, Head, JobId, Message, NodeId, Params, Token, UpdateId, Version};
 use crate::policy::fold::FoldRule;
 use crate::policy::optimizer::ServerOptimizer;
-use crate::policy::{Assignment, Child, Policy, PolicyEvent, ServerView, TimerRequest, UpdateMeta, Verdict};
-use crate::scenario::plan::Traffic;
+use crate::policy::{Child, Policy, PolicyEvent, ServerView, TimerRequest, UpdateMeta, Verdict};
 use serde::{Deserialize, Serialize};
+use state::{Held, Input};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
+
+/// How a new model reaches the children.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Traffic {
+    /// The server sends it when its policy says so.
+    #[default]
+    Broadcast,
+    /// The server says that it is ready, and each child pulls it.
+    Pull,
+}
 
 /// What a server is told once.
 #[derive(Clone)]
@@ -40,93 +57,6 @@ pub struct ServerConfig {
     pub codec_down: Option<u16>,
     /// Commits after which the root ends the run.
     pub rounds: Option<u64>,
-}
-
-/// Everything a server knows.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct ServerState {
-    pub(super) model: Params,
-    pub(super) version: Version,
-    pub(super) opt: OptState,
-    children: ByNode<Child>,
-    /// Children whose loss was the last news of them.
-    gone: BTreeSet<NodeId>,
-    grants: ByNode<Grant>,
-    pending: BTreeMap<UpdateId, UpdateMeta>,
-    held: BTreeMap<UpdateId, Held>,
-    inbox: VecDeque<Input>,
-    folding: Option<Folding>,
-    decoding: BTreeMap<JobId, (NodeId, Head)>,
-    encoded: Option<(Version, Data)>,
-    encoding: Option<(JobId, Version)>,
-    asked: BTreeMap<NodeId, Assignment>,
-    contributors: Vec<NodeId>,
-    next_update: u64,
-    pub(super) next_job: u64,
-    finished: bool,
-    pub(super) uplink: Option<Uplink>,
-    policy: String,
-}
-
-impl ServerState {
-    /// Updates that wait at this server: neither folded nor dropped.
-    #[must_use]
-    pub fn waiting(&self) -> u64 {
-        let queued = self.inbox.iter().filter(|i| matches!(i, Input::Update { .. })).count();
-        let folding = self.folding.as_ref().map_or(0, |f| f.contributions.len());
-        (self.pending.len() + queued + folding + self.decoding.len()) as u64
-    }
-
-    /// The saved state of its policy.
-    #[cfg(test)]
-    pub(crate) fn policy_state(&self) -> &str {
-        &self.policy
-    }
-
-    pub(super) fn job(&mut self) -> JobId {
-        self.next_job += 1;
-        JobId(self.next_job)
-    }
-
-    /// The clock of the slowest living child.
-    pub(super) fn clock(&self) -> u64 {
-        self.children.values().filter(|c| c.alive).map(|c| c.clock).min().unwrap_or(0)
-    }
-}
-
-/// What the server remembers of a model it handed out.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-struct Grant {
-    /// Version of the parent's model (at the root: its own) that it descends from.
-    origin: Version,
-    /// The parameters, if the fold needs them.
-    snapshot: Option<Params>,
-    /// What a child that pulls shall do.
-    assignment: Assignment,
-}
-
-/// The tensor of a pending update and what only the server needs.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-struct Held {
-    tensor: Params,
-    snapshot: Option<Params>,
-    origin: Version,
-    loss: f32,
-}
-
-/// What waits for the policy.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-enum Input {
-    Update { from: NodeId, head: Head, tensor: Params },
-    Event(PolicyEvent),
-}
-
-/// A running fold.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-struct Folding {
-    job: JobId,
-    contributions: Vec<Contribution>,
-    origin: Version,
 }
 
 /// See the module.
@@ -224,7 +154,7 @@ impl Server {
                 (known.alive, known.busy) = (true, false);
             }
             let verdict = self.ask(cx, event);
-            self.obey(cx, verdict, out);
+            self.obey(verdict, out);
         }
     }
 
@@ -251,7 +181,7 @@ impl Server {
         PolicyEvent::Update(id)
     }
 
-    fn obey(&mut self, cx: &Cx, verdict: Verdict, out: &mut Effects) {
+    fn obey(&mut self, verdict: Verdict, out: &mut Effects) {
         for (id, why) in verdict.dropped {
             let meta = self.state.pending.remove(&id).expect("a policy drops pending updates only");
             self.state.held.remove(&id);
@@ -270,164 +200,11 @@ impl Server {
             self.reply(child, assignment, out);
         }
         if !verdict.fold.is_empty() {
-            self.start_fold(cx, verdict.fold, out);
+            self.start_fold(verdict.fold, out);
         }
     }
 
-    /// Gives a child the current model, now or as soon as the parent has answered.
-    fn reply(&mut self, child: NodeId, assignment: Assignment, out: &mut Effects) {
-        let known = self.state.children.get_mut(&child).expect("a policy replies to children only");
-        if !known.alive {
-            return;
-        }
-        known.busy = true;
-        known.holds = self.state.version;
-        match &mut self.state.uplink {
-            Some(uplink) if uplink.gate_closed => {
-                uplink.gated.insert(child, assignment);
-            }
-            _ => self.grant(child, assignment, out),
-        }
-    }
-
-    fn grant(&mut self, child: NodeId, assignment: Assignment, out: &mut Effects) {
-        let state = &mut self.state;
-        let grant = Grant {
-            origin: state.uplink.as_ref().map_or(state.version, |u| u.parent_version),
-            snapshot: self.config.rule.needs_snapshots().then(|| state.model.clone()),
-            assignment,
-        };
-        state.grants.insert(child, grant);
-        state.children.get_mut(&child).expect("a child").holds = state.version;
-        match self.config.traffic {
-            Traffic::Pull => out.send(child, Message::control(READY, self.head(assignment))),
-            Traffic::Broadcast => self.deliver(child, assignment, out),
-        }
-    }
-
-    fn head(&self, assignment: Assignment) -> Head {
-        let root = self.state.uplink.as_ref().map_or(self.state.version, |u| u.root_version);
-        Head { version: self.state.version, root, steps: assignment.steps, loss: f32::NAN, ..Head::default() }
-    }
-
-    /// Sends the model, encoded once for each version if there is a codec.
-    fn deliver(&mut self, child: NodeId, assignment: Assignment, out: &mut Effects) {
-        let data = match (&self.state.encoded, self.config.codec_down) {
-            (_, None) => Data::Dense(self.state.model.clone()),
-            (Some((version, data)), Some(_)) if *version == self.state.version => data.clone(),
-            (_, Some(codec)) => {
-                self.state.asked.insert(child, assignment);
-                if self.state.encoding.is_none() {
-                    let job = self.state.job();
-                    self.state.encoding = Some((job, self.state.version));
-                    let tensor = self.state.model.clone();
-                    let counter = self.state.version.0;
-                    out.run(job, Work::Encode { tensor, residual: None, codec, counter });
-                }
-                return;
-            }
-        };
-        out.send(child, Message::with(ASSIGN, self.head(assignment), "model", data));
-    }
-
-    fn encoded(&mut self, data: Data, version: Version, out: &mut Effects) {
-        self.state.encoded = Some((version, data));
-        for (child, assignment) in std::mem::take(&mut self.state.asked) {
-            self.deliver(child, assignment, out);
-        }
-    }
-
-    fn start_fold(&mut self, cx: &Cx, chosen: Vec<(UpdateId, f32)>, out: &mut Effects) {
-        let state = &mut self.state;
-        let mut parts = Vec::with_capacity(chosen.len());
-        for (id, weight) in chosen {
-            let meta = state.pending.remove(&id).expect("a policy folds pending updates only");
-            let held = state.held.remove(&id).expect("every pending update is held");
-            parts.push((meta.from, id, weight, meta, held));
-        }
-        // By sender, not by arrival: a synchronous round has the same bits whatever the interleaving.
-        parts.sort_by_key(|p| (p.0, p.1));
-        state.contributors = parts.iter().map(|p| p.0).collect();
-        // Policies answer the last contributor differently; keep the one that arrived last at the end.
-        if let Some(last) = parts.iter().max_by_key(|p| p.1).map(|p| p.0) {
-            state.contributors.retain(|c| *c != last);
-            state.contributors.push(last);
-        }
-        let origin = parts.iter().map(|p| p.4.origin).min().unwrap_or(state.version);
-        let contributions = parts
-            .iter()
-            .map(|(node, _, weight, meta, held)| Contribution {
-                node: *node,
-                base: meta.base,
-                weight: *weight,
-                samples: meta.samples,
-                loss: held.loss,
-            })
-            .collect();
-        let inputs = parts
-            .into_iter()
-            .map(|(_, _, weight, meta, held)| FoldInput {
-                tensor: held.tensor,
-                weight,
-                samples: meta.samples,
-                snapshot: held.snapshot,
-            })
-            .collect();
-        let job = state.job();
-        state.folding = Some(Folding { job, contributions, origin });
-        let fold = Fold {
-            rule: Arc::clone(&self.config.rule),
-            inputs,
-            base: state.model.clone(),
-            apply: self.config.apply.clone(),
-            opt: std::mem::take(&mut state.opt),
-            kind: self.config.update,
-            keep_aggregate: self.config.uplink.as_ref().is_some_and(|u| u.forwards(self.config.update)),
-        };
-        let _ = cx;
-        out.run(job, Work::Fold(Box::new(fold)));
-    }
-
-    fn folded(&mut self, cx: &Cx, folded: Folded, out: &mut Effects) {
-        let Folding { mut contributions, origin, .. } =
-            self.state.folding.take().expect("a fold was running");
-        self.state.model = folded.model;
-        self.state.opt = folded.opt;
-        self.state.version = self.state.version.next();
-        for (contribution, weight) in contributions.iter_mut().zip(folded.weights) {
-            contribution.weight = weight;
-        }
-        self.note_commit(&contributions, origin, folded.aggregate, out);
-        let version = self.state.version;
-        out.push(Effect::Commit(Commit {
-            version,
-            contributors: contributions,
-            model: self.state.model.clone(),
-        }));
-        if self.config.uplink.is_none() && self.config.rounds.is_some_and(|rounds| version.0 >= rounds) {
-            self.finish(Reason::Rounds, out);
-            return;
-        }
-        let verdict = self.ask(cx, PolicyEvent::Folded);
-        self.obey(cx, verdict, out);
-        self.pump(cx, out);
-    }
-
-    fn finish(&mut self, reason: Reason, out: &mut Effects) {
-        self.state.finished = true;
-        out.push(Effect::Finish(reason));
-    }
-
-    /// Opens the gate: everybody who waited for the parent's answer gets the model.
-    pub(super) fn open_gate(&mut self, out: &mut Effects) {
-        let uplink = self.state.uplink.as_mut().expect("only a local server has a gate");
-        uplink.gate_closed = false;
-        for (child, assignment) in std::mem::take(&mut uplink.gated) {
-            self.grant(child, assignment, out);
-        }
-    }
-
-    fn from_child(&mut self, cx: &Cx, from: NodeId, message: Message, out: &mut Effects) {
+    fn heard_child(&mut self, cx: &Cx, from: NodeId, message: Message, out: &mut Effects) {
         if message.kind == PULL {
             let assignment = self.state.grants.get(&from).map(|g| g.assignment).unwrap_or_default();
             self.deliver(from, assignment, out);
@@ -502,9 +279,9 @@ impl Node for Server {
                 self.pump(cx, out);
             }
             Event::Received { from, message } if self.state.children.contains_key(&from) => {
-                self.from_child(cx, from, message, out);
+                self.heard_child(cx, from, message, out);
             }
-            Event::Received { message, .. } => self.from_parent(message, out),
+            Event::Received { message, .. } => self.heard_parent(message, out),
             Event::Done { job, outcome } => self.done(cx, job, outcome, out),
             Event::Timer(_) => {
                 self.state.inbox.push_back(Input::Event(PolicyEvent::Timer));

@@ -1,12 +1,12 @@
 //! From plan to nodes: the one place that knows which settings make which node.
 
-use super::reliable::Reliable;
-use super::server::{Server, ServerConfig};
-use super::uplink::UplinkConfig;
-use super::worker::{Worker, WorkerConfig};
-use super::{Node, NodeState};
 use crate::domain::{NodeId, OptionError, Params};
 use crate::learn::Learner;
+use crate::node::reliable::Reliable;
+use crate::node::server::{Server, ServerConfig};
+use crate::node::uplink::UplinkConfig;
+use crate::node::worker::{Worker, WorkerConfig};
+use crate::node::{Node, NodeState};
 use crate::peer::PeerSetup;
 use crate::registry::Registry;
 use crate::scenario::plan::{LocalWork, NodePlan, Plan, Role, TierPlan};

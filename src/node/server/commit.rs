@@ -1,0 +1,91 @@
+//! From chosen updates to a new version.
+
+use super::Server;
+use super::state::Folding;
+use crate::domain::UpdateId;
+use crate::node::work::{Fold, FoldInput, Folded, Work};
+use crate::node::{Commit, Contribution, Cx, Effect, Effects, Reason};
+use crate::policy::PolicyEvent;
+use std::sync::Arc;
+
+impl Server {
+    pub(super) fn start_fold(&mut self, chosen: Vec<(UpdateId, f32)>, out: &mut Effects) {
+        let state = &mut self.state;
+        let mut parts = Vec::with_capacity(chosen.len());
+        for (id, weight) in chosen {
+            let meta = state.pending.remove(&id).expect("a policy folds pending updates only");
+            let held = state.held.remove(&id).expect("every pending update is held");
+            parts.push((meta.from, id, weight, meta, held));
+        }
+        // By sender, not by arrival: a synchronous round has the same bits whatever the interleaving.
+        parts.sort_by_key(|p| (p.0, p.1));
+        state.contributors = parts.iter().map(|p| p.0).collect();
+        // Policies answer the last contributor differently; keep the one that arrived last at the end.
+        if let Some(last) = parts.iter().max_by_key(|p| p.1).map(|p| p.0) {
+            state.contributors.retain(|c| *c != last);
+            state.contributors.push(last);
+        }
+        let origin = parts.iter().map(|p| p.4.origin).min().unwrap_or(state.version);
+        let contributions = parts
+            .iter()
+            .map(|(node, _, weight, meta, held)| Contribution {
+                node: *node,
+                base: meta.base,
+                weight: *weight,
+                samples: meta.samples,
+                loss: held.loss,
+            })
+            .collect();
+        let inputs = parts
+            .into_iter()
+            .map(|(_, _, weight, meta, held)| FoldInput {
+                tensor: held.tensor,
+                weight,
+                samples: meta.samples,
+                snapshot: held.snapshot,
+            })
+            .collect();
+        let job = state.job();
+        state.folding = Some(Folding { job, contributions, origin });
+        let fold = Fold {
+            rule: Arc::clone(&self.config.rule),
+            inputs,
+            base: state.model.clone(),
+            apply: self.config.apply.clone(),
+            opt: std::mem::take(&mut state.opt),
+            kind: self.config.update,
+            keep_aggregate: self.config.uplink.as_ref().is_some_and(|u| u.forwards(self.config.update)),
+        };
+        out.run(job, Work::Fold(Box::new(fold)));
+    }
+
+    pub(super) fn folded(&mut self, cx: &Cx, folded: Folded, out: &mut Effects) {
+        let Folding { mut contributions, origin, .. } =
+            self.state.folding.take().expect("a fold was running");
+        self.state.model = folded.model;
+        self.state.opt = folded.opt;
+        self.state.version = self.state.version.next();
+        for (contribution, weight) in contributions.iter_mut().zip(folded.weights) {
+            contribution.weight = weight;
+        }
+        self.note_commit(&contributions, origin, folded.aggregate, out);
+        let version = self.state.version;
+        out.push(Effect::Commit(Commit {
+            version,
+            contributors: contributions,
+            model: self.state.model.clone(),
+        }));
+        if self.config.uplink.is_none() && self.config.rounds.is_some_and(|rounds| version.0 >= rounds) {
+            self.finish(Reason::Rounds, out);
+            return;
+        }
+        let verdict = self.ask(cx, PolicyEvent::Folded);
+        self.obey(verdict, out);
+        self.pump(cx, out);
+    }
+
+    pub(super) fn finish(&mut self, reason: Reason, out: &mut Effects) {
+        self.state.finished = true;
+        out.push(Effect::Finish(reason));
+    }
+}

@@ -1,0 +1,83 @@
+//! Handing out models: at once or when the parent has answered, pushed or pulled, plain or coded.
+
+use super::state::Grant;
+use super::{Server, Traffic};
+use crate::domain::{Data, Head, Message, NodeId, Version};
+use crate::node::Effects;
+use crate::node::kinds::{ASSIGN, READY};
+use crate::node::work::Work;
+use crate::policy::Assignment;
+
+impl Server {
+    /// Gives a child the current model, now or as soon as the parent has answered.
+    pub(super) fn reply(&mut self, child: NodeId, assignment: Assignment, out: &mut Effects) {
+        let known = self.state.children.get_mut(&child).expect("a policy replies to children only");
+        if !known.alive {
+            return;
+        }
+        known.busy = true;
+        known.holds = self.state.version;
+        match &mut self.state.uplink {
+            Some(uplink) if uplink.gate_closed => {
+                uplink.gated.insert(child, assignment);
+            }
+            _ => self.grant(child, assignment, out),
+        }
+    }
+
+    pub(super) fn grant(&mut self, child: NodeId, assignment: Assignment, out: &mut Effects) {
+        let state = &mut self.state;
+        let grant = Grant {
+            origin: state.uplink.as_ref().map_or(state.version, |u| u.parent_version),
+            snapshot: self.config.rule.needs_snapshots().then(|| state.model.clone()),
+            assignment,
+        };
+        state.grants.insert(child, grant);
+        state.children.get_mut(&child).expect("a child").holds = state.version;
+        match self.config.traffic {
+            Traffic::Pull => out.send(child, Message::control(READY, self.head(assignment))),
+            Traffic::Broadcast => self.deliver(child, assignment, out),
+        }
+    }
+
+    pub(super) fn head(&self, assignment: Assignment) -> Head {
+        let root = self.state.uplink.as_ref().map_or(self.state.version, |u| u.root_version);
+        Head { version: self.state.version, root, steps: assignment.steps, loss: f32::NAN, ..Head::default() }
+    }
+
+    /// Sends the model, encoded once for each version if there is a codec.
+    pub(super) fn deliver(&mut self, child: NodeId, assignment: Assignment, out: &mut Effects) {
+        let data = match (&self.state.encoded, self.config.codec_down) {
+            (_, None) => Data::Dense(self.state.model.clone()),
+            (Some((version, data)), Some(_)) if *version == self.state.version => data.clone(),
+            (_, Some(codec)) => {
+                self.state.asked.insert(child, assignment);
+                if self.state.encoding.is_none() {
+                    let job = self.state.job();
+                    self.state.encoding = Some((job, self.state.version));
+                    let tensor = self.state.model.clone();
+                    let counter = self.state.version.0;
+                    out.run(job, Work::Encode { tensor, residual: None, codec, counter });
+                }
+                return;
+            }
+        };
+        out.send(child, Message::with(ASSIGN, self.head(assignment), "model", data));
+    }
+
+    pub(super) fn encoded(&mut self, data: Data, version: Version, out: &mut Effects) {
+        self.state.encoded = Some((version, data));
+        for (child, assignment) in std::mem::take(&mut self.state.asked) {
+            self.deliver(child, assignment, out);
+        }
+    }
+
+    /// Opens the gate: everybody who waited for the parent's answer gets the model.
+    pub(in crate::node) fn open_gate(&mut self, out: &mut Effects) {
+        let uplink = self.state.uplink.as_mut().expect("only a local server has a gate");
+        uplink.gate_closed = false;
+        for (child, assignment) in std::mem::take(&mut uplink.gated) {
+            self.grant(child, assignment, out);
+        }
+    }
+}
