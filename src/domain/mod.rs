@@ -2,6 +2,7 @@
 //!
 //! Nothing here awaits, reads a clock, touches a file or draws global randomness.
 
+pub mod by_node;
 pub mod digest;
 pub mod id;
 pub mod math;
@@ -13,10 +14,11 @@ pub mod time;
 pub mod units;
 pub mod work;
 
+pub use by_node::ByNode;
 pub use digest::Digest;
 pub use id::{HostId, JobId, NodeId, Token, UpdateId, Version};
 pub use message::{Body, Coded, Data, Head, Kind, Lane, Message};
 pub use params::Params;
-pub use rng::{Seeds, Stream};
+pub use rng::{Seeds, Stream, Streams};
 pub use table::{Choice, OptionError, Row, Table};
 pub use time::{Span, Time};

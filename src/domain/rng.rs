@@ -36,6 +36,32 @@ fn mix(mut z: u64) -> u64 {
     z ^ (z >> 31)
 }
 
+/// All streams of one purpose: the part of their names that they share is worked out once.
+#[derive(Clone, Copy, Debug)]
+pub struct Streams {
+    key: u64,
+}
+
+impl Streams {
+    /// The streams of this purpose.
+    #[must_use]
+    pub fn new(seed: u64, purpose: &str) -> Self {
+        let mut key = mix(seed.wrapping_add(GOLDEN));
+        for byte in purpose.bytes() {
+            key = mix(key ^ u64::from(byte)).wrapping_add(GOLDEN);
+        }
+        Self { key }
+    }
+
+    /// The one with these numbers, at its start: the same as [`Stream::new`] gives.
+    #[inline]
+    #[must_use]
+    pub fn stream(&self, a: u64, b: u64) -> Stream {
+        let key = mix(self.key ^ a).wrapping_add(GOLDEN);
+        Stream { key: mix(key ^ b).wrapping_add(GOLDEN), counter: 0 }
+    }
+}
+
 /// One named stream and its position.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stream {
@@ -47,13 +73,7 @@ impl Stream {
     /// The stream of this name at its start.
     #[must_use]
     pub fn new(seed: u64, purpose: &str, a: u64, b: u64) -> Self {
-        let mut key = mix(seed.wrapping_add(GOLDEN));
-        for byte in purpose.bytes() {
-            key = mix(key ^ u64::from(byte)).wrapping_add(GOLDEN);
-        }
-        key = mix(key ^ a).wrapping_add(GOLDEN);
-        key = mix(key ^ b).wrapping_add(GOLDEN);
-        Self { key, counter: 0 }
+        Streams::new(seed, purpose).stream(a, b)
     }
 
     /// The same stream, standing before draw `counter`.

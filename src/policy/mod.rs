@@ -21,7 +21,9 @@ mod staleness_aware;
 mod synchronous;
 
 use crate::domain::work::UpdateKind;
-use crate::domain::{Choice, NodeId, OptionError, Row, Seeds, Span, Stream, Table, Time, UpdateId, Version};
+use crate::domain::{
+    ByNode, Choice, NodeId, OptionError, Row, Seeds, Span, Stream, Table, Time, UpdateId, Version,
+};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -63,7 +65,7 @@ pub struct ServerView<'a> {
     /// Number of commits.
     pub version: Version,
     /// Every child, ascending.
-    pub children: &'a BTreeMap<NodeId, Child>,
+    pub children: &'a ByNode<Child>,
     /// Updates that are neither folded nor dropped, in order of arrival.
     pub pending: &'a BTreeMap<UpdateId, UpdateMeta>,
     /// Who contributed to the last fold: ascending, but the one whose update came last at the end.

@@ -36,7 +36,7 @@ pub struct Account {
     bytes_in: Vec<u64>,
     nodes: Vec<NodeTime>,
     /// Batches that each node has trained on.
-    pub batches: BTreeMap<NodeId, u64>,
+    pub batches: Vec<u64>,
     /// Counters that nodes keep themselves, such as resends.
     pub metrics: BTreeMap<String, f64>,
 }
@@ -81,7 +81,8 @@ impl Account {
     pub(crate) fn new(plan: &Plan) -> Self {
         let nodes =
             plan.nodes.iter().map(|n| NodeTime { down: n.joins_later, ..NodeTime::default() }).collect();
-        Self { nodes, bytes_in: vec![0; plan.nodes.len()], ..Self::default() }
+        let zeros = vec![0; plan.nodes.len()];
+        Self { nodes, bytes_in: zeros.clone(), batches: zeros, ..Self::default() }
     }
 
     pub(crate) fn job_started(&mut self, now: Time, node: NodeId) {

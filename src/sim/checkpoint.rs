@@ -3,8 +3,9 @@
 
 use super::account::Account;
 use super::compute::ComputeState;
-use super::conductor::{Conductor, Job, Promise};
+use super::conductor::Conductor;
 use super::heap::Heap;
+use super::jobs::{Job, Jobs, Promise};
 use super::network::NetworkState;
 use super::probe::ProbeState;
 use super::run::SimError;
@@ -29,7 +30,7 @@ pub struct Checkpoint {
     probe: ProbeState,
     trace: Chain,
     jobs: Vec<SavedJob>,
-    next_job: u64,
+    jobs_begun: u64,
     timers: Vec<((NodeId, Token), u64)>,
     timers_set: u64,
     down: BTreeSet<NodeId>,
@@ -77,7 +78,7 @@ impl<R: Runner> Conductor<'_, R> {
             probe: self.probe.state.clone(),
             trace: self.trace.clone(),
             jobs: self.settle_jobs(),
-            next_job: self.next_job,
+            jobs_begun: self.jobs.serial(),
             timers: self.timers.iter().map(|(k, v)| (*k, *v)).collect(),
             timers_set: self.timers_set,
             down: self.down.clone(),
@@ -93,12 +94,14 @@ impl<R: Runner> Conductor<'_, R> {
 
     /// Waits for the results of all jobs under way.
     fn settle_jobs(&mut self) -> Vec<SavedJob> {
-        let mut saved = Vec::with_capacity(self.jobs.len());
-        for (key, job) in std::mem::take(&mut self.jobs) {
-            let outcome = match job.result {
+        let mut saved = Vec::new();
+        for (key, job) in self.jobs.iter_mut() {
+            let result = std::mem::replace(&mut job.result, Promise::Ready(Outcome::Failed(String::new())));
+            let outcome = match result {
                 Promise::Ready(outcome) => outcome,
                 Promise::Running(handle) => self.pool.wait(handle),
             };
+            job.result = Promise::Ready(outcome.clone());
             saved.push(SavedJob {
                 key,
                 node: job.node,
@@ -106,11 +109,10 @@ impl<R: Runner> Conductor<'_, R> {
                 started: job.started,
                 duration: job.duration,
                 label: LABELS.iter().position(|l| *l == job.label).unwrap_or(0) as u8,
-                outcome: outcome.clone(),
+                outcome,
                 train: job.train.clone(),
                 shared: job.shared,
             });
-            self.jobs.insert(key, Job { result: Promise::Ready(outcome), ..job });
         }
         saved
     }
@@ -138,21 +140,20 @@ impl<R: Runner> Conductor<'_, R> {
         self.account = checkpoint.account;
         self.probe.state = checkpoint.probe;
         self.trace = checkpoint.trace;
-        for job in checkpoint.jobs {
-            self.job_keys.insert((job.node, job.job), job.key);
-            let entry = Job {
-                node: job.node,
-                job: job.job,
-                started: job.started,
-                duration: job.duration,
-                label: LABELS[usize::from(job.label) % LABELS.len()],
-                result: Promise::Ready(job.outcome),
-                train: job.train,
-                shared: job.shared,
+        let jobs = checkpoint.jobs.into_iter().map(|saved| {
+            let job = Job {
+                node: saved.node,
+                job: saved.job,
+                started: saved.started,
+                duration: saved.duration,
+                label: LABELS[usize::from(saved.label) % LABELS.len()],
+                result: Promise::Ready(saved.outcome),
+                train: saved.train,
+                shared: saved.shared,
             };
-            self.jobs.insert(job.key, entry);
-        }
-        self.next_job = checkpoint.next_job;
+            (saved.key, job)
+        });
+        self.jobs = Jobs::restore(self.plan.nodes.len(), checkpoint.jobs_begun, jobs);
         self.timers = checkpoint.timers.into_iter().collect();
         self.timers_set = checkpoint.timers_set;
         self.durable = checkpoint.durable;

@@ -3,7 +3,7 @@
 use crate::compress::Codec;
 use crate::device::{JobCost, SlowPhases};
 use crate::domain::work::Cost;
-use crate::domain::{NodeId, Span, Stream, Time};
+use crate::domain::{NodeId, Span, Stream, Streams, Time};
 use crate::learn::Learner;
 use crate::net::{FabricState, FlowId, FlowSpec, PortId};
 use crate::node::work::Work;
@@ -36,6 +36,7 @@ pub(crate) struct Compute<'a> {
     /// Cores as constraints, when some host has more nodes than cores.
     cores: Option<Box<dyn crate::net::Fabric>>,
     crowded: Vec<bool>,
+    draws: Streams,
     pub state: ComputeState,
 }
 
@@ -59,7 +60,8 @@ impl<'a> Compute<'a> {
         let cores = crowded.contains(&true).then(|| crate::net::build(&fair, &capacities));
         let shards = (0..plan.nodes.len()).map(|i| learner.shard_len(NodeId(i as u32))).collect();
         let state = ComputeState { begun: vec![0; plan.nodes.len()], ..ComputeState::default() };
-        Self { plan, cost: learner.cost(), shards, codecs, cores, crowded, state }
+        let draws = Streams::new(plan.seeds.interleaving, "compute");
+        Self { plan, cost: learner.cost(), shards, codecs, cores, crowded, draws, state }
     }
 
     pub fn save(&self) -> ComputeState {
@@ -87,7 +89,7 @@ impl<'a> Compute<'a> {
         let begun = &mut self.state.begun[node.index()];
         *begun += 1;
         let seed = self.plan.seeds.interleaving;
-        let mut stream = Stream::new(seed, "compute", u64::from(node.0), *begun);
+        let mut stream = self.draws.stream(u64::from(node.0), *begun);
         let mut factor = plan.slowdown;
         if let Some(slowed) = self.state.slowed.get(&node) {
             factor *= slowed;

@@ -4,17 +4,18 @@ use super::account::Account;
 use super::compute::Compute;
 use super::execute::Tools;
 use super::heap::{Heap, Pending};
+use super::jobs::{Jobs, Promise};
 use super::network::Network;
 use super::outcome::{Clock, Observer, Progress, SimOptions, SpanKind, TimelineSpan};
-use super::pool::{Handle, Pool};
+use super::pool::Pool;
 use super::probe::Probe;
 use super::run::SimError;
 use super::runner::Runner;
 use crate::domain::digest::Chain;
-use crate::domain::{JobId, NodeId, Params, Span, Time, Token};
+use crate::domain::{JobId, NodeId, Params, Time, Token};
 use crate::factory::{Birth, Factory};
 use crate::net::FlowId;
-use crate::node::work::{Outcome, Train};
+use crate::node::work::Outcome;
 use crate::node::{Cx, Effects, Event, NodeState, Reason};
 use crate::scenario::plan::{Plan, Role};
 use std::collections::{BTreeMap, BTreeSet};
@@ -22,25 +23,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
-
-/// A job that has begun and whose end its node has not seen.
-pub(super) struct Job {
-    pub node: NodeId,
-    pub job: JobId,
-    pub started: Time,
-    pub duration: Span,
-    pub label: &'static str,
-    pub result: Promise,
-    /// The description of a training job, so that it can be done again with fewer steps.
-    pub train: Option<Train>,
-    pub shared: bool,
-}
-
-/// Where a job's result comes from.
-pub(super) enum Promise {
-    Running(Handle<Outcome>),
-    Ready(Outcome),
-}
 
 /// Everything of a running simulation.
 pub(super) struct Conductor<'a, R: Runner> {
@@ -58,9 +40,7 @@ pub(super) struct Conductor<'a, R: Runner> {
     pub interrupt: Arc<AtomicBool>,
     pub trace: Chain,
     pub now: Time,
-    pub jobs: BTreeMap<u64, Job>,
-    pub job_keys: BTreeMap<(NodeId, JobId), u64>,
-    pub next_job: u64,
+    pub jobs: Jobs,
     pub timers: BTreeMap<(NodeId, Token), u64>,
     pub timers_set: u64,
     pub down: BTreeSet<NodeId>,
@@ -73,6 +53,7 @@ pub(super) struct Conductor<'a, R: Runner> {
     /// The largest sequence number of an update that was counted as sent, by directed pair.
     pub counted: BTreeMap<(NodeId, NodeId), u64>,
     pub finished: Option<Reason>,
+    pub effects: Effects,
     pub clock: RealClock,
     pub options: &'a SimOptions,
     pub last_checkpoint: Instant,
@@ -159,7 +140,7 @@ impl<R: Runner> Conductor<'_, R> {
             }
             Next::SharedJob(flow) => {
                 let key = self.compute.complete(self.now, flow);
-                if let Some(job) = self.jobs.get(&key) {
+                if let Some(job) = self.jobs.get(key) {
                     self.heap.push(self.now, Pending::JobDone { node: job.node, job: job.job, key });
                 }
             }
@@ -209,8 +190,7 @@ impl<R: Runner> Conductor<'_, R> {
     }
 
     async fn job_done(&mut self, node: NodeId, job: JobId, key: u64) -> Result<(), SimError> {
-        let Some(entry) = self.jobs.remove(&key) else { return Ok(()) };
-        self.job_keys.remove(&(node, job));
+        let Some(entry) = self.jobs.remove(key) else { return Ok(()) };
         self.account.job_ended(self.now, node);
         if self.observer.wants_spans() && self.now > entry.started {
             self.observer.span(&TimelineSpan {
@@ -238,7 +218,7 @@ impl<R: Runner> Conductor<'_, R> {
                 self.account.gradient_steps += trained.steps;
                 self.account.samples += trained.samples;
                 self.account.forward_passes += trained.forward_passes;
-                *self.account.batches.entry(node).or_insert(0) += trained.steps;
+                self.account.batches[node.index()] += trained.steps;
             }
             _ => {}
         }
@@ -268,9 +248,12 @@ impl<R: Runner> Conductor<'_, R> {
         self.trace.push(&[self.now.0, u64::from(node.0) | (class << 32), words[0], words[1]]);
         self.account.events += 1;
         let cx = Cx { now: self.now, me: node, seeds: self.plan.seeds };
-        let mut effects = Effects::default();
+        // One buffer serves all events.
+        let mut effects = std::mem::take(&mut self.effects);
         self.runner.handle(cx, event, &mut effects).await?;
-        self.apply(node, effects).await
+        self.apply(node, &mut effects).await?;
+        self.effects = effects;
+        Ok(())
     }
 
     /// In real time: waits until `until` for a job that really ends before; true if one did.
@@ -284,7 +267,7 @@ impl<R: Runner> Conductor<'_, R> {
             };
             match self.clock.finished_jobs.recv_timeout(left) {
                 Ok(key) => {
-                    if let Some(job) = self.jobs.get(&key) {
+                    if let Some(job) = self.jobs.get(key) {
                         let now = RealClock::now(started).max(self.now);
                         self.heap.push(now, Pending::JobDone { node: job.node, job: job.job, key });
                         return true;

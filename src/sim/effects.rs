@@ -1,7 +1,8 @@
 //! Doing what nodes want: the effects of one event become later events.
 
-use super::conductor::{Conductor, Job, Promise};
+use super::conductor::Conductor;
 use super::heap::Pending;
+use super::jobs::{Job, Promise};
 use super::network::Arrival;
 use super::outcome::{CommitRow, SpanKind, TimelineSpan};
 use super::run::SimError;
@@ -17,8 +18,8 @@ const SMALL_FLOPS: f64 = 100_000.0;
 
 impl<R: Runner> Conductor<'_, R> {
     /// Does what a node wants, in order.
-    pub(super) async fn apply(&mut self, node: NodeId, effects: Effects) -> Result<(), SimError> {
-        for effect in effects.0 {
+    pub(super) async fn apply(&mut self, node: NodeId, effects: &mut Effects) -> Result<(), SimError> {
+        for effect in effects.0.drain(..) {
             match effect {
                 Effect::Run { job, work } => self.start_job(node, job, work),
                 Effect::Cancel { job, keep_partial } => self.cancel_job(node, job, keep_partial),
@@ -47,8 +48,7 @@ impl<R: Runner> Conductor<'_, R> {
 
     fn start_job(&mut self, node: NodeId, job: JobId, work: Work) {
         let duration = self.compute.duration(self.now, node, &work);
-        self.next_job += 1;
-        let key = self.next_job;
+        let key = self.jobs.next_key();
         let label = match &work {
             Work::Train(_) => "train",
             Work::Fold(_) => "fold",
@@ -62,8 +62,7 @@ impl<R: Runner> Conductor<'_, R> {
         let real = self.clock.started.is_some();
         let shared = !real && self.compute.is_crowded(node);
         let result = self.begin(node, work, key, real);
-        self.jobs.insert(key, Job { node, job, started: self.now, duration, label, result, train, shared });
-        self.job_keys.insert((node, job), key);
+        self.jobs.insert(Job { node, job, started: self.now, duration, label, result, train, shared });
         self.account.job_started(self.now, node);
         if shared {
             self.compute.start_shared(self.now, node, duration, key);
@@ -94,8 +93,8 @@ impl<R: Runner> Conductor<'_, R> {
     }
 
     fn cancel_job(&mut self, node: NodeId, job: JobId, keep_partial: bool) {
-        let Some(key) = self.job_keys.remove(&(node, job)) else { return };
-        let Some(entry) = self.jobs.remove(&key) else { return };
+        let Some(key) = self.jobs.named(node, job) else { return };
+        let Some(entry) = self.jobs.remove(key) else { return };
         if entry.shared {
             self.compute.cancel_shared(self.now, key);
         }
@@ -109,26 +108,25 @@ impl<R: Runner> Conductor<'_, R> {
         }
         // The same job with fewer steps has the same first steps: a job is a pure function of its description.
         let partial = Train { steps: steps.min(train.steps), ..train };
-        self.next_job += 1;
-        let key = self.next_job;
+        let key = self.jobs.next_key();
         let result = self.begin(node, Work::Train(partial), key, false);
         let duration = self.now.since(entry.started);
         let label = entry.label;
         let job_entry =
             Job { node, job, started: entry.started, duration, label, result, train: None, shared: false };
-        self.jobs.insert(key, job_entry);
-        self.job_keys.insert((node, job), key);
+        self.jobs.insert(job_entry);
         self.account.job_started(self.now, node);
         self.heap.push(self.now, Pending::JobDone { node, job, key });
     }
 
     fn send(&mut self, from: NodeId, to: NodeId, message: Message) {
         if message.kind == UPDATE {
-            let counted = self.counted.entry((from, to)).or_insert(0);
-            if message.sequence == 0 || message.sequence > *counted {
-                self.account.updates_sent += 1;
-                *counted = message.sequence;
-            }
+            // Without numbers nothing is sent twice.
+            let is_new = message.sequence == 0 || {
+                let counted = self.counted.entry((from, to)).or_insert(0);
+                message.sequence > std::mem::replace(counted, message.sequence.max(*counted))
+            };
+            self.account.updates_sent += u64::from(is_new);
         }
         self.account.sent(self.plan, self.now, from, to, message.bytes());
         let arrival = self.network.send(self.now, from, to, message, &mut self.heap);
@@ -143,7 +141,7 @@ impl<R: Runner> Conductor<'_, R> {
             kind: SpanKind::Send,
             start: arrival.started,
             end: arrival.at,
-            label: arrival.label,
+            label: arrival.label.name().to_owned(),
             other: Some(arrival.to),
             bytes: arrival.bytes,
         });

@@ -42,19 +42,9 @@ impl<R: Runner> Conductor<'_, R> {
         }
         self.runner.remove(node).await;
         self.account.set_down(self.now, node, true);
-        let keys: Vec<u64> = self
-            .job_keys
-            .range((node, crate::domain::JobId(0))..)
-            .map(|(k, v)| (k.0, *v))
-            .take_while(|(n, _)| *n == node)
-            .map(|(_, v)| v)
-            .collect();
-        for key in keys {
-            if let Some(job) = self.jobs.remove(&key) {
-                self.job_keys.remove(&(node, job.job));
-                if job.shared {
-                    self.compute.cancel_shared(self.now, key);
-                }
+        for key in self.jobs.of(node) {
+            if self.jobs.remove(key).is_some_and(|job| job.shared) {
+                self.compute.cancel_shared(self.now, key);
             }
         }
         self.timers.retain(|(owner, _), _| *owner != node);

@@ -59,8 +59,8 @@ impl Pending {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 struct Key {
     time: Time,
-    class: u8,
-    node: u32,
+    /// Class above, node below.
+    rank: u64,
     sequence: u64,
     slot: u32,
 }
@@ -78,7 +78,7 @@ impl Heap {
     /// Adds an event.
     pub fn push(&mut self, time: Time, pending: Pending) {
         self.sequence += 1;
-        let (class, node) = (pending.class(), pending.node());
+        let rank = (u64::from(pending.class()) << 32) | u64::from(pending.node());
         let slot = match self.free.pop() {
             Some(slot) => {
                 self.slots[slot as usize] = Some(pending);
@@ -89,7 +89,7 @@ impl Heap {
                 (self.slots.len() - 1) as u32
             }
         };
-        self.keys.push(Reverse(Key { time, class, node, sequence: self.sequence, slot }));
+        self.keys.push(Reverse(Key { time, rank, sequence: self.sequence, slot }));
     }
 
     /// The moment of the first event.

@@ -91,14 +91,22 @@ fn samples(view: &MetricView<'_>) -> Values {
 }
 
 fn batches(view: &MetricView<'_>) -> Values {
-    let name = |id: &NodeId| format!("batches[{}]", view.plan.nodes[id.index()].name);
-    view.account.batches.iter().map(|(id, n)| (name(id), *n as f64)).collect()
+    trained(view).map(|(id, n)| (format!("batches[{}]", name(view, id)), n as f64)).collect()
 }
 
 fn epochs(view: &MetricView<'_>) -> Values {
-    let name = |id: &NodeId| format!("epochs[{}]", view.plan.nodes[id.index()].name);
-    let epochs = |id: &NodeId, n: u64| n as f64 / view.learner.batches_per_epoch(*id) as f64;
-    view.account.batches.iter().map(|(id, n)| (name(id), epochs(id, *n))).collect()
+    let epochs = |id, n| n as f64 / view.learner.batches_per_epoch(id) as f64;
+    trained(view).map(|(id, n)| (format!("epochs[{}]", name(view, id)), epochs(id, n))).collect()
+}
+
+/// Nodes that have trained, and on how many batches.
+fn trained(view: &MetricView<'_>) -> impl Iterator<Item = (NodeId, u64)> {
+    let all = view.account.batches.iter().enumerate().map(|(i, n)| (NodeId(i as u32), *n));
+    all.filter(|(_, batches)| *batches > 0)
+}
+
+fn name<'a>(view: &'a MetricView<'_>, id: NodeId) -> &'a str {
+    &view.plan.nodes[id.index()].name
 }
 
 fn staleness(view: &MetricView<'_>) -> Values {

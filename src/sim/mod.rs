@@ -21,6 +21,8 @@ mod execute;
 mod faults;
 #[cfg(feature = "runtime")]
 mod heap;
+#[cfg(feature = "runtime")]
+mod jobs;
 pub mod metrics;
 #[cfg(feature = "runtime")]
 mod network;

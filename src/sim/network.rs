@@ -1,7 +1,7 @@
 //! The simulated transport, the only thing that moves a message between nodes: links, contention, faults.
 
 use super::heap::{Heap, Pending};
-use crate::domain::{Lane, Message, NodeId, Span, Stream, Time};
+use crate::domain::{Kind, Lane, Message, NodeId, Span, Stream, Streams, Time};
 use crate::net::transfer::{loss_delay, rate_cap, wire_bytes};
 use crate::net::{Fabric, FabricState, FlowId, FlowSpec, PortId};
 use crate::scenario::plan::{Contention, LinkPlan, NodePlan, Plan};
@@ -12,6 +12,9 @@ use std::hash::{BuildHasherDefault, Hasher};
 /// What the network knows while it runs.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct NetworkState {
+    /// From each node to its parent, and back.
+    tree: Vec<[Edge; 2]>,
+    /// Between nodes of which neither is the other's parent.
     edges: HashMap<u64, Edge, BuildHasherDefault<MixHasher>>,
     flows: BTreeMap<u64, Flow>,
     next_flow: u64,
@@ -52,7 +55,7 @@ pub(crate) struct Arrival {
     pub started: Time,
     pub at: Time,
     pub bytes: u64,
-    pub label: String,
+    pub label: Kind,
 }
 
 /// See the module.
@@ -61,6 +64,7 @@ pub(crate) struct Network<'a> {
     fabric: Box<dyn Fabric>,
     bare: bool,
     caps: Vec<f64>,
+    latencies: Streams,
     pub state: NetworkState,
 }
 
@@ -83,7 +87,8 @@ impl<'a> Network<'a> {
             fabric: crate::net::build(&plan.network.contention, &capacities),
             bare: plan.network.contention == Contention::None,
             caps: plan.network.links.iter().map(cap).collect(),
-            state: NetworkState::default(),
+            latencies: Streams::new(plan.seeds.interleaving, "latency"),
+            state: NetworkState { tree: vec![Default::default(); plan.nodes.len()], ..Default::default() },
         }
     }
 
@@ -100,6 +105,17 @@ impl<'a> Network<'a> {
 
     fn node(&self, id: NodeId) -> &'a NodePlan {
         &self.plan.nodes[id.index()]
+    }
+
+    /// What is known of a directed pair.
+    fn edge(&mut self, from: NodeId, to: NodeId) -> &mut Edge {
+        if self.node(from).parent == Some(to) {
+            &mut self.state.tree[from.index()][0]
+        } else if self.node(to).parent == Some(from) {
+            &mut self.state.tree[to.index()][1]
+        } else {
+            self.state.edges.entry(key(from, to)).or_default()
+        }
     }
 
     /// The way from one node to another; `None` between nodes of one host.
@@ -130,7 +146,7 @@ impl<'a> Network<'a> {
         message: Message,
         heap: &mut Heap,
     ) -> Option<Arrival> {
-        let edge = self.state.edges.entry(key(from, to)).or_default();
+        let edge = self.edge(from, to);
         edge.sent += 1;
         let number = edge.sent;
         let Some(route) = self.route(from, to) else {
@@ -142,7 +158,7 @@ impl<'a> Network<'a> {
         }
         let seed = self.plan.seeds.interleaving;
         let edge_key = key(from, to);
-        let mut stream = Stream::new(seed, "latency", edge_key, number);
+        let mut stream = self.latencies.stream(edge_key, number);
         let mut latency = route.link.latency.sample(&mut stream) + fate.delay;
         let bytes = wire_bytes(message.bytes(), route.link.efficiency);
         if route.link.loss > 0.0 {
@@ -205,11 +221,10 @@ impl<'a> Network<'a> {
         duplicate: bool,
         heap: &mut Heap,
     ) -> Option<Arrival> {
-        let edge = self.state.edges.entry(key(from, to)).or_default();
-        let last = &mut edge.last[usize::from(message.lane() == Lane::Model)];
+        let last = &mut self.edge(from, to).last[usize::from(message.lane() == Lane::Model)];
         let at = at.max(*last);
         *last = at;
-        let (bytes, label) = (message.bytes(), message.kind.name().to_owned());
+        let (bytes, label) = (message.bytes(), message.kind.clone());
         if duplicate {
             heap.push(at, Pending::Deliver { from, to, message: message.clone() });
         }

@@ -6,6 +6,7 @@ use super::compute::Compute;
 use super::conductor::{Conductor, RealClock};
 use super::execute::Tools;
 use super::heap::{Heap, Pending};
+use super::jobs::Jobs;
 use super::network::Network;
 use super::outcome::{Clock, Observer, RunnerKind, SimOptions, Summary};
 use super::pool::Pool;
@@ -16,7 +17,7 @@ use crate::domain::digest::{Chain, of_values};
 use crate::domain::{NodeId, OptionError, Params, Time, Version};
 use crate::factory::{Birth, Factory};
 use crate::learn::Learner;
-use crate::node::{NodeState, Reason};
+use crate::node::{Effects, NodeState, Reason};
 use crate::registry::Registry;
 use crate::scenario::plan::{Fault, Plan, Role};
 use std::collections::{BTreeMap, BTreeSet};
@@ -130,9 +131,7 @@ async fn drive<R: Runner>(
         interrupt,
         trace: Chain::default(),
         now: Time::ZERO,
-        jobs: BTreeMap::new(),
-        job_keys: BTreeMap::new(),
-        next_job: 0,
+        jobs: Jobs::new(plan.nodes.len()),
         timers: BTreeMap::new(),
         timers_set: 0,
         down: plan
@@ -148,6 +147,7 @@ async fn drive<R: Runner>(
         finished_peers: BTreeSet::new(),
         counted: BTreeMap::new(),
         finished: None,
+        effects: Effects::default(),
         clock: RealClock::new(options.clock),
         options,
         last_checkpoint: Instant::now(),

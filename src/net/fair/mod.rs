@@ -150,6 +150,10 @@ impl Fair {
         matches!(&self.groups[&id].shape, Shape::Star(star) if star.anchor() == Some(port))
     }
 
+    fn is_mesh(&self, id: GroupId) -> bool {
+        matches!(&self.groups[&id].shape, Shape::Mesh(_))
+    }
+
     fn drop_group(&mut self, id: GroupId) -> Shape {
         self.set_head(id, None);
         self.dirty.remove(&id);
@@ -248,7 +252,7 @@ impl Fabric for Fair {
             spec.ports.iter().filter(busy).map(|port| (*port, self.ports[port.0 as usize].group));
         let joined = match (shared.next(), shared.next()) {
             (None, _) => Ok(None),
-            (Some((port, id)), None) if self.is_star_around(id, port) => Ok(Some(id)),
+            (Some((port, id)), None) if self.is_star_around(id, port) || self.is_mesh(id) => Ok(Some(id)),
             (first, second) => {
                 Err(first.into_iter().chain(second).chain(shared).map(|entry| entry.1).collect())
             }
@@ -259,12 +263,13 @@ impl Fabric for Fair {
         assert!(before.is_none(), "{flow:?} runs already");
 
         let id = match joined {
-            Ok(Some(star)) => star,
+            Ok(Some(group)) => group,
             Ok(None) => self.add_group(Shape::Star(Star::new(None, now))),
             Err(groups) => return self.merge(&groups, Some(flow)),
         };
-        if let Shape::Star(star) = &mut self.groups.get_mut(&id).expect("just found").shape {
-            star.add(flow, now, &self.capacities, &mut self.flows);
+        match &mut self.groups.get_mut(&id).expect("just found").shape {
+            Shape::Star(star) => star.add(flow, now, &self.capacities, &mut self.flows),
+            Shape::Mesh(mesh) => mesh.add(flow),
         }
         self.claim(id, &[flow]);
         self.touch(id);

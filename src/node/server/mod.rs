@@ -14,7 +14,7 @@ use super::kinds::{CANCEL, PULL, UPDATE};
 use super::uplink::{Uplink, UplinkConfig};
 use super::work::{OptState, Outcome, UpdateKind, Work};
 use super::{Cx, Effect, Effects, Event, Node, NodeState};
-use crate::domain::{Data, Head, JobId, Message, NodeId, Params, Token, UpdateId, Version};
+use crate::domain::{ByNode, Data, Head, JobId, Message, NodeId, Params, Token, UpdateId, Version};
 use crate::policy::fold::FoldRule;
 use crate::policy::optimizer::ServerOptimizer;
 use crate::policy::{Child, Policy, PolicyEvent, ServerView, TimerRequest, UpdateMeta, Verdict};
@@ -84,7 +84,7 @@ impl Server {
             opt: OptState::default(),
             children: config.children.iter().map(|id| (*id, newcomer(!config.absent.contains(id)))).collect(),
             gone: BTreeSet::new(),
-            grants: BTreeMap::new(),
+            grants: ByNode::default(),
             pending: BTreeMap::new(),
             held: BTreeMap::new(),
             inbox: VecDeque::new(),

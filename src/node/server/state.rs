@@ -1,6 +1,6 @@
 //! Everything a server knows.
 
-use crate::domain::{Data, Head, JobId, NodeId, Params, UpdateId, Version};
+use crate::domain::{ByNode, Data, Head, JobId, NodeId, Params, UpdateId, Version};
 use crate::node::Contribution;
 use crate::node::uplink::Uplink;
 use crate::node::work::OptState;
@@ -14,10 +14,10 @@ pub struct ServerState {
     pub(in crate::node) model: Params,
     pub(in crate::node) version: Version,
     pub(in crate::node) opt: OptState,
-    pub(super) children: BTreeMap<NodeId, Child>,
+    pub(super) children: ByNode<Child>,
     /// Children whose loss was the last news of them.
     pub(super) gone: BTreeSet<NodeId>,
-    pub(super) grants: BTreeMap<NodeId, Grant>,
+    pub(super) grants: ByNode<Grant>,
     pub(super) pending: BTreeMap<UpdateId, UpdateMeta>,
     pub(super) held: BTreeMap<UpdateId, Held>,
     pub(super) inbox: VecDeque<Input>,
