@@ -4,7 +4,7 @@
 
 use super::kinds::ACK;
 use super::{Cx, Effect, Effects, Event, Node, NodeState};
-use crate::domain::{Head, Lane, Message, NodeId, Span, Token};
+use crate::domain::{Head, Kind, Lane, Message, NodeId, Span, Token};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -37,6 +37,23 @@ struct Incoming {
     epoch: u64,
     delivered: u64,
     early: BTreeMap<u64, Message>,
+}
+
+impl ReliableState {
+    /// Messages of a kind that this node (`me`) still resends to `to`, and that have not been delivered there.
+    #[must_use]
+    pub fn undelivered(&self, me: NodeId, to: NodeId, receiver: &ReliableState, kind: &Kind) -> u64 {
+        let incoming = receiver.incoming.get(&(me, Lane::Model)).cloned().unwrap_or_default();
+        let on_its_way = |sequence: u64, message: &Message| {
+            let (epoch, position) = (sequence >> POSITION_BITS, sequence & ((1 << POSITION_BITS) - 1));
+            let delivered =
+                epoch < incoming.epoch || (epoch == incoming.epoch && position <= incoming.delivered);
+            message.kind == *kind && !delivered
+        };
+        self.outgoing.get(&(to, Lane::Model)).map_or(0, |outgoing| {
+            outgoing.unacknowledged.iter().filter(|(s, u)| on_its_way(**s, &u.message)).count() as u64
+        })
+    }
 }
 
 /// A node with reliable delivery.
@@ -181,7 +198,7 @@ impl Node for Reliable {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{Kind, Seeds, Time};
+    use crate::domain::{Seeds, Time};
 
     /// Sends what it is told by timers, and remembers what it gets.
     struct Echo(Vec<u64>);

@@ -103,6 +103,8 @@ struct Grant {
     snapshot: Option<Params>,
     /// What a child that pulls shall do.
     assignment: Assignment,
+    /// It was told that a model is ready, and has not pulled it yet.
+    offered: bool,
 }
 
 /// The tensor of a pending update and what only the server needs.
@@ -194,6 +196,11 @@ impl Server {
         server
     }
 
+    /// Whether a fold is running.
+    pub(super) fn is_folding(&self) -> bool {
+        self.state.folding.is_some()
+    }
+
     fn ask(&mut self, cx: &Cx, event: PolicyEvent) -> Verdict {
         let state = &self.state;
         let view = ServerView {
@@ -210,7 +217,7 @@ impl Server {
 
     /// Hands queued inputs to the policy until a fold runs.
     fn pump(&mut self, cx: &Cx, out: &mut Effects) {
-        while self.state.folding.is_none() && !self.state.finished {
+        while self.state.folding.is_none() && !self.state.finished && !self.is_mixing() {
             let Some(input) = self.state.inbox.pop_front() else { return };
             let event = match input {
                 Input::Update { from, head, tensor } => self.admit(cx, from, &head, tensor),
@@ -291,17 +298,23 @@ impl Server {
     }
 
     fn grant(&mut self, child: NodeId, assignment: Assignment, out: &mut Effects) {
-        let state = &mut self.state;
-        let grant = Grant {
+        match self.config.traffic {
+            Traffic::Pull => {
+                let grant = self.new_grant(assignment, true);
+                self.state.grants.insert(child, grant);
+                out.send(child, Message::control(READY, self.head(assignment)));
+            }
+            Traffic::Broadcast => self.deliver(child, assignment, out),
+        }
+    }
+
+    fn new_grant(&self, assignment: Assignment, offered: bool) -> Grant {
+        let state = &self.state;
+        Grant {
             origin: state.uplink.as_ref().map_or(state.version, |u| u.parent_version),
             snapshot: self.config.rule.needs_snapshots().then(|| state.model.clone()),
             assignment,
-        };
-        state.grants.insert(child, grant);
-        state.children.get_mut(&child).expect("a child").holds = state.version;
-        match self.config.traffic {
-            Traffic::Pull => out.send(child, Message::control(READY, self.head(assignment))),
-            Traffic::Broadcast => self.deliver(child, assignment, out),
+            offered,
         }
     }
 
@@ -327,6 +340,11 @@ impl Server {
                 return;
             }
         };
+        // The model may be newer than when the policy answered: the child was slow to pull it, or it had to be
+        // encoded first. What it holds, and the snapshot of its gradient, are what really leaves.
+        let grant = self.new_grant(assignment, false);
+        self.state.grants.insert(child, grant);
+        self.state.children.get_mut(&child).expect("a child").holds = self.state.version;
         out.send(child, Message::with(ASSIGN, self.head(assignment), "model", data));
     }
 
@@ -410,6 +428,7 @@ impl Server {
         }
         let verdict = self.ask(cx, PolicyEvent::Folded);
         self.obey(cx, verdict, out);
+        self.adopt_deferred(out);
         self.pump(cx, out);
     }
 
@@ -429,8 +448,13 @@ impl Server {
 
     fn from_child(&mut self, cx: &Cx, from: NodeId, message: Message, out: &mut Effects) {
         if message.kind == PULL {
-            let assignment = self.state.grants.get(&from).map(|g| g.assignment).unwrap_or_default();
-            self.deliver(from, assignment, out);
+            // Only what was offered since the child was last lost, and only once.
+            if let Some(grant) = self.state.grants.get_mut(&from)
+                && std::mem::take(&mut grant.offered)
+            {
+                let assignment = grant.assignment;
+                self.deliver(from, assignment, out);
+            }
         } else if message.kind == UPDATE {
             let head = message.head;
             match message.bodies.into_iter().next().map(|b| b.data) {
@@ -462,7 +486,10 @@ impl Server {
                 let (_, version) = self.state.encoding.take().expect("just seen");
                 self.encoded(data, version, out);
             }
-            outcome => self.uplink_done(job, outcome, out),
+            outcome => {
+                self.uplink_done(job, outcome, out);
+                self.pump(cx, out);
+            }
         }
     }
 
@@ -480,6 +507,9 @@ impl Server {
                 uplink.gated.remove(&child);
             }
             self.state.asked.remove(&child);
+            if let Some(grant) = self.state.grants.get_mut(&child) {
+                grant.offered = false;
+            }
         }
         let event = if alive { PolicyEvent::Joined(child) } else { PolicyEvent::Lost(child) };
         self.state.inbox.push_back(Input::Event(event));

@@ -131,7 +131,8 @@ impl Worker {
             Some(codec) => {
                 let job = self.job();
                 self.state.phase = Phase::Encoding(job, head);
-                let residual = self.state.residual.take();
+                // Kept until the encoding is done: if that is cancelled, what was held back must not be lost.
+                let residual = self.state.residual.clone();
                 out.run(
                     job,
                     Work::Encode { tensor: trained.tensor, residual, codec, counter: self.state.clock },

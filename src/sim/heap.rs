@@ -13,8 +13,8 @@ pub(crate) enum Pending {
     Fault(u32),
     /// A node starts.
     Start(NodeId),
-    /// A node learns that another one is lost or back.
-    Notice { to: NodeId, about: NodeId, up: bool },
+    /// A node learns that another one is lost or back. `life` is the incarnation that is meant.
+    Notice { to: NodeId, about: NodeId, up: bool, life: u32 },
     /// A message arrives.
     Deliver { from: NodeId, to: NodeId, message: Message },
     /// A job ends.

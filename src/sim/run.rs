@@ -16,6 +16,7 @@ use crate::domain::digest::{Chain, of_values};
 use crate::domain::{NodeId, OptionError, Params, Time, Version};
 use crate::learn::Learner;
 use crate::node::build::{Birth, Factory};
+use crate::node::kinds::UPDATE;
 use crate::node::{NodeState, Reason};
 use crate::registry::Registry;
 use crate::scenario::plan::{Fault, Plan, Role};
@@ -263,9 +264,14 @@ impl<R: Runner> Conductor<'_, R> {
             return Ok(0);
         }
         let mut known = self.account.updates_committed + self.account.dropped.values().sum::<u64>();
-        known += self.network.updates_in_transit();
-        let update = |p: &&Pending| matches!(p, Pending::Deliver { message, .. } if message.kind == crate::node::kinds::UPDATE);
-        known += self.heap.iter().filter(update).count() as u64;
+        if self.plan.network.reliable {
+            known += self.resending().await?;
+        } else {
+            known += self.network.updates_in_transit();
+            let update =
+                |p: &&Pending| matches!(p, Pending::Deliver { message, .. } if message.kind == UPDATE);
+            known += self.heap.iter().filter(update).count() as u64;
+        }
         for (i, node) in self.plan.nodes.iter().enumerate() {
             if matches!(node.role, Role::Server(_)) {
                 let state = match self.runner.save(NodeId(i as u32)).await? {
@@ -279,5 +285,19 @@ impl<R: Runner> Conductor<'_, R> {
             }
         }
         Ok(self.account.updates_sent.saturating_sub(known))
+    }
+
+    /// Updates that reliable delivery still has to bring to their servers: on their way or lost underway, but
+    /// to be sent again.
+    async fn resending(&mut self) -> Result<u64, SimError> {
+        let mut count = 0;
+        for (i, node) in self.plan.nodes.iter().enumerate() {
+            let (me, Some(parent)) = (NodeId(i as u32), node.parent) else { continue };
+            let states = (self.runner.save(me).await?, self.runner.save(parent).await?);
+            if let (Some(NodeState::Reliable(mine)), Some(NodeState::Reliable(its))) = states {
+                count += mine.0.undelivered(me, parent, &its.0, &UPDATE);
+            }
+        }
+        Ok(count)
     }
 }
