@@ -6,7 +6,6 @@ mod common;
 use common::{quadratic, quadratic_with, ulps};
 use hcddl::domain::NodeId;
 use hcddl::learn::quadratic::Quadratic;
-use hcddl::node::Reason;
 use std::collections::BTreeMap;
 
 /// Workers that compute for about 20 ms and links with jitter, so that arrivals mix.
@@ -30,7 +29,13 @@ fn model(text: &str) -> Vec<f32> {
 /// the last ones, and more by the age of what the slowest workers hold; that also vanishes as 1/T.
 #[test]
 fn mean_staleness_is_the_number_of_the_others_whatever_the_delays() {
-    let delays = ["constant(5ms)", "uniform(0ms, 50ms)", "shifted_exponential(1ms, 30ms)", "lognormal(5ms, 1.5)", "pareto(2ms, 1.5)"];
+    let delays = [
+        "constant(5ms)",
+        "uniform(0ms, 50ms)",
+        "shifted_exponential(1ms, 30ms)",
+        "lognormal(5ms, 1.5)",
+        "pareto(2ms, 1.5)",
+    ];
     for n in [1, 2, 5, 10] {
         for delay in delays {
             for codec in ["", ", compression: {up: fp16, down: fp16}"] {
@@ -40,13 +45,19 @@ fn mean_staleness_is_the_number_of_the_others_whatever_the_delays() {
                 let (result, log) = case.logged();
                 let staleness = result.summary.staleness;
                 // What the others still compute on at the end: their last commits' versions.
-                let mut holds: BTreeMap<_, f64> = (1..=n as u32).map(|worker| (NodeId(worker), 0.0)).collect();
+                let mut holds: BTreeMap<_, f64> =
+                    (1..=n as u32).map(|worker| (NodeId(worker), 0.0)).collect();
                 for row in &log.commits {
                     holds.insert(row.contributors[0].node, row.version.0 as f64);
                 }
                 let (n, rounds) = (n as f64, rounds as f64);
                 let exact = (holds.values().sum::<f64>() - rounds) / rounds;
-                assert!((staleness.mean - exact).abs() < 1e-9, "{}, exactly {exact}: {}", staleness.mean, case.line);
+                assert!(
+                    (staleness.mean - exact).abs() < 1e-9,
+                    "{}, exactly {exact}: {}",
+                    staleness.mean,
+                    case.line
+                );
                 let missing = n - 1.0 - staleness.mean;
                 let least = n * (n - 1.0) / (2.0 * rounds);
                 assert!(missing >= least - 1e-9, "{missing} below n - 1: {}", case.line);
@@ -66,14 +77,10 @@ fn mean_staleness_holds_after_faults() {
         "events: [{at: 203ms, link_down: [global, worker2]}, {at: 230ms, link_up: [global, worker2]}]",
         "events: [{at: 203ms, crash: worker2}, {at: 205ms, restart: worker2}]",
     ] {
-        for traffic in ["broadcast", "pull"] {
-            let tier = format!("policy: async, traffic: {traffic}");
-            let text = format!("{}\nfaults: {{detection: 50ms, {faults}}}", flat(4, 2000, &tier));
-            let case = quadratic(&text);
-            let result = case.run();
-            let mean = result.summary.staleness.mean;
-            assert!((mean - 3.0).abs() < 0.1, "mean staleness {mean}: {}", case.line);
-        }
+        let text = format!("{}\nfaults: {{detection: 50ms, {faults}}}", flat(4, 2000, "policy: async"));
+        let case = quadratic(&text);
+        let mean = case.run().summary.staleness.mean;
+        assert!((mean - 3.0).abs() < 0.1, "mean staleness {mean}: {}", case.line);
     }
 }
 
@@ -156,7 +163,11 @@ fn close(a: &str, b: &str, most: f64) {
 #[test]
 fn equivalences_up_to_rounding() {
     close(&flat(4, ROUNDS, "policy: fedavg"), &flat(4, ROUNDS, "policy: sync"), 16.0);
-    close(&flat(4, ROUNDS, "policy: {name: fedbuff, k: 1, exponent: 0}"), &flat(4, ROUNDS, "policy: async"), 16.0);
+    close(
+        &flat(4, ROUNDS, "policy: {name: fedbuff, k: 1, exponent: 0}"),
+        &flat(4, ROUNDS, "policy: async"),
+        16.0,
+    );
     close(&flat(1, ROUNDS, "policy: {name: fedasync, alpha: 1}"), &flat(1, ROUNDS, "policy: async"), 16.0);
 }
 
@@ -170,7 +181,8 @@ fn ssp_without_slack_is_bulk_synchronous() {
 }
 
 fn tree(fanout: &str, rounds: u64, global: &str, local: &str) -> String {
-    flat(1, rounds, global).replace("topology: flat(1)", &format!("topology: {{name: tree, fanout: {fanout}}}"))
+    flat(1, rounds, global)
+        .replace("topology: flat(1)", &format!("topology: {{name: tree, fanout: {fanout}}}"))
         .replace("tiers: {global", &format!("tiers: {{local: {{{local}}}, global"))
 }
 
@@ -180,15 +192,26 @@ fn hierarchies_that_change_nothing() {
     close(&tree("[2, 2]", ROUNDS, "policy: sync", "policy: sync"), &flat(4, ROUNDS, "policy: sync"), 16.0);
     close(&tree("[2, 1, 2]", ROUNDS, "policy: sync", "policy: sync"), &flat(4, ROUNDS, "policy: sync"), 16.0);
     // HierFAVG with one edge round per cloud round.
-    close(&tree("[2, 2]", ROUNDS, "policy: fedavg", "policy: fedavg, uplink: {push: every(1)}"), &flat(4, ROUNDS, "policy: fedavg"), 16.0);
+    close(
+        &tree("[2, 2]", ROUNDS, "policy: fedavg", "policy: fedavg, uplink: {push: every(1)}"),
+        &flat(4, ROUNDS, "policy: fedavg"),
+        16.0,
+    );
     // One edge server is a detour.
     close(&tree("[1, 4]", ROUNDS, "policy: sync", "policy: sync"), &flat(4, ROUNDS, "policy: sync"), 16.0);
     close(&tree("[1, 4]", ROUNDS, "policy: async", "policy: sync"), &flat(4, ROUNDS, "policy: sync"), 16.0);
-    close(&tree("[1, 4]", ROUNDS, "policy: fedavg", "policy: fedavg"), &flat(4, ROUNDS, "policy: fedavg"), 16.0);
+    close(
+        &tree("[1, 4]", ROUNDS, "policy: fedavg", "policy: fedavg"),
+        &flat(4, ROUNDS, "policy: fedavg"),
+        16.0,
+    );
 }
 
 fn peers(topology: &str, algorithm: &str) -> String {
-    format!("topology: {topology}\npeers: {{algorithm: {algorithm}}}\ntraining: {{rounds: {ROUNDS}}}\n{}", WORLD.replace("workers:", "default:"))
+    format!(
+        "topology: {topology}\npeers: {{algorithm: {algorithm}}}\ntraining: {{rounds: {ROUNDS}}}\n{}",
+        WORLD.replace("workers:", "default:")
+    )
 }
 
 #[test]
@@ -215,10 +238,17 @@ fn d_psgd_on_a_complete_graph_is_synchronous_sgd() {
 /// Without gradients mixing keeps the mean (W is doubly stochastic) and brings the models together.
 #[test]
 fn gossip_preserves_the_mean_of_the_models() {
-    for topology in ["ring(6)", "wheel(6)", "star(5)", "complete(4)", "{name: random, peers: 8, probability: 0.4, seed: 3}"] {
+    for topology in [
+        "ring(6)",
+        "wheel(6)",
+        "star(5)",
+        "complete(4)",
+        "{name: random, peers: 8, probability: 0.4, seed: 3}",
+    ] {
         // A first round with gradients sets the peers apart; then the mean moves by the mean gradient alone.
         let one = |rounds: u64| {
-            let text = peers(topology, "d_psgd(0.1)").replace(&format!("rounds: {ROUNDS}"), &format!("rounds: {rounds}"));
+            let text = peers(topology, "d_psgd(0.1)")
+                .replace(&format!("rounds: {ROUNDS}"), &format!("rounds: {rounds}"));
             let case = quadratic(&text);
             let result = case.run();
             (case, result)
@@ -233,8 +263,12 @@ fn gossip_preserves_the_mean_of_the_models() {
             let mut gradient = 0.0;
             for (id, m) in &before.models {
                 let job = hcddl::node::Train {
-                    model: m.clone(), opt: None, cursor: 20, steps: 1,
-                    output: hcddl::node::work::UpdateKind::Gradient, lr_scale: 1.0,
+                    model: m.clone(),
+                    opt: None,
+                    cursor: 20,
+                    steps: 1,
+                    output: hcddl::node::work::UpdateKind::Gradient,
+                    lr_scale: 1.0,
                 };
                 let trained = case.learner.train(*id, &job).expect("a gradient");
                 gradient += f64::from(trained.tensor.values().expect("values")[d]) / n;
@@ -255,7 +289,12 @@ fn a_ring_moves_twice_the_model_less_one_part() {
         let summary = case.run().summary;
         let messages = n * ROUNDS * 2 * (n - 1);
         let model = ROUNDS * 2 * (n - 1) * 4 * 1000;
-        assert_eq!((summary.messages, summary.bytes_up), (messages, model + messages * (96 + 32)), "{}", case.line);
+        assert_eq!(
+            (summary.messages, summary.bytes_up),
+            (messages, model + messages * (96 + 32)),
+            "{}",
+            case.line
+        );
     }
 }
 
@@ -288,13 +327,23 @@ fn every_link_has_its_own_random_stream() {
 #[test]
 fn what_compression_holds_back_is_sent_later() {
     for codec in ["{name: top_k, fraction: 0.2}", "{name: two_bit, threshold: 4}"] {
-        let text = format!("{}\nseed: 9", flat(3, 6000, &format!("policy: sync, compression: {{up: {codec}}}, optimizer: sgd(0.005)")));
+        let text = format!(
+            "{}\nseed: 9",
+            flat(3, 6000, &format!("policy: sync, compression: {{up: {codec}}}, optimizer: sgd(0.005)"))
+        );
         let case = quadratic(&text);
         let result = case.run();
         let seeds = case.plan.seeds;
         let shards = case.plan.nodes.iter().map(|node| node.shard).collect();
         let optimum = Quadratic::random(5, shards, 1.0, seeds.data).optimum();
-        let far = result.model.values().expect("values").iter().zip(optimum).map(|(x, o)| (x - o).abs()).fold(0.0, f32::max);
+        let far = result
+            .model
+            .values()
+            .expect("values")
+            .iter()
+            .zip(optimum)
+            .map(|(x, o)| (x - o).abs())
+            .fold(0.0, f32::max);
         assert!(far < 0.1, "{far} from the optimum: {}", case.line);
     }
 }

@@ -48,11 +48,18 @@ impl ReliableState {
             let (epoch, position) = (sequence >> POSITION_BITS, sequence & ((1 << POSITION_BITS) - 1));
             let delivered =
                 epoch < incoming.epoch || (epoch == incoming.epoch && position <= incoming.delivered);
-            message.kind == *kind && !delivered
+            message.kind == *kind && !delivered && !incoming.early.contains_key(&position)
         };
         self.outgoing.get(&(to, Lane::Model)).map_or(0, |outgoing| {
             outgoing.unacknowledged.iter().filter(|(s, u)| on_its_way(**s, &u.message)).count() as u64
         })
+    }
+
+    /// Messages of a kind that came before their turn and wait for earlier ones.
+    #[must_use]
+    pub fn early(&self, kind: &Kind) -> u64 {
+        let early = self.incoming.values().flat_map(|incoming| incoming.early.values());
+        early.filter(|message| message.kind == *kind).count() as u64
     }
 }
 

@@ -228,6 +228,10 @@ impl Server {
                     continue;
                 }
                 let known = self.state.children.get_mut(&child).expect("only children join");
+                if known.alive {
+                    // The news of its return is older than this server's own start, which counted it in.
+                    continue;
+                }
                 (known.alive, known.busy) = (true, false);
             }
             let verdict = self.ask(cx, event);
@@ -265,8 +269,11 @@ impl Server {
             out.push(Effect::Dropped { from: meta.from, why });
         }
         for child in verdict.cancel {
-            self.state.children.get_mut(&child).expect("a policy cancels children only").busy = false;
-            out.send(child, Message::control(CANCEL, Head::default()));
+            let known = self.state.children.get_mut(&child).expect("a policy cancels children only");
+            known.busy = false;
+            // Control messages may overtake models and be overtaken: say which work is meant.
+            let head = Head { version: known.holds, ..Head::default() };
+            out.send(child, Message::control(CANCEL, head));
         }
         match verdict.timer {
             Some(TimerRequest::After(after)) => out.push(Effect::SetTimer { after, token: POLICY_TIMER }),

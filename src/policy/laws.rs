@@ -13,10 +13,22 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Choices that together exercise every branch of every row.
 fn choices() -> Vec<Choice> {
     let more = [
-        "sync(clients=2)", "sync(fraction=0.5)", "sync(backup=1)", "sync(wait_for=2, cancel=true)", "async(2)",
-        "k_async(3)", "k_async(2, batch=true)", "ssp(0)", "ssp(1)", "fedbuff(3)", "fedbuff(2, concurrency=3)",
-        "fedasync(0.5, staleness=hinge)", "dc_asgd(0.1, adaptive=true)", "deadline(1s, late=keep)",
-        "deadline(1s, minimum=3)", "fedavg(3)",
+        "sync(clients=2)",
+        "sync(fraction=0.5)",
+        "sync(backup=1)",
+        "sync(wait_for=2, cancel=true)",
+        "async(2)",
+        "k_async(3)",
+        "k_async(2, batch=true)",
+        "ssp(0)",
+        "ssp(1)",
+        "fedbuff(3)",
+        "fedbuff(2, concurrency=3)",
+        "fedasync(0.5, staleness=hinge)",
+        "dc_asgd(0.1, adaptive=true)",
+        "deadline(1s, late=keep)",
+        "deadline(1s, minimum=3)",
+        "fedavg(3)",
     ];
     let table = table();
     let rows = table.rows().iter().map(|row| Choice::named(row.name));
@@ -24,7 +36,9 @@ fn choices() -> Vec<Choice> {
         let (name, inside) = text.split_once('(').unwrap();
         let mut choice = Choice::named(name);
         for (i, part) in inside.trim_end_matches(')').split(", ").enumerate() {
-            let (key, value) = part.split_once('=').unwrap_or((table.get(name).unwrap().positional.get(i).copied().unwrap_or(""), part));
+            let (key, value) = part
+                .split_once('=')
+                .unwrap_or((table.get(name).unwrap().positional.get(i).copied().unwrap_or(""), part));
             let value = serde_json::from_str(value).unwrap_or_else(|_| value.into());
             choice.options.insert(key.to_owned(), value);
         }
@@ -274,7 +288,12 @@ fn under_ssp_nobody_is_further_ahead_than_the_slack() {
                 let clock = |w: &NodeId| world.clocks.get(w).copied().unwrap_or(0);
                 let slowest = (1..=WORKERS).map(|w| clock(&NodeId(w))).min().unwrap();
                 for worker in world.working.keys() {
-                    assert!(clock(worker) - slowest <= slack, "{} ahead: {}", clock(worker) - slowest, world.line);
+                    assert!(
+                        clock(worker) - slowest <= slack,
+                        "{} ahead: {}",
+                        clock(worker) - slowest,
+                        world.line
+                    );
                     largest = largest.max(clock(worker) - slowest);
                 }
             }

@@ -8,8 +8,8 @@ use super::outcome::{SpanKind, TimelineSpan};
 use super::run::SimError;
 use super::runner::Runner;
 use crate::domain::NodeId;
-use crate::node::build::Birth;
 use crate::node::Reason;
+use crate::node::build::Birth;
 use crate::scenario::plan::Fault;
 use std::collections::BTreeSet;
 
@@ -132,7 +132,7 @@ impl<R: Runner> Conductor<'_, R> {
     }
 
     /// The nodes that a node talks to, ascending.
-    fn acquaintances(&self, node: NodeId) -> Vec<NodeId> {
+    pub(super) fn acquaintances(&self, node: NodeId) -> Vec<NodeId> {
         let plan = &self.plan.nodes[node.index()];
         let mut all: Vec<NodeId> = plan.parent.into_iter().chain(plan.children.iter().copied()).collect();
         all.extend(plan.neighbours.iter().map(|n| n.node));

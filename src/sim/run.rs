@@ -193,6 +193,13 @@ impl<R: Runner> Conductor<'_, R> {
             if self.is_top(id) {
                 self.models.insert(id, init.clone());
             }
+            if self.plan.peers.is_some() && self.down.contains(&id) {
+                // Nobody waits for a peer that joins later; a server counts its absent children itself.
+                for to in self.acquaintances(id) {
+                    let notice = Pending::Notice { to, about: id, up: false, life: 0 };
+                    self.heap.push(Time::ZERO, notice);
+                }
+            }
         }
         for (i, event) in self.plan.faults.events.iter().enumerate() {
             self.heap.push(event.at, Pending::Fault(i as u32));
@@ -275,7 +282,10 @@ impl<R: Runner> Conductor<'_, R> {
         for (i, node) in self.plan.nodes.iter().enumerate() {
             if matches!(node.role, Role::Server(_)) {
                 let state = match self.runner.save(NodeId(i as u32)).await? {
-                    Some(NodeState::Reliable(both)) => both.1,
+                    Some(NodeState::Reliable(both)) => {
+                        known += both.0.early(&UPDATE);
+                        both.1
+                    }
                     Some(state) => state,
                     None => continue,
                 };

@@ -128,7 +128,15 @@ impl Case {
         resume: Option<Checkpoint>,
     ) -> Result<RunResult, SimError> {
         let interrupt = Arc::clone(&log.interrupt);
-        hcddl::sim::run(&self.plan, &self.registry, Arc::clone(&self.learner), options, log, interrupt, resume)
+        hcddl::sim::run(
+            &self.plan,
+            &self.registry,
+            Arc::clone(&self.learner),
+            options,
+            log,
+            interrupt,
+            resume,
+        )
     }
 
     pub fn run_with(&self, options: &SimOptions) -> RunResult {
