@@ -130,4 +130,16 @@ mod tests {
             [Pending::TimeLimit, Pending::Start(NodeId(9)), timer(0, 3), timer(1, 1), timer(1, 2)]
         );
     }
+
+    /// Places in memory are used again in another order than events are pushed: they must decide nothing.
+    #[test]
+    fn ties_are_broken_by_the_order_of_pushing_whatever_the_slots() {
+        let mut heap = Heap::default();
+        let timer = |set| Pending::Timer { node: NodeId(0), token: Token(0), set };
+        (0..4).for_each(|set| heap.push(Time(1), timer(set)));
+        (0..4).for_each(|_| drop(heap.pop()));
+        (4..8).for_each(|set| heap.push(Time(2), timer(set)));
+        let order: Vec<Pending> = std::iter::from_fn(|| heap.pop().map(|(_, p)| p)).collect();
+        assert_eq!(order, (4..8).map(timer).collect::<Vec<_>>());
+    }
 }
