@@ -58,7 +58,7 @@ impl<'a> Factory<'a> {
         let node = match plan.role {
             Role::Server(tier) => self.server(plan, &self.plan.tiers[usize::from(tier)], birth, down)?,
             Role::Worker => self.worker(id, plan, birth, incarnation),
-            Role::Peer => self.peer(id, plan, birth)?,
+            Role::Peer => self.peer(id, plan, birth, incarnation)?,
         };
         if self.plan.network.reliable {
             let after = self.plan.network.resend_after;
@@ -160,7 +160,13 @@ impl<'a> Factory<'a> {
         Box::new(Worker::new(config, state))
     }
 
-    fn peer(&self, id: NodeId, node: &NodePlan, birth: Birth) -> Result<Box<dyn Node>, OptionError> {
+    fn peer(
+        &self,
+        id: NodeId,
+        node: &NodePlan,
+        birth: Birth,
+        incarnation: u32,
+    ) -> Result<Box<dyn Node>, OptionError> {
         let peers = self.plan.peers.as_ref().expect("a plan with peers says how they train");
         let (row, choice) = self.registry.peers.resolve(&peers.algorithm)?;
         let setup = PeerSetup {
@@ -170,7 +176,8 @@ impl<'a> Factory<'a> {
             init: self.init.clone(),
             steps: self.steps(id),
             rounds: self.plan.stop.rounds,
-            restarted: matches!(birth, Birth::Restart(_)) || node.joins_later,
+            // Also one that left and joins again: the others are rounds ahead.
+            restarted: incarnation > 0 || node.joins_later,
         };
         let state = match birth {
             Birth::Continue(NodeState::Peer(state)) => Some(*state),

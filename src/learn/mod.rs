@@ -26,7 +26,7 @@ pub mod reference;
 pub mod safetensors;
 
 use crate::domain::NodeId;
-use crate::domain::work::{Cost, Train, Trained};
+pub use crate::domain::work::{Cost, Train, Trained};
 
 /// What a run trains: one model, one data set split over the nodes. Shared by all nodes of a run and called
 /// from the threads of the pool; every method is a pure function of its arguments.

@@ -34,15 +34,18 @@ pub struct PeerState {
     pub inbox: BTreeMap<(u64, u64, NodeId), Params>,
     /// Pieces of the model or gradient, for algorithms that split it.
     pub parts: Vec<Params>,
-    /// Neighbours that are lost.
+    /// Neighbours that are lost: nothing is sent to them.
     pub lost: std::collections::BTreeSet<NodeId>,
+    /// The round from which each neighbour is waited for; one that is lost or was not heard of since its return
+    /// or one's own is not.
+    pub since: BTreeMap<NodeId, u64>,
     /// It has finished all its rounds, or has no model yet.
     pub idle: bool,
 }
 
 impl PeerState {
     /// Before its first round; `asleep` until it has heard a neighbour.
-    pub(crate) fn new(init: &Params, asleep: bool) -> Self {
+    pub(crate) fn new(init: &Params, neighbours: &[(NodeId, f64)], asleep: bool) -> Self {
         Self {
             model: init.clone(),
             opt: OptState::default(),
@@ -57,6 +60,10 @@ impl PeerState {
             inbox: BTreeMap::new(),
             parts: Vec::new(),
             lost: std::collections::BTreeSet::new(),
+            since: match asleep {
+                true => BTreeMap::new(),
+                false => neighbours.iter().map(|(neighbour, _)| (*neighbour, 0)).collect(),
+            },
             idle: asleep,
         }
     }

@@ -4,7 +4,7 @@
 
 use super::kinds::ACK;
 use super::{Cx, Effect, Effects, Event, Metric, Node, NodeState};
-use crate::domain::{Head, Lane, Message, NodeId, Span, Token};
+use crate::domain::{Head, Kind, Lane, Message, NodeId, Span, Token};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -41,6 +41,30 @@ struct Incoming {
 
 fn count(name: &'static str) -> Effect {
     Effect::Record(Metric { name: name.into(), value: 1.0 })
+}
+
+impl ReliableState {
+    /// Messages of a kind that this node (`me`) still resends to `to`, and that have not been delivered there.
+    #[must_use]
+    pub fn undelivered(&self, me: NodeId, to: NodeId, receiver: &ReliableState, kind: &Kind) -> u64 {
+        let incoming = receiver.incoming.get(&(me, Lane::Model)).cloned().unwrap_or_default();
+        let on_its_way = |sequence: u64, message: &Message| {
+            let (epoch, position) = (sequence >> POSITION_BITS, sequence & ((1 << POSITION_BITS) - 1));
+            let delivered =
+                epoch < incoming.epoch || (epoch == incoming.epoch && position <= incoming.delivered);
+            message.kind == *kind && !delivered && !incoming.early.contains_key(&position)
+        };
+        self.outgoing.get(&(to, Lane::Model)).map_or(0, |outgoing| {
+            outgoing.unacknowledged.iter().filter(|(s, u)| on_its_way(**s, &u.message)).count() as u64
+        })
+    }
+
+    /// Messages of a kind that came before their turn and wait for earlier ones.
+    #[must_use]
+    pub fn early(&self, kind: &Kind) -> u64 {
+        let early = self.incoming.values().flat_map(|incoming| incoming.early.values());
+        early.filter(|message| message.kind == *kind).count() as u64
+    }
 }
 
 /// A node with reliable delivery.
@@ -186,7 +210,7 @@ impl Node for Reliable {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{Kind, Seeds, Time};
+    use crate::domain::{Seeds, Time};
 
     /// Sends what it is told by timers, and remembers what it gets.
     struct Echo(Vec<u64>);

@@ -84,6 +84,10 @@ pub struct Uplink {
     due: bool,
     /// The parent's model is being decoded or mixed in.
     adopting: Option<(JobId, Head)>,
+    /// The parent's model came while a fold was running: its turn is after the fold, which would undo it.
+    deferred: Option<(Params, Head)>,
+    /// The job in `adopting` is the mixing; no fold may start before its end, which would undo that.
+    mixing: bool,
     /// Error feedback of the codec.
     residual: Option<Params>,
     /// Pushes so far; names the stream of a randomised codec.
@@ -123,6 +127,8 @@ impl Uplink {
             pushing: None,
             due: false,
             adopting: None,
+            deferred: None,
+            mixing: false,
             residual: None,
             pushes: 0,
         }
@@ -241,7 +247,8 @@ impl Server {
                 Some(data) => {
                     let codec = config.codec_down.unwrap_or_default();
                     let job = self.state.job();
-                    self.state.uplink.as_mut().expect("has a parent").adopting = Some((job, head));
+                    let uplink = self.state.uplink.as_mut().expect("has a parent");
+                    (uplink.adopting, uplink.mixing) = (Some((job, head)), false);
                     out.run(job, Work::Decode { data, codec });
                 }
                 None => {}
@@ -251,6 +258,10 @@ impl Server {
 
     /// Takes the parent's model, or mixes it in.
     fn adopt(&mut self, model: Params, head: Head, out: &mut Effects) {
+        if self.is_folding() {
+            self.state.uplink.as_mut().expect("has a parent").deferred = Some((model, head));
+            return;
+        }
         let share = self.config.uplink.as_ref().map_or(1000, |c| c.plan.adopt_permille);
         if share >= 1000 || self.state.version == Version(0) {
             self.adopted(model, head, out);
@@ -260,8 +271,21 @@ impl Server {
         let job = self.state.job();
         let terms = vec![input(self.state.model.clone(), 1.0 - share, 1), input(model, share, 1)];
         let fold = combination(Arc::new(Sum), terms, &self.state.model);
-        self.state.uplink.as_mut().expect("has a parent").adopting = Some((job, head));
+        let uplink = self.state.uplink.as_mut().expect("has a parent");
+        (uplink.adopting, uplink.mixing) = (Some((job, head)), true);
         out.run(job, Work::Fold(Box::new(fold)));
+    }
+
+    /// Adopts the parent's model that came during the fold that has just ended.
+    pub(super) fn adopt_deferred(&mut self, out: &mut Effects) {
+        if let Some((model, head)) = self.state.uplink.as_mut().and_then(|uplink| uplink.deferred.take()) {
+            self.adopt(model, head, out);
+        }
+    }
+
+    /// Whether the parent's model is being mixed into this server's.
+    pub(super) fn is_mixing(&self) -> bool {
+        self.state.uplink.as_ref().is_some_and(|uplink| uplink.mixing)
     }
 
     fn adopted(&mut self, model: Params, head: Head, out: &mut Effects) {
@@ -269,7 +293,7 @@ impl Server {
         self.state.version = self.state.version.next();
         self.state.model = model.clone();
         let uplink = self.state.uplink.as_mut().expect("has a parent");
-        uplink.adopting = None;
+        (uplink.adopting, uplink.mixing) = (None, false);
         uplink.parent_version = head.version;
         uplink.root_version = head.root;
         uplink.milestone = model;

@@ -3,7 +3,7 @@
 use super::kinds::{ASSIGN, CANCEL, PULL, READY, UPDATE};
 use super::work::UpdateKind;
 use super::{Cx, Effect, Effects, Event, Node, NodeState, OptState, Outcome, Train, Trained, Work};
-use crate::domain::{Data, Head, JobId, Message, NodeId, Params};
+use crate::domain::{Data, Head, JobId, Message, NodeId, Params, Version};
 use serde::{Deserialize, Serialize};
 
 /// What a worker is told once.
@@ -156,6 +156,20 @@ impl Worker {
         }
     }
 
+    /// Gives up work on this version or an older one; newer work was asked for after the cancellation.
+    fn cancelled(&mut self, version: Version, out: &mut Effects) {
+        self.state.queued.take_if(|queued| queued.head.version <= version);
+        let (Phase::Decoding(_, head) | Phase::Training(_, head) | Phase::Encoding(_, head)) =
+            &self.state.phase
+        else {
+            return;
+        };
+        if head.version <= version {
+            self.give_up(out);
+            self.rest(out);
+        }
+    }
+
     fn give_up(&mut self, out: &mut Effects) {
         if let Phase::Decoding(job, _) | Phase::Training(job, _) | Phase::Encoding(job, _) = self.state.phase
         {
@@ -182,8 +196,7 @@ impl Node for Worker {
                 out.send(self.config.parent, Message::control(PULL, message.head));
             }
             Event::Received { message, .. } if message.kind == CANCEL => {
-                self.give_up(out);
-                self.rest(out);
+                self.cancelled(message.head.version, out);
             }
             Event::Done { job, outcome } => match (self.state.phase.clone(), outcome) {
                 (Phase::Decoding(mine, head), Outcome::Decoded(model)) if mine == job => {

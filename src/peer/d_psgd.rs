@@ -41,7 +41,7 @@ fn build(choice: &Choice) -> Result<Arc<dyn PeerAlgorithm>, OptionError> {
 
 impl PeerAlgorithm for Dpsgd {
     fn node(&self, setup: PeerSetup, state: Option<PeerState>) -> Box<dyn Node> {
-        let state = state.unwrap_or_else(|| PeerState::new(&setup.init, setup.restarted));
+        let state = state.unwrap_or_else(|| PeerState::new(&setup.init, &setup.neighbours, setup.restarted));
         Box::new(Peer { lr: self.lr, setup, state })
     }
 }
@@ -75,7 +75,7 @@ impl Peer {
         let Some(gradient) = state.gradient.clone() else { return };
         let round = state.round;
         let there = |n: &NodeId| state.inbox.contains_key(&(round, 0, *n));
-        if !self.setup.neighbours.iter().all(|(n, _)| state.lost.contains(n) || there(n)) {
+        if !state.since.iter().all(|(n, since)| round < *since || there(n)) {
             return;
         }
         // The weight of a lost neighbour falls to oneself, so that the row still sums to 1.
@@ -113,7 +113,9 @@ impl Peer {
             self.begin_round(out);
         }
         if round >= self.state.round {
-            self.state.lost.remove(&from);
+            if !self.state.lost.contains(&from) {
+                self.state.since.entry(from).or_insert(round);
+            }
             self.state.inbox.insert((round, 0, from), model);
             self.maybe_mix(out);
         }
@@ -145,10 +147,17 @@ impl Node for Peer {
             },
             Event::Down(neighbour) => {
                 self.state.lost.insert(neighbour);
+                self.state.since.remove(&neighbour);
                 self.maybe_mix(out);
             }
             // It counts again from its first message of a round that is not over; ours tells it where we are.
-            Event::Up(neighbour) => out.send(neighbour, self.my_model()),
+            Event::Up(neighbour) => {
+                self.state.lost.remove(&neighbour);
+                // Who has no model yet waits for a neighbour's.
+                if !(self.state.idle && self.state.round == 0) {
+                    out.send(neighbour, self.my_model());
+                }
+            }
             _ => {}
         }
     }

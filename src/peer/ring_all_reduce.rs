@@ -55,7 +55,7 @@ fn build(choice: &Choice) -> Result<Arc<dyn PeerAlgorithm>, OptionError> {
 
 impl PeerAlgorithm for Ring {
     fn node(&self, setup: PeerSetup, state: Option<PeerState>) -> Box<dyn Node> {
-        let state = state.unwrap_or_else(|| PeerState::new(&setup.init, setup.restarted));
+        let state = state.unwrap_or_else(|| PeerState::new(&setup.init, &setup.neighbours, setup.restarted));
         Box::new(Peer { optimizer: Arc::clone(&self.optimizer), setup, state })
     }
 

@@ -156,7 +156,9 @@ impl<R: Runner> Conductor<'_, R> {
         match pending {
             Pending::Fault(index) => self.fault(index).await,
             Pending::Start(node) => self.dispatch(node, Event::Start, [0, 0]).await,
-            Pending::Notice { to, about, up } => {
+            // A loss that was noticed earlier, through the return.
+            Pending::Notice { about, up: false, life, .. } if life < self.life(about) => Ok(()),
+            Pending::Notice { to, about, up, .. } => {
                 let event = if up { Event::Up(about) } else { Event::Down(about) };
                 self.dispatch(to, event, [u64::from(about.0), u64::from(up)]).await
             }
@@ -311,7 +313,7 @@ impl<R: Runner> Conductor<'_, R> {
         if self.plan.peers.is_some() { self.probe.rounds_finished() } else { self.account.commits }
     }
 
-    fn stall_message(&self) -> String {
+    pub(super) fn stall_message(&self) -> String {
         let name = |id: &NodeId| self.plan.nodes[id.index()].name.as_str();
         let mut down: Vec<&str> = self.down.iter().take(5).map(name).collect();
         if self.down.len() > 5 {
@@ -330,9 +332,14 @@ impl<R: Runner> Conductor<'_, R> {
         )
     }
 
+    /// How often a node has been started again.
+    pub(super) fn life(&self, node: NodeId) -> u32 {
+        self.incarnations.get(&node).copied().unwrap_or(0)
+    }
+
     /// Puts a node (back) in its place.
     pub(super) async fn birth(&mut self, node: NodeId, birth: Birth) -> Result<(), SimError> {
-        let incarnation = self.incarnations.get(&node).copied().unwrap_or(0);
+        let incarnation = self.life(node);
         let built = self.factory.node(node, birth, incarnation, &self.down).map_err(SimError::Build)?;
         self.runner.place(node, built).await
     }

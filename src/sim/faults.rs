@@ -9,7 +9,9 @@ use super::run::SimError;
 use super::runner::Runner;
 use crate::domain::NodeId;
 use crate::factory::Birth;
+use crate::node::Reason;
 use crate::scenario::plan::Fault;
+use std::collections::BTreeSet;
 
 impl<R: Runner> Conductor<'_, R> {
     /// A fault of the plan happens.
@@ -19,8 +21,14 @@ impl<R: Runner> Conductor<'_, R> {
         self.trace.push(&[self.now.0, u64::from(index) | (7 << 32), 0, 0]);
         tracing::info!("{}: {:?}", self.now, event.fault);
         match &event.fault {
-            Fault::Crash(node) => self.lose(*node, plan.faults.detection).await,
-            Fault::Leave(node) => self.lose(*node, crate::domain::Span::ZERO).await,
+            Fault::Crash(node) => {
+                self.lose(*node, plan.faults.detection).await;
+                self.end_without_root(*node, index);
+            }
+            Fault::Leave(node) => {
+                self.lose(*node, crate::domain::Span::ZERO).await;
+                self.end_without_root(*node, index);
+            }
             Fault::Restart(node) => {
                 let durable = self.durable.get(node).cloned().flatten();
                 self.bring(*node, Birth::Restart(durable)).await?;
@@ -51,6 +59,15 @@ impl<R: Runner> Conductor<'_, R> {
         self.tell_others(node, false, detection);
     }
 
+    /// Without its root a run goes nowhere, though workers of asynchronous local servers would train for ever.
+    fn end_without_root(&mut self, node: NodeId, index: u32) {
+        let returns = |fault: &Fault| matches!(fault, Fault::Restart(n) | Fault::Join(n) if *n == node);
+        let later = &self.plan.faults.events[index as usize + 1..];
+        if self.plan.peers.is_none() && self.is_top(node) && !later.iter().any(|e| returns(&e.fault)) {
+            self.finished = Some(Reason::Stalled(self.stall_message()));
+        }
+    }
+
     /// A node starts (again).
     async fn bring(&mut self, node: NodeId, birth: Birth) -> Result<(), SimError> {
         if !self.down.remove(&node) {
@@ -59,9 +76,28 @@ impl<R: Runner> Conductor<'_, R> {
         *self.incarnations.entry(node).or_insert(0) += 1;
         self.account.set_down(self.now, node, false);
         self.birth(node, birth).await?;
+        // Whoever has not noticed the loss notices it now, since the old connection is answered no more; a notice
+        // of the loss after that of the return would make them give up what the new life asked for.
+        let lost = |p: &Pending| match p {
+            Pending::Notice { to, about, up: false, .. } if *about == node => Some(*to),
+            _ => None,
+        };
+        let unaware: BTreeSet<NodeId> = self.heap.iter().filter_map(lost).collect();
+        let life = self.life(node);
+        for to in unaware {
+            self.heap.push(self.now, Pending::Notice { to, about: node, up: false, life });
+        }
         self.heap.push(self.now, Pending::Start(node));
         // Whoever noticed the loss notices the return; the notices keep their order.
         self.tell_others(node, true, self.plan.faults.detection);
+        // It finds out itself who does not answer.
+        let at = self.now + self.plan.faults.detection;
+        for about in self.acquaintances(node) {
+            if self.down.contains(&about) || self.network.is_cut(node, about) {
+                let life = self.life(about);
+                self.heap.push(at, Pending::Notice { to: node, about, up: false, life });
+            }
+        }
         if self.observer.wants_spans() {
             self.observer.span(&TimelineSpan {
                 node,
@@ -79,12 +115,15 @@ impl<R: Runner> Conductor<'_, R> {
     fn tell_others(&mut self, about: NodeId, up: bool, after: crate::domain::Span) {
         let at = self.now + after;
         for to in self.acquaintances(about) {
-            self.heap.push(at, Pending::Notice { to, about, up });
+            // Who cannot reach it is told when the link is up again.
+            if !(up && self.network.is_cut(to, about)) {
+                self.heap.push(at, Pending::Notice { to, about, up, life: self.life(about) });
+            }
         }
     }
 
     /// The nodes that a node talks to, ascending.
-    fn acquaintances(&self, node: NodeId) -> Vec<NodeId> {
+    pub(super) fn acquaintances(&self, node: NodeId) -> Vec<NodeId> {
         let plan = &self.plan.nodes[node.index()];
         let mut all: Vec<NodeId> = plan.parent.into_iter().chain(plan.children.iter().copied()).collect();
         all.extend(plan.neighbours.iter().map(|n| n.node));
@@ -104,7 +143,7 @@ impl<R: Runner> Conductor<'_, R> {
         for (a, b, cut) in self.network.change(change, &pairs) {
             for (to, about) in [(a, b), (b, a)] {
                 if !self.down.contains(&about) {
-                    self.heap.push(at, Pending::Notice { to, about, up: !cut });
+                    self.heap.push(at, Pending::Notice { to, about, up: !cut, life: self.life(about) });
                 }
             }
         }

@@ -13,8 +13,8 @@ pub(crate) enum Pending {
     Fault(u32),
     /// A node starts.
     Start(NodeId),
-    /// A node learns that another one is lost or back.
-    Notice { to: NodeId, about: NodeId, up: bool },
+    /// A node learns that another one is lost or back. `life` is the incarnation that is meant.
+    Notice { to: NodeId, about: NodeId, up: bool, life: u32 },
     /// A message arrives.
     Deliver { from: NodeId, to: NodeId, message: Message },
     /// A job ends.
@@ -129,5 +129,17 @@ mod tests {
             order,
             [Pending::TimeLimit, Pending::Start(NodeId(9)), timer(0, 3), timer(1, 1), timer(1, 2)]
         );
+    }
+
+    /// Places in memory are used again in another order than events are pushed: they must decide nothing.
+    #[test]
+    fn ties_are_broken_by_the_order_of_pushing_whatever_the_slots() {
+        let mut heap = Heap::default();
+        let timer = |set| Pending::Timer { node: NodeId(0), token: Token(0), set };
+        (0..4).for_each(|set| heap.push(Time(1), timer(set)));
+        (0..4).for_each(|_| drop(heap.pop()));
+        (4..8).for_each(|set| heap.push(Time(2), timer(set)));
+        let order: Vec<Pending> = std::iter::from_fn(|| heap.pop().map(|(_, p)| p)).collect();
+        assert_eq!(order, (4..8).map(timer).collect::<Vec<_>>());
     }
 }

@@ -17,6 +17,7 @@ use crate::domain::digest::{Chain, of_values};
 use crate::domain::{NodeId, OptionError, Params, Time, Version};
 use crate::factory::{Birth, Factory};
 use crate::learn::Learner;
+use crate::node::kinds::UPDATE;
 use crate::node::{Effects, NodeState, Reason};
 use crate::registry::Registry;
 use crate::scenario::plan::{Fault, Plan, Role};
@@ -192,6 +193,13 @@ impl<R: Runner> Conductor<'_, R> {
             if self.is_top(id) {
                 self.models.insert(id, init.clone());
             }
+            if self.plan.peers.is_some() && self.down.contains(&id) {
+                // Nobody waits for a peer that joins later; a server counts its absent children itself.
+                for to in self.acquaintances(id) {
+                    let notice = Pending::Notice { to, about: id, up: false, life: 0 };
+                    self.heap.push(Time::ZERO, notice);
+                }
+            }
         }
         for (i, event) in self.plan.faults.events.iter().enumerate() {
             self.heap.push(event.at, Pending::Fault(i as u32));
@@ -263,13 +271,21 @@ impl<R: Runner> Conductor<'_, R> {
             return Ok(0);
         }
         let mut known = self.account.updates_committed + self.account.dropped.values().sum::<u64>();
-        known += self.network.updates_in_transit();
-        let update = |p: &&Pending| matches!(p, Pending::Deliver { message, .. } if message.kind == crate::node::kinds::UPDATE);
-        known += self.heap.iter().filter(update).count() as u64;
+        if self.plan.network.reliable {
+            known += self.resending().await?;
+        } else {
+            known += self.network.updates_in_transit();
+            let update =
+                |p: &&Pending| matches!(p, Pending::Deliver { message, .. } if message.kind == UPDATE);
+            known += self.heap.iter().filter(update).count() as u64;
+        }
         for (i, node) in self.plan.nodes.iter().enumerate() {
             if matches!(node.role, Role::Server(_)) {
                 let state = match self.runner.save(NodeId(i as u32)).await? {
-                    Some(NodeState::Reliable(both)) => both.1,
+                    Some(NodeState::Reliable(both)) => {
+                        known += both.0.early(&UPDATE);
+                        both.1
+                    }
                     Some(state) => state,
                     None => continue,
                 };
@@ -279,5 +295,19 @@ impl<R: Runner> Conductor<'_, R> {
             }
         }
         Ok(self.account.updates_sent.saturating_sub(known))
+    }
+
+    /// Updates that reliable delivery still has to bring to their servers: on their way or lost underway, but
+    /// to be sent again.
+    async fn resending(&mut self) -> Result<u64, SimError> {
+        let mut count = 0;
+        for (i, node) in self.plan.nodes.iter().enumerate() {
+            let (me, Some(parent)) = (NodeId(i as u32), node.parent) else { continue };
+            let states = (self.runner.save(me).await?, self.runner.save(parent).await?);
+            if let (Some(NodeState::Reliable(mine)), Some(NodeState::Reliable(its))) = states {
+                count += mine.0.undelivered(me, parent, &its.0, &UPDATE);
+            }
+        }
+        Ok(count)
     }
 }

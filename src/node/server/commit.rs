@@ -81,6 +81,7 @@ impl Server {
         }
         let verdict = self.ask(cx, PolicyEvent::Folded);
         self.obey(verdict, out);
+        self.adopt_deferred(out);
         self.pump(cx, out);
     }
 

@@ -26,17 +26,23 @@ impl Server {
     }
 
     pub(super) fn grant(&mut self, child: NodeId, assignment: Assignment, out: &mut Effects) {
-        let state = &mut self.state;
-        let grant = Grant {
+        match self.config.traffic {
+            Traffic::Pull => {
+                let grant = self.new_grant(assignment, true);
+                self.state.grants.insert(child, grant);
+                out.send(child, Message::control(READY, self.head(assignment)));
+            }
+            Traffic::Broadcast => self.deliver(child, assignment, out),
+        }
+    }
+
+    fn new_grant(&self, assignment: Assignment, offered: bool) -> Grant {
+        let state = &self.state;
+        Grant {
             origin: state.uplink.as_ref().map_or(state.version, |u| u.parent_version),
             snapshot: self.config.rule.needs_snapshots().then(|| state.model.clone()),
             assignment,
-        };
-        state.grants.insert(child, grant);
-        state.children.get_mut(&child).expect("a child").holds = state.version;
-        match self.config.traffic {
-            Traffic::Pull => out.send(child, Message::control(READY, self.head(assignment))),
-            Traffic::Broadcast => self.deliver(child, assignment, out),
+            offered,
         }
     }
 
@@ -62,6 +68,11 @@ impl Server {
                 return;
             }
         };
+        // The model may be newer than when the policy answered: the child was slow to pull it, or it had to be
+        // encoded first. What it holds, and the snapshot of its gradient, are what really leaves.
+        let grant = self.new_grant(assignment, false);
+        self.state.grants.insert(child, grant);
+        self.state.children.get_mut(&child).expect("a child").holds = self.state.version;
         out.send(child, Message::with(ASSIGN, self.head(assignment), "model", data));
     }
 

@@ -124,6 +124,11 @@ impl Server {
         server
     }
 
+    /// Whether a fold is running.
+    pub(super) fn is_folding(&self) -> bool {
+        self.state.folding.is_some()
+    }
+
     fn ask(&mut self, cx: &Cx, event: PolicyEvent) -> Verdict {
         let state = &self.state;
         let view = ServerView {
@@ -140,7 +145,7 @@ impl Server {
 
     /// Hands queued inputs to the policy until a fold runs.
     fn pump(&mut self, cx: &Cx, out: &mut Effects) {
-        while self.state.folding.is_none() && !self.state.finished {
+        while self.state.folding.is_none() && !self.state.finished && !self.is_mixing() {
             let Some(input) = self.state.inbox.pop_front() else { return };
             let event = match input {
                 Input::Update { from, head, tensor } => self.admit(cx, from, &head, tensor),
@@ -151,6 +156,10 @@ impl Server {
                     continue;
                 }
                 let known = self.state.children.get_mut(&child).expect("only children join");
+                if known.alive {
+                    // The news of its return is older than this server's own start, which counted it in.
+                    continue;
+                }
                 (known.alive, known.busy) = (true, false);
             }
             let verdict = self.ask(cx, event);
@@ -188,8 +197,11 @@ impl Server {
             out.push(Effect::Dropped { from: meta.from, why });
         }
         for child in verdict.cancel {
-            self.state.children.get_mut(&child).expect("a policy cancels children only").busy = false;
-            out.send(child, Message::control(CANCEL, Head::default()));
+            let known = self.state.children.get_mut(&child).expect("a policy cancels children only");
+            known.busy = false;
+            // Control messages may overtake models and be overtaken: say which work is meant.
+            let head = Head { version: known.holds, ..Head::default() };
+            out.send(child, Message::control(CANCEL, head));
         }
         match verdict.timer {
             Some(TimerRequest::After(after)) => out.push(Effect::SetTimer { after, token: POLICY_TIMER }),
@@ -206,8 +218,13 @@ impl Server {
 
     fn heard_child(&mut self, cx: &Cx, from: NodeId, message: Message, out: &mut Effects) {
         if message.kind == PULL {
-            let assignment = self.state.grants.get(&from).map(|g| g.assignment).unwrap_or_default();
-            self.deliver(from, assignment, out);
+            // Only what was offered since the child was last lost, and only once.
+            if let Some(grant) = self.state.grants.get_mut(&from)
+                && std::mem::take(&mut grant.offered)
+            {
+                let assignment = grant.assignment;
+                self.deliver(from, assignment, out);
+            }
         } else if message.kind == UPDATE {
             let head = message.head;
             match message.bodies.into_iter().next().map(|b| b.data) {
@@ -239,7 +256,10 @@ impl Server {
                 let (_, version) = self.state.encoding.take().expect("just seen");
                 self.encoded(data, version, out);
             }
-            outcome => self.uplink_done(job, outcome, out),
+            outcome => {
+                self.uplink_done(job, outcome, out);
+                self.pump(cx, out);
+            }
         }
     }
 
@@ -257,6 +277,9 @@ impl Server {
                 uplink.gated.remove(&child);
             }
             self.state.asked.remove(&child);
+            if let Some(grant) = self.state.grants.get_mut(&child) {
+                grant.offered = false;
+            }
         }
         let event = if alive { PolicyEvent::Joined(child) } else { PolicyEvent::Lost(child) };
         self.state.inbox.push_back(Input::Event(event));

@@ -69,6 +69,8 @@ pub(super) struct Grant {
     pub(super) snapshot: Option<Params>,
     /// What a child that pulls shall do.
     pub(super) assignment: Assignment,
+    /// It was told that a model is ready, and has not pulled it yet.
+    pub(super) offered: bool,
 }
 
 /// The tensor of a pending update and what only the server needs.

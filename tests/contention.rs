@@ -1,0 +1,120 @@
+//! Contention as users see it: many workers push at once into one server.
+
+mod common;
+
+use common::{Case, custom};
+use hcddl::domain::{NodeId, Params};
+use hcddl::learn::{Cost, EvalPart, Learner, Split};
+use hcddl::node::{Train, Trained};
+use hcddl::sim::outcome::{SpanKind, TimelineSpan};
+use std::sync::Arc;
+
+/// A million parameters whose gradient is nothing.
+struct Million;
+
+const PARAMS: usize = 1_000_000;
+/// 96 bytes of head, 32 of the body's head, the values.
+const BYTES: u64 = 4_000_128;
+/// 100 Mb/s.
+const RATE: f64 = 12.5e6;
+
+impl Learner for Million {
+    fn params_len(&self) -> usize {
+        PARAMS
+    }
+    fn init(&self, _: u64) -> Vec<f32> {
+        vec![0.0; PARAMS]
+    }
+    fn train(&self, _: NodeId, job: &Train) -> Result<Trained, String> {
+        let tensor = Params::new(vec![0.0; PARAMS]);
+        Ok(Trained { tensor, opt: None, steps: job.steps, samples: 1, loss: 0.0, forward_passes: 1 })
+    }
+    fn evaluate(&self, _: &[f32], _: Split, _: usize) -> EvalPart {
+        EvalPart { loss_sum: 0.0, correct: 0, count: 1 }
+    }
+    fn eval_parts(&self, _: Split) -> usize {
+        1
+    }
+    fn shard_len(&self, _: NodeId) -> usize {
+        1
+    }
+    fn batches_per_epoch(&self, _: NodeId) -> u64 {
+        1
+    }
+    fn cost(&self) -> Cost {
+        Cost { forward_flops: 1.0, activation_bytes: 0.0, params: PARAMS, batch: 1 }
+    }
+    fn tensors(&self) -> Vec<(String, Vec<usize>)> {
+        vec![("x".to_owned(), vec![PARAMS])]
+    }
+}
+
+/// So that models arrive at once and only the updates fill the line.
+const CODEC: &str = "top_k(0.000001)";
+/// Seconds within which the models arrive.
+const SLACK: f64 = 1e-3;
+
+/// One synchronous round, whose updates share 100 Mb/s.
+fn round(workers: usize, contention: &str) -> (Case, Vec<TimelineSpan>) {
+    let text = format!(
+        "topology: flat({workers})\nseed: 4\ntiers: {{global: {{policy: sync, compression: {{down: '{CODEC}'}}}}}}\ntraining: {{rounds: 1}}\n\
+         network: {{contention: {contention}, lan: {{profile: {{name: ideal, down: 100mbit}}}}}}\ndevices: {{default: instant}}"
+    );
+    let case = custom(&text, |_| Arc::new(Million));
+    let (result, log) = case.logged();
+    let pushes: Vec<TimelineSpan> =
+        log.spans.into_iter().filter(|s| s.kind == SpanKind::Send && s.label == "update").collect();
+    assert_eq!(pushes.len(), workers, "{}", case.line);
+    let sent: u64 = pushes.iter().map(|s| s.bytes).sum();
+    assert_eq!(sent, BYTES * workers as u64, "bytes of the pushes: {}", case.line);
+    assert_eq!(result.summary.bytes_up, sent, "bytes towards the root: {}", case.line);
+    let (start, end) = (&pushes[0].start, pushes.iter().map(|s| s.end).max());
+    assert!(
+        pushes.iter().all(|s| (s.start.seconds() - start.seconds()).abs() < SLACK),
+        "the pushes start at once: {}",
+        case.line
+    );
+    // Nothing is sent faster than the line, and the line is never idle.
+    let busy = end.expect("pushes").since(*start).seconds();
+    assert!((busy * RATE - sent as f64).abs() < SLACK * RATE, "{busy} s for {sent} bytes: {}", case.line);
+    (case, pushes)
+}
+
+const SIZES: [usize; 4] = [2, 4, 8, 16];
+
+#[test]
+fn under_fair_share_all_pushes_end_together() {
+    for n in SIZES {
+        let (case, pushes) = round(n, "fair_share");
+        for push in pushes {
+            let took = push.end.since(push.start).seconds();
+            let expected = n as f64 * BYTES as f64 / RATE;
+            assert!((took - expected).abs() < SLACK, "{took} s, expected {expected}: {}", case.line);
+        }
+    }
+}
+
+#[test]
+fn under_fifo_pushes_end_one_after_the_other() {
+    for n in SIZES {
+        let (case, mut pushes) = round(n, "fifo");
+        pushes.sort_by_key(|push| push.end);
+        for (i, push) in pushes.iter().enumerate() {
+            let took = push.end.since(push.start).seconds();
+            let expected = (i + 1) as f64 * BYTES as f64 / RATE;
+            assert!(
+                (took - expected).abs() < SLACK,
+                "push {i}: {took} s, expected {expected}: {}",
+                case.line
+            );
+        }
+    }
+}
+
+/// TCP is not exactly fair: flows differ, but the line is as busy as before.
+#[test]
+fn unfairness_moves_the_ends_but_not_the_last() {
+    let (case, pushes) = round(8, "fair_share(0.35)");
+    let ends: std::collections::BTreeSet<_> = pushes.iter().map(|push| push.end).collect();
+    assert!(ends.len() > 4, "{ends:?}: {}", case.line);
+}
