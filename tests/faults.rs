@@ -148,8 +148,14 @@ fn pulling_and_compression_survive_every_fault() {
     ];
     for way in ways {
         for policy in policies() {
+            // Of a whole model nothing may be left out.
+            let way = if policy.starts_with("fedasync") {
+                way.replace("top_k(0.4)", "fp16")
+            } else {
+                way.to_owned()
+            };
             for (_, faults) in SURVIVED {
-                finishes(&flat(&policy, way, faults));
+                finishes(&flat(&policy, &way, faults));
             }
         }
     }

@@ -9,7 +9,10 @@ use hcddl::record::checkpoint;
 use hcddl::sim::outcome::{EvaluationRow, RunnerKind, SimOptions};
 
 /// Every number of an evaluation, to the bit.
-fn rows(evaluations: &[EvaluationRow]) -> Vec<(u64, u64, Vec<(String, u64)>)> {
+/// A row of metrics, bit by bit: version, nanoseconds, values by name.
+type Row = (u64, u64, Vec<(String, u64)>);
+
+fn rows(evaluations: &[EvaluationRow]) -> Vec<Row> {
     let values = |row: &EvaluationRow| row.values.iter().map(|(k, v)| (k.clone(), v.to_bits())).collect();
     evaluations.iter().map(|row| (row.version.0, row.at.0, values(row))).collect()
 }

@@ -159,12 +159,16 @@ impl<'a> Reader<'a> {
             let (event, span) = self.next()?;
             let key = match event {
                 Event::MappingEnd => return Ok(Value::Object(map)),
+                Event::Scalar(text, ScalarStyle::Plain, 0, None) if text == "<<" => {
+                    return Err(self.refuse(
+                        span,
+                        "merge keys (`<<`) are not supported",
+                        "write the keys out",
+                    ));
+                }
                 Event::Scalar(text, _, 0, None) => text.into_owned(),
                 _ => return Err(self.refuse(span, "a key is not plain text", "use a word as the key")),
             };
-            if key == "<<" {
-                return Err(self.refuse(span, "merge keys (`<<`) are not supported", "write the keys out"));
-            }
             let first = self.lines.get(&self.path_with(&key)).copied();
             self.enter(key.clone(), span);
             if map.contains_key(&key) {
