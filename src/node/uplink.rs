@@ -76,8 +76,10 @@ pub struct Uplink {
     requested: bool,
     /// What was committed since the last push.
     commits: Vec<Committed>,
-    /// The model when the parent's was adopted last.
+    /// What the next change is counted from: the model as it was pushed or adopted last.
     milestone: Params,
+    /// The parent's model that commits since the last push are being carried over to.
+    towards: Option<Params>,
     /// The push that is being prepared.
     pushing: Option<(JobId, Stage, Head)>,
     /// A push became due while another was being prepared.
@@ -124,6 +126,7 @@ impl Uplink {
             requested: false,
             commits: Vec::new(),
             milestone: init.clone(),
+            towards: None,
             pushing: None,
             due: false,
             adopting: None,
@@ -199,7 +202,8 @@ impl Server {
         } else if config.plan.send == UpdateKind::Model {
             (Arc::new(Sum), vec![input(model, 1.0, 1)])
         } else {
-            (Arc::new(Sum), vec![input(model, 1.0, 1), input(uplink.milestone.clone(), -1.0, 1)])
+            let before = std::mem::replace(&mut uplink.milestone, model.clone());
+            (Arc::new(Sum), vec![input(model, 1.0, 1), input(before, -1.0, 1)])
         };
         if let [single] = &terms[..] {
             let tensor = single.tensor.clone();
@@ -262,14 +266,22 @@ impl Server {
             self.state.uplink.as_mut().expect("has a parent").deferred = Some((model, head));
             return;
         }
-        let share = self.config.uplink.as_ref().map_or(1000, |c| c.plan.adopt_permille);
-        if share >= 1000 || self.state.version == Version(0) {
-            self.adopted(model, head, out);
-            return;
-        }
-        let share = f32::from(share) / 1000.0;
+        let (Some(uplink), Some(config)) = (&mut self.state.uplink, &self.config.uplink) else { return };
+        let share = config.plan.adopt_permille;
+        let mine = self.state.model.clone();
+        let terms = if share >= 1000 || self.state.version == Version(0) {
+            if uplink.commits.is_empty() || !config.own_model {
+                self.adopted(model.clone(), model, head, out);
+                return;
+            }
+            // What was committed since the last push is not in the parent's model yet: it is carried over.
+            uplink.towards = Some(model.clone());
+            vec![input(model, 1.0, 1), input(mine, 1.0, 1), input(uplink.milestone.clone(), -1.0, 1)]
+        } else {
+            let share = f32::from(share) / 1000.0;
+            vec![input(mine, 1.0 - share, 1), input(model, share, 1)]
+        };
         let job = self.state.job();
-        let terms = vec![input(self.state.model.clone(), 1.0 - share, 1), input(model, share, 1)];
         let fold = combination(Arc::new(Sum), terms, &self.state.model);
         let uplink = self.state.uplink.as_mut().expect("has a parent");
         (uplink.adopting, uplink.mixing) = (Some((job, head)), true);
@@ -288,15 +300,15 @@ impl Server {
         self.state.uplink.as_ref().is_some_and(|uplink| uplink.mixing)
     }
 
-    fn adopted(&mut self, model: Params, head: Head, out: &mut Effects) {
+    fn adopted(&mut self, model: Params, milestone: Params, head: Head, out: &mut Effects) {
         let on_request = self.config.uplink.as_ref().is_some_and(|c| c.plan.push == Push::OnRequest);
         self.state.version = self.state.version.next();
-        self.state.model = model.clone();
+        self.state.model = model;
         let uplink = self.state.uplink.as_mut().expect("has a parent");
         (uplink.adopting, uplink.mixing) = (None, false);
         uplink.parent_version = head.version;
         uplink.root_version = head.root;
-        uplink.milestone = model;
+        uplink.milestone = milestone;
         uplink.requested = on_request;
         let push_now = on_request && !uplink.commits.is_empty();
         self.open_gate(out);
@@ -314,7 +326,9 @@ impl Server {
             match outcome {
                 Outcome::Decoded(model) => self.adopt(model, head, out),
                 Outcome::Folded(folded) => {
-                    self.adopted(folded.aggregate.expect("the combination was asked for"), head, out);
+                    let model = folded.aggregate.expect("the combination was asked for");
+                    let milestone = uplink.towards.take().unwrap_or_else(|| model.clone());
+                    self.adopted(model, milestone, head, out);
                 }
                 _ => {}
             }

@@ -3,7 +3,7 @@
 use super::conductor::Conductor;
 use super::heap::Pending;
 use super::jobs::{Job, Promise};
-use super::network::Arrival;
+use super::network::{Arrival, Sent};
 use super::outcome::{CommitRow, SpanKind, TimelineSpan};
 use super::run::SimError;
 use super::runner::Runner;
@@ -129,13 +129,18 @@ impl<R: Runner> Conductor<'_, R> {
             self.account.updates_sent += u64::from(is_new);
         }
         self.account.sent(self.plan, self.now, from, to, message.bytes());
-        let arrival = self.network.send(self.now, from, to, message, &mut self.heap);
-        self.show_transfer(arrival);
+        match self.network.send(self.now, from, to, message, &mut self.heap) {
+            Sent::Lost => self.account.departed(self.now, from),
+            Sent::Flows => {}
+            Sent::Arrives(arrival) => self.show_transfer(arrival),
+        }
     }
 
     /// Shows a transfer on the timeline.
-    pub(super) fn show_transfer(&mut self, arrival: Option<Arrival>) {
-        let Some(arrival) = arrival.filter(|_| self.observer.wants_spans()) else { return };
+    pub(super) fn show_transfer(&mut self, arrival: Arrival) {
+        if !self.observer.wants_spans() {
+            return;
+        }
         self.observer.span(&TimelineSpan {
             node: arrival.from,
             kind: SpanKind::Send,

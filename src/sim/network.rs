@@ -58,6 +58,16 @@ pub(crate) struct Arrival {
     pub label: Kind,
 }
 
+/// What became of a message that was sent.
+pub(crate) enum Sent {
+    /// A rule of the plan lost it.
+    Lost,
+    /// It shares the network with others; when it arrives is not known yet.
+    Flows,
+    /// It arrives.
+    Arrives(Arrival),
+}
+
 /// See the module.
 pub(crate) struct Network<'a> {
     plan: &'a Plan,
@@ -138,23 +148,16 @@ impl<'a> Network<'a> {
     }
 
     /// Sends a message; returns when it arrives if that is known already.
-    pub fn send(
-        &mut self,
-        now: Time,
-        from: NodeId,
-        to: NodeId,
-        message: Message,
-        heap: &mut Heap,
-    ) -> Option<Arrival> {
+    pub fn send(&mut self, now: Time, from: NodeId, to: NodeId, message: Message, heap: &mut Heap) -> Sent {
         let edge = self.edge(from, to);
         edge.sent += 1;
         let number = edge.sent;
         let Some(route) = self.route(from, to) else {
-            return self.arrive(now, from, to, message, now, false, heap);
+            return Sent::Arrives(self.arrive(now, from, to, message, now, false, heap));
         };
         let fate = self.fate(now, from, to, number);
         if fate.lost {
-            return None;
+            return Sent::Lost;
         }
         let seed = self.plan.seeds.interleaving;
         let edge_key = key(from, to);
@@ -171,7 +174,15 @@ impl<'a> Network<'a> {
             let capacity = |p: &PortId| self.plan.network.ports[p.0 as usize].bytes_per_second;
             let rate = ports.map(capacity).fold(route.cap, f64::min);
             let departs = now + Span::from_seconds(bytes as f64 / rate);
-            return self.arrive(departs + latency, from, to, message, now, fate.duplicate, heap);
+            return Sent::Arrives(self.arrive(
+                departs + latency,
+                from,
+                to,
+                message,
+                now,
+                fate.duplicate,
+                heap,
+            ));
         }
         let mut ports: Vec<PortId> = ports.copied().collect();
         ports.sort_unstable();
@@ -187,7 +198,7 @@ impl<'a> Network<'a> {
         self.fabric.start(now, FlowId(flow), FlowSpec { bytes, ports, weight, rate_max: route.cap });
         let duplicate = fate.duplicate;
         self.state.flows.insert(flow, Flow { from, to, message, latency, started: now, duplicate });
-        None
+        Sent::Flows
     }
 
     /// What the message rules of the plan do to a message.
@@ -220,7 +231,7 @@ impl<'a> Network<'a> {
         started: Time,
         duplicate: bool,
         heap: &mut Heap,
-    ) -> Option<Arrival> {
+    ) -> Arrival {
         let last = &mut self.edge(from, to).last[usize::from(message.lane() == Lane::Model)];
         let at = at.max(*last);
         *last = at;
@@ -229,7 +240,7 @@ impl<'a> Network<'a> {
             heap.push(at, Pending::Deliver { from, to, message: message.clone() });
         }
         heap.push(at, Pending::Deliver { from, to, message });
-        Some(Arrival { from, to, started, at, bytes, label })
+        Arrival { from, to, started, at, bytes, label }
     }
 
     /// The moment of the next completed transfer.
@@ -238,7 +249,7 @@ impl<'a> Network<'a> {
     }
 
     /// Handles the completion that [`Network::next`] announced.
-    pub fn complete(&mut self, now: Time, id: FlowId, heap: &mut Heap) -> Option<Arrival> {
+    pub fn complete(&mut self, now: Time, id: FlowId, heap: &mut Heap) -> Arrival {
         self.fabric.complete(now, id);
         let flow = self.state.flows.remove(&id.0).expect("only running flows complete");
         self.arrive(now + flow.latency, flow.from, flow.to, flow.message, flow.started, flow.duplicate, heap)
