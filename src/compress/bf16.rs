@@ -1,12 +1,9 @@
 //! bfloat16: the upper half of an f32, with its 8 bits of exponent and 7 of fraction.
 
-use super::{BuildCodec, Codec, NoOptions, expect_bytes};
-use crate::domain::{Choice, OptionError, Row, Stream};
+use super::half::Half;
+use super::{BuildCodec, Codec, NoOptions};
+use crate::domain::{Choice, OptionError, Row};
 use std::sync::Arc;
-
-/// Rounds to the nearest, ties to even; what lies above the largest finite bfloat16 becomes that one.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Bf16;
 
 /// The row of the table.
 pub(super) fn row() -> Row<BuildCodec> {
@@ -21,38 +18,7 @@ pub(super) fn row() -> Row<BuildCodec> {
 
 fn build(choice: &Choice) -> Result<Arc<dyn Codec>, OptionError> {
     let NoOptions {} = choice.options()?;
-    Ok(Arc::new(Bf16))
-}
-
-impl Codec for Bf16 {
-    fn name(&self) -> &'static str {
-        "bf16"
-    }
-
-    fn bytes(&self, len: usize) -> u64 {
-        2 * len as u64
-    }
-
-    fn keeps_residual(&self) -> bool {
-        false
-    }
-
-    fn encode(&self, values: &[f32], _: Option<&mut [f32]>, _: &mut Stream) -> Vec<u8> {
-        values.iter().flat_map(|value| encoded(*value).to_le_bytes()).collect()
-    }
-
-    fn decode(&self, bytes: &[u8], out: &mut [f32]) -> Result<(), String> {
-        expect_bytes(self, bytes, out.len())?;
-        for (value, pair) in out.iter_mut().zip(bytes.chunks_exact(2)) {
-            *value = decoded(u16::from_le_bytes([pair[0], pair[1]]));
-        }
-        Ok(())
-    }
-
-    /// Two integer operations; 4 bytes on one side, 2 on the other.
-    fn cost_per_element(&self) -> (f64, f64) {
-        (2.0, 6.0)
-    }
+    Ok(Arc::new(Half { name: "bf16", encoded, decoded }))
 }
 
 /// The nearest bfloat16, ties to even; too large (infinity too) becomes the largest finite one, NaN stays NaN.

@@ -2,11 +2,10 @@
 
 mod bf16;
 mod fp16;
+mod half;
 mod top_k;
 mod two_bit;
 
-pub use bf16::Bf16;
-pub use fp16::Fp16;
 pub use top_k::TopK;
 pub use two_bit::TwoBit;
 
