@@ -4,6 +4,7 @@
 //! autograd, the speed of the matrix product, and fits per second of FedAvg's clients on the digits.
 
 use hcddl::domain::{Choice, NodeId, Params, Seeds, Stream};
+use hcddl::learn::batch::Batch;
 use hcddl::learn::engine::{self, LearnTables};
 use hcddl::learn::kernels::{self, Isa, View};
 use hcddl::learn::model::{self, DataShape, Network, Workspace};
@@ -86,12 +87,12 @@ fn products() {
 
 fn steps() {
     println!("\n{:>18} {:>10} {:>12} {:>10}", "step, batch 32", "ms", "GFLOP/s", "candle ms");
-    let shape = DataShape { channels: 1, height: 28, width: 28, classes: 10 };
+    let shape = DataShape::images(1, 28, 28, 10);
     for name in model::table().names() {
         let build = model::table().get(name).map(|row| row.build);
         let Ok(network) = build.and_then(|build| build(&Choice::named(name), &shape)) else { continue };
         let (own, candle) = step(&network);
-        let gflop = 3.0 * 32.0 * 1e-9 * network.cost(32).forward_flops;
+        let gflop = 3.0 * 32.0 * 1e-9 * network.cost(32, 1.0).forward_flops;
         let candle = candle.as_secs_f64() * 1e3;
         println!(
             "{name:>18} {:>10.3} {:>12.1} {candle:>10.3}",
@@ -103,14 +104,14 @@ fn steps() {
 
 fn step(network: &Network) -> (Duration, Duration) {
     let (params, x) = (network.init(1), random(32 * 784, 3));
-    let labels: Vec<u32> = (0..32).map(|i| i % 10).collect();
+    let batch = Batch::of_classes(x, (0..32).map(|i| i % 10).collect());
     let mut gradient = vec![0.0; params.len()];
     let mut work = Workspace::default();
     let own = median(|| {
-        network.gradient(&mut work, &params, &x, &labels, &mut gradient);
+        network.gradient(&mut work, &params, &batch, 0, &mut gradient);
     });
     let candle = median(|| {
-        let result = reference::gradient(network, &params, &x, &labels, candle_core::DType::F32);
+        let result = reference::gradient(network, &params, &batch, candle_core::DType::F32);
         assert!(result.is_ok());
     });
     (own, candle)

@@ -30,7 +30,7 @@ impl Learner for Million {
         Ok(Trained { tensor, opt: None, steps: job.steps, samples: 1, loss: 0.0, forward_passes: 1 })
     }
     fn evaluate(&self, _: &[f32], _: Split, _: usize) -> EvalPart {
-        EvalPart { loss_sum: 0.0, correct: 0, count: 1 }
+        EvalPart { loss_sum: 0.0, correct: 0.0, count: 1 }
     }
     fn eval_parts(&self, _: Split) -> usize {
         1

@@ -36,6 +36,13 @@ fn mix(mut z: u64) -> u64 {
     z ^ (z >> 31)
 }
 
+/// A key derived from another one and a number.
+#[inline]
+#[must_use]
+pub fn derived(key: u64, number: u64) -> u64 {
+    mix(key ^ mix(number.wrapping_add(GOLDEN)))
+}
+
 /// All streams of one purpose: the part of their names that they share is worked out once.
 #[derive(Clone, Copy, Debug)]
 pub struct Streams {

@@ -1,17 +1,19 @@
 //! The real [`Learner`]: a network, a data set and its shards. One step runs on one thread; the caller runs
 //! many jobs at once. Nothing is allocated in a step: each thread keeps its working memory.
 
-use super::data::{self, BuildData, DataContext, DataSet, Samples};
+use super::batch::Batch;
+use super::data::{self, Average, BuildData, DataContext, DataSet, Order, Samples};
 use super::kernels::Isa;
-use super::local::{Batch, Buffers, LocalRule, run};
+use super::local::{Buffers, LocalRule, StepLoss, run};
 use super::model::{self, BuildModel, Network, Workspace};
 use super::partition::{self, BuildPartition};
+use super::shard::{Shard, bucketed, shuffled};
 use super::{Cost, EvalPart, Learner, Split, safetensors};
 use crate::domain::work::{Train, Trained};
 use crate::domain::{Choice, NodeId, OptionError, Seeds, Stream, Table};
 use crate::learn::plan::{LearningPlan, LocalOptimizer};
 use std::cell::RefCell;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 /// Samples of one evaluation part.
 pub const EVAL_PART_SAMPLES: usize = 500;
@@ -95,14 +97,6 @@ pub struct Engine {
     start: Option<Vec<f32>>,
 }
 
-/// A node's training samples.
-#[derive(Debug)]
-struct Shard {
-    samples: Vec<u32>,
-    /// The order of the last epoch that was asked for; a pure function of its number, kept to save time.
-    order: Mutex<Option<(u64, Arc<[u32]>)>>,
-}
-
 thread_local! {
     static WORK: RefCell<Work> = RefCell::new(Work::default());
 }
@@ -112,8 +106,7 @@ thread_local! {
 struct Work {
     network: Workspace,
     buffers: Buffers,
-    x: Vec<f32>,
-    labels: Vec<u32>,
+    batch: Batch,
 }
 
 impl Engine {
@@ -134,7 +127,7 @@ impl Engine {
         let data = made("data", &tables.data, &plan.data, |build, choice| build(choice, &context))?;
         let network = made("model", &tables.models, &plan.model, |build, choice| build(choice, &data.shape))?;
         let split = made("partition", &tables.partitions, &plan.partition, |build, choice| {
-            build(choice)?.split(data.train.labels(), plan.shards, seeds.data)
+            build(choice)?.split(data.train.overview(), plan.shards, seeds.data)
         })?;
         let limit = plan.shard_limit.unwrap_or(usize::MAX);
         if limit == 0 {
@@ -143,7 +136,7 @@ impl Engine {
         let shard = |mut samples: Vec<u32>| {
             samples.truncate(limit);
             samples.shrink_to_fit();
-            Shard { samples, order: Mutex::new(None) }
+            Shard::new(samples)
         };
         let start = plan.init_from.as_ref().map(|path| safetensors::load(path, &network.tensors()));
         let start = start.transpose().map_err(|message| {
@@ -186,48 +179,67 @@ impl Engine {
         self.shards.get(shard as usize).map(|s| (shard, s))
     }
 
+    /// Samples of one epoch of a shard.
+    fn epoch_len(&self, shard: &Shard) -> usize {
+        match self.data.order {
+            Order::Windows(window) => window.min(shard.samples.len()),
+            Order::Shuffled | Order::Bucketed => shard.samples.len(),
+        }
+    }
+
     fn batches(&self, shard: &Shard) -> u64 {
-        let len = shard.samples.len();
+        let len = self.epoch_len(shard);
         let batches = if self.drop_last { len / self.batch } else { len.div_ceil(self.batch) };
         batches.max(1) as u64
     }
 
     /// Makes batch `cursor` of a shard's endless sequence.
-    fn load(
-        &self,
-        isa: Isa,
-        index: u32,
-        shard: &Shard,
-        cursor: u64,
-        x: &mut Vec<f32>,
-        labels: &mut Vec<u32>,
-    ) {
+    fn load(&self, isa: Isa, index: u32, shard: &Shard, cursor: u64, to: &mut Batch) {
         let batches = self.batches(shard);
         let (epoch, batch) = (cursor / batches, (cursor % batches) as usize);
-        let len = shard.samples.len();
+        let len = self.epoch_len(shard);
         let range = batch * self.batch..((batch + 1) * self.batch).min(len);
-        if self.shuffle {
-            let order = shard.order(self.data_seed, index, epoch);
-            let picked = order[range].iter().map(|i| shard.samples[*i as usize] as usize);
-            self.data.train.gather(isa, picked, x, labels);
-        } else {
-            self.data.train.gather(isa, shard.samples[range].iter().map(|i| *i as usize), x, labels);
+        let order = self.shuffle.then(|| {
+            let stream = Stream::new(self.data_seed, "shuffle", u64::from(index), epoch);
+            shard.order(epoch, || self.epoch_order(shard, epoch, stream))
+        });
+        let at = |i: usize| order.as_ref().map_or(i, |order| order[i] as usize);
+        let picked = range.map(|i| shard.samples[at(i)] as usize);
+        self.data.train.gather(isa, picked, to);
+    }
+
+    /// Positions within a shard in the order of an epoch.
+    fn epoch_order(&self, shard: &Shard, epoch: u64, mut stream: Stream) -> Vec<u32> {
+        let len = shard.samples.len();
+        let steps = |i: &u32| self.data.train.steps(shard.samples[*i as usize] as usize);
+        match self.data.order {
+            Order::Shuffled => shuffled(0..len as u32, &mut stream),
+            Order::Bucketed => bucketed(shuffled(0..len as u32, &mut stream), self.batch, steps, &mut stream),
+            Order::Windows(window) => {
+                let window = window.min(len);
+                let start = (epoch % (len / window) as u64) as u32 * window as u32;
+                shuffled(start..start + window as u32, &mut stream)
+            }
         }
     }
-}
 
-impl Shard {
-    /// Positions within the shard in the order of an epoch.
-    fn order(&self, seed: u64, index: u32, epoch: u64) -> Arc<[u32]> {
-        let mut kept = self.order.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, order)) = kept.as_ref().filter(|(of, _)| *of == epoch) {
-            return order.clone();
+    /// Samples of one part of an evaluation.
+    fn eval_part(&self) -> usize {
+        match self.data.average {
+            Average::Rows => EVAL_PART_SAMPLES,
+            Average::Batches => EVAL_PART_SAMPLES.div_ceil(self.batch) * self.batch,
         }
-        let mut order: Vec<u32> = (0..self.samples.len() as u32).collect();
-        Stream::new(seed, "shuffle", u64::from(index), epoch).shuffle(&mut order);
-        let order: Arc<[u32]> = order.into();
-        *kept = Some((epoch, order.clone()));
-        order
+    }
+
+    /// The samples of a split, and which of them if not all.
+    fn split(&self, split: Split) -> (&Samples, Option<&[u32]>) {
+        match split {
+            Split::Test => (&self.data.test, None),
+            Split::Validation => (self.data.validation.as_ref().unwrap_or(&self.data.test), None),
+            Split::Shard(node) => {
+                (&self.data.train, Some(self.shard(node).map_or(&[], |(_, shard)| &shard.samples)))
+            }
+        }
     }
 }
 
@@ -246,48 +258,50 @@ impl Learner for Engine {
         };
         let rule = LocalRule::new(&self.optimizer, self.proximal, job.lr_scale);
         WORK.with_borrow_mut(|work| {
-            let Work { network, buffers, x, labels } = work;
+            let Work { network, buffers, batch } = work;
             let isa = network.isa;
             run(isa, job, &rule, buffers, self.params_len(), |at, cursor, out| {
-                self.load(isa, index, shard, cursor, x, labels);
-                let loss = self.network.gradient(network, at, x, labels, out);
-                Ok(Batch { loss, samples: labels.len() as u64 })
+                self.load(isa, index, shard, cursor, batch);
+                let key = Stream::new(self.data_seed, "batch", u64::from(index), cursor).word();
+                let loss = self.network.gradient(network, at, batch, key, out);
+                Ok(StepLoss { loss: loss.mean(), samples: batch.samples as u64 })
             })
         })
     }
 
     fn evaluate(&self, model: &[f32], split: Split, part: usize) -> EvalPart {
-        let (samples, own): (&Samples, Option<&[u32]>) = match split {
-            Split::Test => (&self.data.test, None),
-            Split::Shard(node) => {
-                let Some((_, shard)) = self.shard(node) else { return EvalPart::default() };
-                (&self.data.train, Some(&shard.samples))
-            }
-        };
+        let (samples, own) = self.split(split);
         let len = own.map_or(samples.len(), <[u32]>::len);
-        let end = ((part + 1) * EVAL_PART_SAMPLES).min(len);
+        let (size, by_batch) = match self.data.average {
+            Average::Rows => (EVAL_BATCH_SAMPLES, false),
+            Average::Batches => (self.batch, true),
+        };
+        let end = ((part + 1) * self.eval_part()).min(len);
         let mut result = EvalPart::default();
         WORK.with_borrow_mut(|work| {
-            let Work { network, x, labels, .. } = work;
-            for start in (part * EVAL_PART_SAMPLES..end).step_by(EVAL_BATCH_SAMPLES) {
-                let range = start..(start + EVAL_BATCH_SAMPLES).min(end);
+            let Work { network, batch, .. } = work;
+            for start in (part * self.eval_part()..end).step_by(size) {
+                let range = start..(start + size).min(end);
                 let picked = range.map(|i| own.map_or(i, |own| own[i] as usize));
-                samples.gather(network.isa, picked, x, labels);
-                let loss = self.network.evaluate(network, model, x, labels);
-                result.loss_sum += loss.sum;
-                result.correct += loss.correct;
-                result.count += labels.len() as u64;
+                samples.gather(network.isa, picked, batch);
+                let loss = self.network.evaluate(network, model, batch);
+                if by_batch {
+                    result.loss_sum += loss.mean();
+                    result.correct += loss.correct as f64 / loss.count.max(1) as f64;
+                    result.count += 1;
+                } else {
+                    result.loss_sum += loss.sum;
+                    result.correct += loss.correct as f64;
+                    result.count += loss.count;
+                }
             }
         });
         result
     }
 
     fn eval_parts(&self, split: Split) -> usize {
-        let len = match split {
-            Split::Test => self.data.test.len(),
-            Split::Shard(node) => self.shard_len(node),
-        };
-        len.div_ceil(EVAL_PART_SAMPLES).max(1)
+        let (samples, own) = self.split(split);
+        own.map_or(samples.len(), <[u32]>::len).div_ceil(self.eval_part()).max(1)
     }
 
     fn shard_len(&self, node: NodeId) -> usize {
@@ -299,7 +313,7 @@ impl Learner for Engine {
     }
 
     fn cost(&self) -> Cost {
-        self.network.cost(self.batch)
+        self.network.cost(self.batch, self.data.train.mean_steps())
     }
 
     fn tensors(&self) -> Vec<(String, Vec<usize>)> {

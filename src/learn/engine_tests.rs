@@ -47,9 +47,9 @@ fn job(model: Vec<f32>, cursor: u64, steps: u64, output: UpdateKind) -> Train {
 
 fn test_accuracy(engine: &Engine, model: &[f32]) -> f64 {
     let parts = (0..engine.eval_parts(Split::Test)).map(|part| engine.evaluate(model, Split::Test, part));
-    let (correct, count) = parts.fold((0, 0), |sum, part| (sum.0 + part.correct, sum.1 + part.count));
+    let (correct, count) = parts.fold((0.0, 0), |sum, part| (sum.0 + part.correct, sum.1 + part.count));
     assert_eq!(count as usize, engine.data().test.len());
-    correct as f64 / count as f64
+    correct / count as f64
 }
 
 #[test]
@@ -71,11 +71,10 @@ fn an_epoch_visits_every_sample_of_the_shard_once_and_epochs_differ() {
     let batches = engine.batches_per_epoch(NodeId(4));
     assert_eq!((shard.samples.len(), batches), (144, 15));
     let epoch = |number: u64| {
-        let mut labels = Vec::new();
-        let (mut x, mut all) = (Vec::new(), Vec::new());
+        let (mut batch, mut all) = (Batch::default(), Vec::new());
         for cursor in number * batches..(number + 1) * batches {
-            engine.load(Isa::best(), 3, shard, cursor, &mut x, &mut labels);
-            all.extend(x.chunks_exact(64).map(of_values));
+            engine.load(Isa::best(), 3, shard, cursor, &mut batch);
+            all.extend(batch.x.chunks_exact(64).map(of_values));
         }
         all
     };
@@ -229,7 +228,7 @@ fn example(text: &str) -> Choice {
 #[test]
 fn the_example_of_every_row_is_its_default() {
     let tables = LearnTables::default();
-    let shape = model::DataShape { channels: 1, height: 28, width: 28, classes: 10 };
+    let shape = model::DataShape::images(1, 28, 28, 10);
     for row in tables.models.rows() {
         let built = [example(row.example), Choice::named(row.name)].map(|c| (row.build)(&c, &shape).unwrap());
         assert_eq!(format!("{:?}", built[0]), format!("{:?}", built[1]));

@@ -8,8 +8,6 @@ use crate::learn::kernels::Isa;
 use crate::learn::model::{self, DataShape, Init, NetworkBuilder, Workspace};
 use serde_json::json;
 
-const IMAGES: DataShape = DataShape { channels: 1, height: 28, width: 28, classes: 10 };
-
 fn network(name: &str, shape: &DataShape, options: serde_json::Value) -> Network {
     let choice =
         Choice { name: name.into(), options: options.as_object().unwrap().clone(), positional: vec![] };
@@ -18,36 +16,39 @@ fn network(name: &str, shape: &DataShape, options: serde_json::Value) -> Network
 
 /// Every row of the table, options that change a formula, and layers in orders that no row has.
 fn networks() -> Vec<(&'static str, Network)> {
-    let small = DataShape { channels: 2, height: 9, width: 11, classes: 4 };
+    let small = DataShape::images(2, 9, 11, 4);
     let uneven = NetworkBuilder::new(&small).conv2d(5, 3, Activation::Tanh).unwrap().max_pool(2).unwrap();
     let uneven = uneven.conv2d(3, 2, Activation::Identity).unwrap().avg_pool(2).unwrap();
-    let pooled_first = NetworkBuilder::new(&small).max_pool(3).unwrap().linear(7, Activation::Tanh);
+    let pooled_first = NetworkBuilder::new(&small).max_pool(3).unwrap().linear(7, Activation::Tanh).unwrap();
     let mut all: Vec<(&'static str, Network)> =
-        model::table().names().into_iter().map(|name| (name, network(name, &IMAGES, json!({})))).collect();
-    all.push(("mlp tanh", network("mlp", &IMAGES, json!({"hidden": [20, 15], "activation": "tanh"}))));
-    all.push(("uneven", uneven.classifier(Init::Torch)));
-    all.push(("pooled first", pooled_first.classifier(Init::GlorotUniform)));
+        model::table().names().into_iter().map(|name| (name, network(name, &images(), json!({})))).collect();
+    all.push(("mlp tanh", network("mlp", &images(), json!({"hidden": [20, 15], "activation": "tanh"}))));
+    all.push(("uneven", uneven.head(Init::Torch).unwrap()));
+    all.push(("pooled first", pooled_first.head(Init::GlorotUniform).unwrap()));
     all
 }
 
 struct Sample {
     params: Vec<f32>,
-    x: Vec<f32>,
-    labels: Vec<u32>,
+    batch: Batch,
+}
+
+fn images() -> DataShape {
+    DataShape::images(1, 28, 28, 10)
 }
 
 fn sample(network: &Network, batch: usize) -> Sample {
     let shape = network.shape();
     let mut stream = Stream::new(11, "gradient test", 0, 0);
-    let x = (0..batch * shape.features()).map(|_| stream.normal() as f32).collect();
-    let labels = (0..batch).map(|_| stream.below(shape.classes as u64) as u32).collect();
-    Sample { params: network.init(3), x, labels }
+    let x = (0..batch * shape.row_len()).map(|_| stream.normal() as f32).collect();
+    let labels = (0..batch).map(|_| stream.below(shape.output_len() as u64) as u32).collect();
+    Sample { params: network.init(3), batch: Batch::of_classes(x, labels) }
 }
 
 fn ours(network: &Network, sample: &Sample, isa: Isa) -> (f64, Vec<f32>) {
     let mut gradient = vec![f32::NAN; network.params_len()];
-    let Sample { params, x, labels } = sample;
-    let loss = network.gradient(&mut Workspace::new(isa), params, x, labels, &mut gradient);
+    let loss =
+        network.gradient(&mut Workspace::new(isa), &sample.params, &sample.batch, 0, &mut gradient).mean();
     (loss, gradient)
 }
 
@@ -71,7 +72,7 @@ fn agrees_with_differences(
         let at = |step: f64| {
             let mut at = start.clone();
             direction.iter().for_each(|(i, d)| at[*i] += step * d);
-            super::loss(network, &at, &sample.x, &sample.labels).unwrap()
+            super::loss(network, &at, &sample.batch).unwrap()
         };
         (at(h) - at(-h)) / (2.0 * h)
     };
@@ -128,7 +129,7 @@ fn gradients_agree_with_candle() {
         let sample = sample(&network, 5);
         let (loss, gradient) = ours(&network, &sample, Isa::best());
         let (expected_loss, expected) =
-            super::gradient(&network, &sample.params, &sample.x, &sample.labels, DType::F64).unwrap();
+            super::gradient(&network, &sample.params, &sample.batch, DType::F64).unwrap();
         assert!((loss - expected_loss).abs() < 1e-5 * expected_loss, "{name}: {loss} {expected_loss}");
         let distance = distance(&gradient, &expected);
         assert!(distance < 2e-6, "{name}: {distance}");
@@ -166,30 +167,30 @@ fn gradients_have_their_committed_digests_on_every_instruction_set() {
 fn models_have_their_published_sizes() {
     let sizes = [("softmax", 7850), ("mlp", 101_770), ("lenet", 44_426), ("cnn", 28_440)];
     for (name, size) in sizes {
-        let network = network(name, &IMAGES, json!({}));
+        let network = network(name, &images(), json!({}));
         assert_eq!(network.params_len(), size, "{name}");
         assert_eq!(network.init(1).len(), size);
         assert_eq!(network.tensors().iter().map(|(_, s)| s.iter().product::<usize>()).sum::<usize>(), size);
     }
-    assert_eq!(network("softmax", &IMAGES, json!({})).cost(32).forward_flops, 2.0 * 7840.0 + 10.0);
+    assert_eq!(network("softmax", &images(), json!({})).cost(32, 1.0).forward_flops, 2.0 * 7840.0 + 10.0);
 }
 
 #[test]
 fn initial_values_follow_their_scheme_and_seed() {
-    let lenet = network("lenet", &IMAGES, json!({}));
+    let lenet = network("lenet", &images(), json!({}));
     let params = lenet.init(5);
     let bound = (6.0f32 / (25.0 + 150.0)).sqrt();
     let (weights, bias) = (&params[..150], &params[150..156]);
     assert!(weights.iter().all(|w| w.abs() <= bound) && weights.iter().any(|w| w.abs() > 0.9 * bound));
     assert!(bias.iter().all(|b| *b == 0.0));
     assert_ne!(params, lenet.init(6));
-    let cnn = network("cnn", &IMAGES, json!({})).init(5);
+    let cnn = network("cnn", &images(), json!({})).init(5);
     assert!(cnn[..78].iter().all(|w| w.abs() <= 0.2) && cnn[75..78].iter().all(|b| *b != 0.0));
 }
 
 #[test]
 fn models_that_do_not_fit_are_refused() {
-    let tiny = DataShape { channels: 1, height: 8, width: 8, classes: 10 };
+    let tiny = DataShape::images(1, 8, 8, 10);
     let build = |name: &str, options: serde_json::Value| {
         let choice =
             Choice { name: name.into(), options: options.as_object().unwrap().clone(), positional: vec![] };
@@ -209,7 +210,7 @@ fn the_workspace_carries_nothing_from_batch_to_batch() {
     for (name, network) in networks() {
         let sample = sample(&network, 6);
         let mut gradient = vec![1.0; network.params_len()];
-        network.gradient(&mut shared, &sample.params, &sample.x, &sample.labels, &mut gradient);
+        network.gradient(&mut shared, &sample.params, &sample.batch, 0, &mut gradient);
         assert_eq!(gradient, ours(&network, &sample, Isa::best()).1, "{name}");
     }
 }

@@ -73,6 +73,16 @@ multiversion! {
     }
 }
 
+/// Where running statistics lie in the flat vector, and how they move: the gradient holds the batch's statistic s
+/// there, and a local step makes the value (1 - momentum) value + momentum s.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Statistic {
+    /// Their place.
+    pub range: std::ops::Range<usize>,
+    /// Share of the newest batch.
+    pub momentum: f32,
+}
+
 /// Memory that a thread reuses from job to job.
 #[derive(Debug, Default)]
 pub struct Buffers {
@@ -82,7 +92,7 @@ pub struct Buffers {
 
 /// A mini-batch's mean loss and its number of samples.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Batch {
+pub struct StepLoss {
     /// Mean loss.
     pub loss: f64,
     /// Samples.
@@ -99,7 +109,7 @@ pub fn run(
     rule: &LocalRule,
     buffers: &mut Buffers,
     params_len: usize,
-    mut gradient: impl FnMut(&[f32], u64, &mut [f32]) -> Result<Batch, String>,
+    mut gradient: impl FnMut(&[f32], u64, &mut [f32]) -> Result<StepLoss, String>,
 ) -> Result<Trained, String> {
     let Some(start) = job.model.values() else {
         return Err("a timing-only run has no parameters to train".to_owned());
@@ -212,7 +222,7 @@ mod tests {
     fn toy(job: &Train, rule: LocalRule) -> Result<Trained, String> {
         run(Isa::best(), job, &rule, &mut Buffers::default(), 1, |at, cursor, out| {
             out[0] = (cursor - 9) as f32 * at[0];
-            Ok(Batch { loss: f64::from(at[0]), samples: cursor - 9 })
+            Ok(StepLoss { loss: f64::from(at[0]), samples: cursor - 9 })
         })
     }
 
@@ -265,7 +275,7 @@ mod tests {
         let rule = LocalRule::new(&SGD, 0.0, 1.0);
         let error =
             run(Isa::best(), &job(3, UpdateKind::Delta), &rule, &mut Buffers::default(), 1, |_, c, _| {
-                Ok(Batch { loss: if c == 11 { f64::NAN } else { 1.0 }, samples: 1 })
+                Ok(StepLoss { loss: if c == 11 { f64::NAN } else { 1.0 }, samples: 1 })
             });
         assert_eq!(error, Err("the loss is NaN at step 2 of 3; try a smaller learning rate".to_owned()));
     }

@@ -6,6 +6,7 @@
 //! with the same bits on every machine. [`mod@reference`] is an independent second engine to check gradients
 //! against. This file, `quadratic`, `local` and `kernels` are pure.
 
+pub mod batch;
 #[cfg(feature = "runtime")]
 pub mod data;
 #[cfg(feature = "runtime")]
@@ -14,16 +15,19 @@ pub mod kernels;
 #[cfg(feature = "runtime")]
 pub mod layer;
 pub mod local;
+pub mod loss;
 #[cfg(feature = "runtime")]
 pub mod model;
 #[cfg(feature = "runtime")]
 pub mod partition;
 pub mod plan;
 pub mod quadratic;
-#[cfg(feature = "runtime")]
+#[cfg(feature = "candle")]
 pub mod reference;
 #[cfg(feature = "runtime")]
 pub mod safetensors;
+#[cfg(feature = "runtime")]
+mod shard;
 
 use crate::domain::NodeId;
 pub use crate::domain::work::{Cost, Train, Trained};
@@ -60,6 +64,8 @@ pub trait Learner: Send + Sync {
 pub enum Split {
     /// The test set.
     Test,
+    /// The validation set; the test set where there is none.
+    Validation,
     /// A node's own training shard.
     Shard(NodeId),
 }
@@ -67,10 +73,10 @@ pub enum Split {
 /// Sums over one part of a split.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct EvalPart {
-    /// Sum of the losses of the samples.
+    /// Sum of the losses of the rows, or of the mean losses of the batches.
     pub loss_sum: f64,
-    /// Samples predicted right; meaningless for models without classes.
-    pub correct: u64,
-    /// Samples (or tokens) counted.
+    /// Rows predicted right, or the sum of the batches' accuracies; meaningless for numbers.
+    pub correct: f64,
+    /// Rows (or batches) counted.
     pub count: u64,
 }

@@ -4,7 +4,7 @@
 //! is x_d = sum_i a_id b_id / sum_i a_id.
 
 use super::kernels::Isa;
-use super::local::{Batch, Buffers, LocalRule, run};
+use super::local::{Buffers, LocalRule, StepLoss, run};
 use super::{Cost, EvalPart, Learner, Split};
 use crate::domain::work::{Train, Trained};
 use crate::domain::{NodeId, Stream};
@@ -116,19 +116,19 @@ impl Learner for Quadratic {
                     *out += (self.noise * stream.normal()) as f32;
                 }
             }
-            Ok(Batch { loss: function.value(at), samples: 1 })
+            Ok(StepLoss { loss: function.value(at), samples: 1 })
         })
     }
 
     fn evaluate(&self, model: &[f32], split: Split, _part: usize) -> EvalPart {
         match split {
-            Split::Test => {
+            Split::Test | Split::Validation => {
                 let loss_sum = self.functions.iter().map(|f| f.value(model)).sum();
-                EvalPart { loss_sum, correct: 0, count: self.functions.len() as u64 }
+                EvalPart { loss_sum, correct: 0.0, count: self.functions.len() as u64 }
             }
             Split::Shard(node) => self.shard(node).map_or_else(EvalPart::default, |(_, f)| EvalPart {
                 loss_sum: f.value(model),
-                correct: 0,
+                correct: 0.0,
                 count: 1,
             }),
         }

@@ -4,8 +4,9 @@
 //! Left out of candle on purpose: its `max_pool2d` scales the gradient by 1/k^2, and its
 //! `softmax_last_dim` and `LayerNorm` drop gradients; pooling is made of reductions here.
 
+use super::batch::{Batch, Targets};
 use super::layer::{Activation, AvgPool2d, Conv2d, Layer, Linear, MaxPool2d, PoolShape};
-use super::model::Network;
+use super::model::{Input, Network};
 use candle_core::{DType, Device, Result, Tensor, Var, bail};
 use std::any::Any;
 
@@ -13,23 +14,17 @@ use std::any::Any;
 ///
 /// # Errors
 /// Whatever candle refuses; a layer that has no counterpart here.
-pub fn loss(network: &Network, params: &[f64], x: &[f32], labels: &[u32]) -> Result<f64> {
-    evaluate(network, params, x, labels, DType::F64)?.0.to_scalar()
+pub fn loss(network: &Network, params: &[f64], batch: &Batch) -> Result<f64> {
+    evaluate(network, params, batch, DType::F64)?.0.to_scalar()
 }
 
 /// Mean loss of a batch and its gradient in flat order, computed by candle in `dtype` (f32 or f64).
 ///
 /// # Errors
 /// Whatever candle refuses; a layer that has no counterpart here.
-pub fn gradient(
-    network: &Network,
-    params: &[f32],
-    x: &[f32],
-    labels: &[u32],
-    dtype: DType,
-) -> Result<(f64, Vec<f64>)> {
+pub fn gradient(network: &Network, params: &[f32], batch: &Batch, dtype: DType) -> Result<(f64, Vec<f64>)> {
     let params: Vec<f64> = params.iter().map(|p| f64::from(*p)).collect();
-    let (loss, vars) = evaluate(network, &params, x, labels, dtype)?;
+    let (loss, vars) = evaluate(network, &params, batch, dtype)?;
     let gradients = loss.backward()?;
     let mut flat = Vec::with_capacity(params.len());
     for var in &vars {
@@ -40,16 +35,13 @@ pub fn gradient(
 }
 
 /// The mean loss as a tensor, and the parameters that it depends on.
-fn evaluate(
-    network: &Network,
-    params: &[f64],
-    x: &[f32],
-    labels: &[u32],
-    dtype: DType,
-) -> Result<(Tensor, Vec<Var>)> {
+fn evaluate(network: &Network, params: &[f64], batch: &Batch, dtype: DType) -> Result<(Tensor, Vec<Var>)> {
     let device = &Device::Cpu;
-    let shape = network.shape();
-    let mut y = Tensor::from_slice(x, (labels.len(), shape.channels, shape.height, shape.width), device)?;
+    let Input::Values { channels, height, width } = network.shape().input else {
+        bail!("tokens have no reference")
+    };
+    let Targets::Classes(labels) = &batch.targets else { bail!("values have no reference") };
+    let mut y = Tensor::from_slice(&batch.x, (batch.samples, channels, height, width), device)?;
     y = y.to_dtype(dtype)?;
     let mut vars = Vec::new();
     let mut rest = params;
@@ -63,7 +55,7 @@ fn evaluate(
         }
         y = forward(layer, &vars[first..], &y)?;
     }
-    let labels = Tensor::from_slice(labels, labels.len(), device)?;
+    let labels = Tensor::from_slice(labels.as_slice(), labels.len(), device)?;
     Ok((candle_nn::loss::cross_entropy(&y, &labels)?, vars))
 }
 
@@ -89,6 +81,7 @@ fn activate(activation: Activation, y: &Tensor) -> Result<Tensor> {
         Activation::Identity => Ok(y.clone()),
         Activation::Relu => y.relu(),
         Activation::Tanh => y.tanh(),
+        Activation::Sigmoid => candle_nn::ops::sigmoid(y),
     }
 }
 

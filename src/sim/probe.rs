@@ -130,7 +130,7 @@ impl<'a> Probe<'a> {
                     sum.count += part.count;
                 }
                 let count = sum.count.max(1) as f64;
-                values.insert(format!("accuracy{suffix}"), sum.correct as f64 / count);
+                values.insert(format!("accuracy{suffix}"), sum.correct / count);
                 values.insert(format!("loss{suffix}"), sum.loss_sum / count);
             }
             let reached = self.plan.stop.target_accuracy.zip(values.get("accuracy"));

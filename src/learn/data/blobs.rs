@@ -37,7 +37,7 @@ pub fn row() -> Row<BuildData> {
 fn make(options: &Options, context: &DataContext) -> Result<DataSet, OptionError> {
     let Options { classes, features, samples, test_samples, spread } = *options;
     for (key, value, least, most) in [
-        ("classes", classes, 2, 256),
+        ("classes", classes, 2, 65_536),
         ("features", features, 1, 1_000_000),
         ("samples", samples, 1, 1_000_000_000),
         ("test_samples", test_samples, 1, 1_000_000_000),
@@ -58,7 +58,7 @@ fn make(options: &Options, context: &DataContext) -> Result<DataSet, OptionError
     let centres: Vec<f64> = (0..classes * features).map(|_| stream.normal()).collect();
     let draw = |count: usize, part: u64| {
         let mut stream = Stream::new(context.seed, "blobs", 1, part);
-        let labels: Vec<u8> = (0..count).map(|i| (i % classes) as u8).collect();
+        let labels: Vec<u16> = (0..count).map(|i| (i % classes) as u16).collect();
         let mut values = Vec::with_capacity(count * features);
         for label in &labels {
             let centre = &centres[usize::from(*label) * features..][..features];
@@ -66,8 +66,7 @@ fn make(options: &Options, context: &DataContext) -> Result<DataSet, OptionError
         }
         Samples::from_floats(values, labels, features)
     };
-    let shape = DataShape { channels: 1, height: 1, width: features, classes };
-    Ok(DataSet { shape, train: draw(samples, 0), test: draw(test_samples, 1) })
+    Ok(DataSet::new(DataShape::features(features, classes), draw(samples, 0), draw(test_samples, 1)))
 }
 
 #[cfg(test)]
@@ -88,7 +87,10 @@ mod tests {
         let values = |set: &DataSet| format!("{:?}", set.train);
         assert_eq!(values(&a), values(&b));
         assert_ne!(values(&a), values(&c));
-        assert_eq!((a.train.len(), a.train.labels()[..10].to_vec()), (20, (0..10).collect::<Vec<u8>>()));
+        assert_eq!(
+            (a.train.len(), a.train.classes().unwrap()[..10].to_vec()),
+            (20, (0..10).collect::<Vec<u16>>())
+        );
     }
 
     #[test]

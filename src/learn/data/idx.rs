@@ -52,6 +52,7 @@ fn load(name: &str, options: ImageOptions, context: &DataContext) -> Result<Data
             return Err(file_error(format!("`{}` holds no images", images.display()), "1 or more"));
         }
         let scale = options.normalise.scale(255.0);
+        let classes = classes.into_iter().map(u16::from).collect();
         Ok((Samples::from_bytes(pixels, classes, dims[1] * dims[2], scale), dims[1], dims[2]))
     };
     let ((train, height, width), (test, test_height, test_width)) = (part("train")?, part("t10k")?);
@@ -60,8 +61,7 @@ fn load(name: &str, options: ImageOptions, context: &DataContext) -> Result<Data
             format!("training images of {height}x{width} pixels, test images of {test_height}x{test_width}");
         return Err(file_error(message, "files of the same set"));
     }
-    let shape = DataShape { channels: 1, height, width, classes: CLASSES };
-    let mut set = DataSet { shape, train, test };
+    let mut set = DataSet::new(DataShape::images(1, height, width, CLASSES), train, test);
     options.limit(&mut set)?;
     Ok(set)
 }

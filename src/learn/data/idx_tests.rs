@@ -1,5 +1,6 @@
 use super::*;
 use crate::domain::Choice;
+use crate::learn::batch::Batch;
 use crate::learn::kernels::Isa;
 use proptest::prelude::*;
 use std::io::Write;
@@ -48,12 +49,12 @@ fn with(replaced: Option<(usize, &str, Vec<u8>)>) -> Result<DataSet, String> {
 #[test]
 fn reads_plain_and_gzip() {
     let plain = with(None).unwrap();
-    assert_eq!(plain.shape, DataShape { channels: 1, height: 2, width: 2, classes: 10 });
-    let (mut x, mut labels) = (vec![], vec![]);
-    plain.train.gather(Isa::best(), [0usize].into_iter(), &mut x, &mut labels);
-    assert_eq!((x, labels), (vec![0.0, 1.0, 51.0 / 255.0, 102.0 / 255.0], vec![1]));
+    assert_eq!(plain.shape, DataShape::images(1, 2, 2, 10));
+    let mut batch = Batch::default();
+    plain.train.gather(Isa::best(), [0usize].into_iter(), &mut batch);
+    assert_eq!(batch, Batch::of_classes(vec![0.0, 1.0, 51.0 / 255.0, 102.0 / 255.0], vec![1]));
     let zipped = with(Some((1, ".gz", gz(&idx(&[3], &[1, 9, 0]))))).unwrap();
-    assert_eq!(zipped.train.labels(), plain.train.labels());
+    assert_eq!(zipped.train.classes(), plain.train.classes());
 }
 
 #[test]

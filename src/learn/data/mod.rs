@@ -3,9 +3,11 @@
 mod blobs;
 mod digits;
 mod idx;
+mod samples;
+
+pub use samples::{Features, Labels, Overview, Owners, Samples};
 
 use crate::domain::{Choice, OptionError, Stream, Table};
-use crate::learn::kernels::{Isa, elementwise};
 use crate::learn::model::DataShape;
 use serde::{Deserialize, Deserializer};
 use std::path::PathBuf;
@@ -35,27 +37,45 @@ pub struct DataSet {
     pub shape: DataShape,
     /// Samples to train on.
     pub train: Samples,
+    /// Samples to choose the best model by, if any.
+    pub validation: Option<Samples>,
     /// Samples to evaluate on.
     pub test: Samples,
+    /// How an epoch goes through a shard.
+    pub order: Order,
+    /// What the mean of an evaluation is taken over.
+    pub average: Average,
 }
 
-/// Samples one after another.
-#[derive(Clone, Debug)]
-pub struct Samples {
-    features: Features,
-    labels: Vec<u8>,
-    /// Values of one sample.
-    width: usize,
+impl DataSet {
+    /// Samples to train and to evaluate on, shuffled each epoch, every sample counting alike.
+    #[must_use]
+    pub fn new(shape: DataShape, train: Samples, test: Samples) -> Self {
+        Self { shape, train, validation: None, test, order: Order::Shuffled, average: Average::Rows }
+    }
 }
 
-#[derive(Clone, Debug)]
-enum Features {
-    /// Pixels as they came, made f32 batch by batch.
-    Bytes {
-        pixels: Vec<u8>,
-        scale: Scale,
-    },
-    Floats(Vec<f32>),
+/// How an epoch goes through a shard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// In a new random order each time.
+    Shuffled,
+    /// The same, but within pools of 100 batches samples are sorted by length, so that a batch needs little
+    /// padding; batches come in random order (torchtext's BucketIterator).
+    Bucketed,
+    /// An epoch is the next window of so many samples in their own order, shuffled within; after the last whole
+    /// window comes the first (DiNNO's online data).
+    Windows(usize),
+}
+
+/// What the mean of an evaluation is taken over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Average {
+    /// All rows that count.
+    Rows,
+    /// Batches in order of length, of the size of the training batches: the mean of their means, as several
+    /// systems report it.
+    Batches,
 }
 
 /// How pixels become f32: (pixel / divisor - mean) / deviation.
@@ -67,88 +87,6 @@ pub struct Scale {
     pub mean: f32,
     /// What that is divided by; 1 for none.
     pub deviation: f32,
-}
-
-impl Samples {
-    /// Samples of `width` pixels each.
-    ///
-    /// # Panics
-    /// If there are not `width` pixels for each label.
-    #[must_use]
-    pub fn from_bytes(pixels: Vec<u8>, labels: Vec<u8>, width: usize, scale: Scale) -> Self {
-        assert_eq!(pixels.len(), labels.len() * width, "pixels and labels do not match");
-        Self { features: Features::Bytes { pixels, scale }, labels, width }
-    }
-
-    /// Samples of `width` values each.
-    ///
-    /// # Panics
-    /// If there are not `width` values for each label.
-    #[must_use]
-    pub fn from_floats(values: Vec<f32>, labels: Vec<u8>, width: usize) -> Self {
-        assert_eq!(values.len(), labels.len() * width, "values and labels do not match");
-        Self { features: Features::Floats(values), labels, width }
-    }
-
-    /// Number of samples.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.labels.len()
-    }
-
-    /// True when there are none.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.labels.is_empty()
-    }
-
-    /// Class of each sample.
-    #[must_use]
-    pub fn labels(&self) -> &[u8] {
-        &self.labels
-    }
-
-    /// Writes the samples of these indexes one after another; `x` and `labels` are overwritten.
-    ///
-    /// # Panics
-    /// If an index is out of range.
-    pub fn gather(
-        &self,
-        isa: Isa,
-        indexes: impl ExactSizeIterator<Item = usize>,
-        x: &mut Vec<f32>,
-        labels: &mut Vec<u32>,
-    ) {
-        x.resize(indexes.len() * self.width, 0.0);
-        labels.clear();
-        for (to, index) in x.chunks_exact_mut(self.width).zip(indexes) {
-            labels.push(u32::from(self.labels[index]));
-            let range = index * self.width..(index + 1) * self.width;
-            match &self.features {
-                Features::Floats(values) => to.copy_from_slice(&values[range]),
-                Features::Bytes { pixels, scale } if scale.mean == 0.0 && scale.deviation == 1.0 => {
-                    elementwise::divide(isa, to, &pixels[range], scale.divisor);
-                }
-                Features::Bytes { pixels, scale: Scale { divisor, mean, deviation } } => {
-                    elementwise::normalise(isa, to, &pixels[range], *divisor, *mean, *deviation);
-                }
-            }
-        }
-    }
-
-    /// Keeps the first `limit` samples; all when that is not less.
-    fn truncate(&mut self, limit: Option<usize>) {
-        let Some(limit) = limit.filter(|limit| *limit < self.len()) else { return };
-        self.labels.truncate(limit);
-        self.labels.shrink_to_fit();
-        match &mut self.features {
-            Features::Bytes { pixels, .. } => {
-                pixels.truncate(limit * self.width);
-                pixels.shrink_to_fit();
-            }
-            Features::Floats(values) => values.truncate(limit * self.width),
-        }
-    }
 }
 
 /// The option `normalise`: `unit` (pixel / largest value) or the mean and deviation of such values, as in
@@ -255,14 +193,5 @@ mod tests {
         for wrong in ["\"zscore\"", "[0.5, 0]", "[1]", "3"] {
             assert!(read(wrong).unwrap_err().contains("allowed: unit"), "{wrong}");
         }
-    }
-
-    #[test]
-    fn a_batch_is_gathered_in_the_order_of_its_indexes() {
-        let scale = Normalise::Standard(0.5, 0.5).scale(10.0);
-        let samples = Samples::from_bytes(vec![0, 10, 5, 5, 10, 0], vec![7, 8, 9], 2, scale);
-        let (mut x, mut labels) = (vec![9.0; 50], vec![1, 2, 3, 4]);
-        samples.gather(Isa::best(), [2usize, 0].into_iter(), &mut x, &mut labels);
-        assert_eq!((x, labels), (vec![1.0, -1.0, -1.0, 1.0], vec![9, 7]));
     }
 }

@@ -10,6 +10,20 @@ multiversion! {
         }
     }
 
+    /// y = 1 / (1 + exp(-y)).
+    pub fn sigmoid(y: &mut [f32]) {
+        for y in y {
+            *y = math::sigmoid(*y);
+        }
+    }
+
+    /// dy = dy y (1 - y), for y = sigmoid(x).
+    pub fn sigmoid_backward(dy: &mut [f32], y: &[f32]) {
+        for (dy, y) in dy.iter_mut().zip(y) {
+            *dy *= y * (1.0 - y);
+        }
+    }
+
     /// y = max(y, 0); NaN stays.
     pub fn relu(y: &mut [f32]) {
         for y in y {

@@ -39,6 +39,13 @@ pub fn exp(x: f32) -> f32 {
     y * power_of_two(first) * power_of_two(second)
 }
 
+/// 1 / (1 + exp(-x)).
+#[inline(always)]
+#[must_use]
+pub fn sigmoid(x: f32) -> f32 {
+    1.0 / (1.0 + exp(-x))
+}
+
 /// Natural logarithm; -infinity of zero, NaN of negative numbers and of NaN.
 #[inline(always)]
 #[must_use]

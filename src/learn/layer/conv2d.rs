@@ -1,6 +1,6 @@
 //! Two-dimensional convolution (cross-correlation), stride 1, no padding.
 
-use super::{Activation, Backward, Layer, Pass, Tensor};
+use super::{Activation, Backward, Forward, Layer, Pass, Role, Tensor};
 use crate::learn::kernels::{View, elementwise, gemm, gemm_dot};
 
 /// y = activation(x * W + b) over images `[channels, height, width]`. Parameters: W `[filters, channels,
@@ -93,12 +93,12 @@ impl Layer for Conv2d {
         let (fan_in, fan_out) = (self.depth(), self.filters * self.kernel * self.kernel);
         let shape = vec![self.filters, self.channels, self.kernel, self.kernel];
         vec![
-            Tensor { name: "weight", shape, fan_in, fan_out },
-            Tensor { name: "bias", shape: vec![self.filters], fan_in, fan_out },
+            Tensor::new("weight", shape, Role::Weight).fans(fan_in, fan_out),
+            Tensor::new("bias", vec![self.filters], Role::Bias).fans(fan_in, fan_out),
         ]
     }
 
-    fn scratch_len(&self) -> usize {
+    fn scratch_len(&self, _pass: Pass) -> usize {
         self.depth() * self.pixels()
     }
 
@@ -106,7 +106,8 @@ impl Layer for Conv2d {
         self.output_len() as f64 * (2.0 * self.depth() as f64 + 1.0 + self.activation.flops())
     }
 
-    fn forward(&self, pass: Pass, params: &[f32], x: &[f32], y: &mut [f32], scratch: &mut [f32]) {
+    fn forward(&self, pass: Pass, params: &[f32], io: Forward<'_>) {
+        let Forward { x, y, scratch, .. } = io;
         let (depth, pixels) = (self.depth(), self.pixels());
         let (weight, bias) = params.split_at(self.filters * depth);
         let columns = &mut scratch[..depth * pixels];
@@ -121,14 +122,8 @@ impl Layer for Conv2d {
         }
     }
 
-    fn backward(
-        &self,
-        pass: Pass,
-        params: &[f32],
-        io: Backward<'_>,
-        gradient: &mut [f32],
-        scratch: &mut [f32],
-    ) {
+    fn backward(&self, pass: Pass, params: &[f32], io: Backward<'_>) {
+        let Backward { gradient, scratch, .. } = io;
         let (isa, depth, pixels) = (pass.isa, self.depth(), self.pixels());
         let weight = View::transposed(&params[..self.filters * depth], depth);
         let columns = &mut scratch[..depth * pixels];

@@ -1,6 +1,6 @@
 //! Fully connected layer.
 
-use super::{Activation, Backward, Layer, Pass, Tensor};
+use super::{Activation, Backward, Forward, Layer, Pass, Role, Tensor};
 use crate::learn::kernels::{View, elementwise, gemm};
 
 /// y = activation(x W + b). Parameters: W `[inputs, outputs]` (Keras' order, the transpose of PyTorch's),
@@ -31,8 +31,8 @@ impl Layer for Linear {
     fn tensors(&self) -> Vec<Tensor> {
         let (fan_in, fan_out) = (self.inputs, self.outputs);
         vec![
-            Tensor { name: "weight", shape: vec![fan_in, fan_out], fan_in, fan_out },
-            Tensor { name: "bias", shape: vec![fan_out], fan_in, fan_out },
+            Tensor::new("weight", vec![fan_in, fan_out], Role::Weight).fans(fan_in, fan_out),
+            Tensor::new("bias", vec![fan_out], Role::Bias).fans(fan_in, fan_out),
         ]
     }
 
@@ -41,32 +41,26 @@ impl Layer for Linear {
         2.0 * self.inputs as f64 * outputs + outputs * (1.0 + self.activation.flops())
     }
 
-    fn forward(&self, pass: Pass, params: &[f32], x: &[f32], y: &mut [f32], _scratch: &mut [f32]) {
+    fn forward(&self, pass: Pass, params: &[f32], io: Forward<'_>) {
         let (weight, bias) = params.split_at(self.inputs * self.outputs);
+        let y = io.y;
         elementwise::fill_rows(pass.isa, y, bias);
-        let (x, weight) = (View::rows(x, self.inputs), View::rows(weight, self.outputs));
-        gemm(pass.isa, pass.batch, self.outputs, self.inputs, x, weight, y, true);
+        let (x, weight) = (View::rows(io.x, self.inputs), View::rows(weight, self.outputs));
+        gemm(pass.isa, pass.rows(), self.outputs, self.inputs, x, weight, y, true);
         self.activation.forward(pass.isa, y);
     }
 
-    fn backward(
-        &self,
-        pass: Pass,
-        params: &[f32],
-        io: Backward<'_>,
-        gradient: &mut [f32],
-        _scratch: &mut [f32],
-    ) {
+    fn backward(&self, pass: Pass, params: &[f32], io: Backward<'_>) {
         let (isa, inputs, outputs) = (pass.isa, self.inputs, self.outputs);
         self.activation.backward(isa, io.dy, io.y);
         let dy = View::rows(io.dy, outputs);
-        let (weight_gradient, bias_gradient) = gradient.split_at_mut(inputs * outputs);
+        let (weight_gradient, bias_gradient) = io.gradient.split_at_mut(inputs * outputs);
         let x = View::transposed(io.x, inputs);
-        gemm(isa, inputs, outputs, pass.batch, x, dy, weight_gradient, false);
+        gemm(isa, inputs, outputs, pass.rows(), x, dy, weight_gradient, false);
         elementwise::sum_rows(isa, io.dy, bias_gradient);
         if let Some(dx) = io.dx {
             let weight = View::transposed(&params[..inputs * outputs], outputs);
-            gemm(isa, pass.batch, inputs, outputs, View::rows(io.dy, outputs), weight, dx, false);
+            gemm(isa, pass.rows(), inputs, outputs, View::rows(io.dy, outputs), weight, dx, false);
         }
     }
 }

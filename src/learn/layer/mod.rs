@@ -1,15 +1,20 @@
 //! Layers: forward and backward over slices of flat vectors, one file each. No graph, no allocation.
 
+mod activation;
+mod chain;
 mod conv2d;
 mod linear;
 mod pool;
 
+pub use activation::{Activate, Activation};
+pub use chain::Chain;
 pub use conv2d::Conv2d;
 pub use linear::Linear;
 pub use pool::{AvgPool2d, MaxPool2d, PoolShape};
 
-use super::kernels::{Isa, elementwise};
+use super::kernels::Isa;
 use std::any::Any;
+use std::borrow::Cow;
 use std::fmt::Debug;
 
 /// What a layer needs to know besides its arguments.
@@ -19,22 +24,77 @@ pub struct Pass {
     pub isa: Isa,
     /// Samples in the batch.
     pub batch: usize,
+    /// Time steps of each sample; 1 unless they are sequences.
+    pub steps: usize,
+    /// When training, the key of this batch's random numbers (each layer is handed its own); `None` when
+    /// evaluating: no dropout, kept statistics instead of the batch's.
+    pub training: Option<u64>,
+}
+
+impl Pass {
+    /// Rows that a layer sees: samples x steps, time-major (all samples of step 0, then all of step 1).
+    #[must_use]
+    pub fn rows(&self) -> usize {
+        self.batch * self.steps
+    }
+}
+
+/// What a parameter tensor is for: how it starts and how it moves.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Role {
+    /// Drawn as the model's scheme says.
+    Weight,
+    /// Zero or drawn, as the scheme says.
+    Bias,
+    /// The factor of a normalisation: starts at 1.
+    Scale,
+    /// The offset of a normalisation: starts at 0.
+    Shift,
+    /// Rows of an embedding, drawn as the scheme says; the row of the padding token is 0 and stays so.
+    Embedding {
+        /// The padding token.
+        padding: Option<usize>,
+    },
+    /// Drawn uniformly within plus and minus this bound, whatever the scheme.
+    Uniform(f64),
+    /// A running statistic: starts at `start`, has no gradient. In its place in the gradient a layer's backward
+    /// pass writes the batch's statistic s, and a local step makes it (1 - momentum) value + momentum s.
+    Statistic {
+        /// First value.
+        start: f32,
+        /// Share of the newest batch.
+        momentum: f32,
+    },
 }
 
 /// A parameter tensor of a layer.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Tensor {
-    /// `weight` or `bias`.
-    pub name: &'static str,
+    /// `weight` or `bias`; for tensors of layers within a layer with their path.
+    pub name: Cow<'static, str>,
     /// Its shape, row-major in the flat vector.
     pub shape: Vec<usize>,
     /// Inputs that one output of the layer sums, for the initialisation.
     pub fan_in: usize,
     /// Outputs that one input of the layer reaches, for the initialisation.
     pub fan_out: usize,
+    /// What it is for.
+    pub role: Role,
 }
 
 impl Tensor {
+    /// A tensor by what it is for; fans are 1 where no scheme looks at them.
+    #[must_use]
+    pub fn new(name: &'static str, shape: Vec<usize>, role: Role) -> Self {
+        Self { name: Cow::Borrowed(name), shape, fan_in: 1, fan_out: 1, role }
+    }
+
+    /// With these fans.
+    #[must_use]
+    pub fn fans(self, fan_in: usize, fan_out: usize) -> Self {
+        Self { fan_in, fan_out, ..self }
+    }
+
     /// Number of elements.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -48,35 +108,49 @@ impl Tensor {
     }
 }
 
-/// A layer. All slices hold the samples one after another.
+/// A layer. All slices hold rows one after another (see [`Pass::rows`]).
 pub trait Layer: Any + Send + Sync + Debug {
     /// Its kind, in lower case: the first part of its tensors' names.
     fn kind(&self) -> &'static str;
-    /// Values of one sample that go in.
+    /// Values of one row that go in.
     fn input_len(&self) -> usize;
-    /// Values of one sample that come out.
+    /// Values of one row that come out.
     fn output_len(&self) -> usize;
     /// Parameters in flat order.
     fn tensors(&self) -> Vec<Tensor> {
         Vec::new()
     }
-    /// Values of working memory that both passes may use; its content is arbitrary.
-    fn scratch_len(&self) -> usize {
+    /// What the next layer sees; only a layer that drops time steps changes it.
+    fn after(&self, pass: Pass) -> Pass {
+        pass
+    }
+    /// Values that the forward pass leaves for the backward pass, besides `x` and `y`.
+    fn kept_len(&self, _pass: Pass) -> usize {
         0
     }
-    /// Floating-point operations of one sample's forward pass; a multiply-add counts as two.
+    /// Values of working memory that both passes may use; its content is arbitrary.
+    fn scratch_len(&self, _pass: Pass) -> usize {
+        0
+    }
+    /// Floating-point operations of one row's forward pass; a multiply-add counts as two.
     fn forward_flops(&self) -> f64;
-    /// Computes all of `y` from `x`.
-    fn forward(&self, pass: Pass, params: &[f32], x: &[f32], y: &mut [f32], scratch: &mut [f32]);
+    /// Computes all of `y` (and `kept`) from `x`.
+    fn forward(&self, pass: Pass, params: &[f32], io: Forward<'_>);
     /// Computes all of `gradient` and, unless nobody needs it, of `dx`. May overwrite `dy`.
-    fn backward(
-        &self,
-        pass: Pass,
-        params: &[f32],
-        io: Backward<'_>,
-        gradient: &mut [f32],
-        scratch: &mut [f32],
-    );
+    fn backward(&self, pass: Pass, params: &[f32], io: Backward<'_>);
+}
+
+/// What the forward pass of a layer reads and writes.
+#[derive(Debug)]
+pub struct Forward<'a> {
+    /// Input.
+    pub x: &'a [f32],
+    /// Output.
+    pub y: &'a mut [f32],
+    /// Of length [`Layer::kept_len`]; its content is arbitrary before.
+    pub kept: &'a mut [f32],
+    /// At least [`Layer::scratch_len`].
+    pub scratch: &'a mut [f32],
 }
 
 /// What the backward pass of a layer reads and writes.
@@ -90,47 +164,13 @@ pub struct Backward<'a> {
     pub dy: &'a mut [f32],
     /// Gradient of the loss with respect to `x`, wanted unless this is the first layer.
     pub dx: Option<&'a mut [f32]>,
+    /// What the forward pass left; may be overwritten.
+    pub kept: &'a mut [f32],
+    /// Gradient of the loss with respect to the parameters.
+    pub gradient: &'a mut [f32],
+    /// At least [`Layer::scratch_len`].
+    pub scratch: &'a mut [f32],
 }
 
-/// An element-wise function fused into the layer before it; its derivative is a function of its output.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Activation {
-    /// x.
-    Identity,
-    /// max(x, 0).
-    #[default]
-    Relu,
-    /// tanh(x).
-    Tanh,
-}
-
-impl Activation {
-    /// Applies it in place.
-    pub fn forward(self, isa: Isa, y: &mut [f32]) {
-        match self {
-            Self::Identity => {}
-            Self::Relu => elementwise::relu(isa, y),
-            Self::Tanh => elementwise::tanh(isa, y),
-        }
-    }
-
-    /// Multiplies `dy` by the derivative at the output `y`.
-    pub fn backward(self, isa: Isa, dy: &mut [f32], y: &[f32]) {
-        match self {
-            Self::Identity => {}
-            Self::Relu => elementwise::relu_backward(isa, dy, y),
-            Self::Tanh => elementwise::tanh_backward(isa, dy, y),
-        }
-    }
-
-    /// Floating-point operations of one element, as a device would count them.
-    #[must_use]
-    pub fn flops(self) -> f64 {
-        match self {
-            Self::Identity => 0.0,
-            Self::Relu => 1.0,
-            Self::Tanh => 20.0,
-        }
-    }
-}
+/// Floating-point operations of one exp, tanh or the like, as a device would count them.
+pub const TRANSCENDENTAL_FLOPS: f64 = 20.0;

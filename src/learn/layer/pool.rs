@@ -1,6 +1,6 @@
 //! Average and maximum pooling over windows that do not overlap.
 
-use super::{Backward, Layer, Pass};
+use super::{Backward, Forward, Layer, Pass};
 
 /// Images [channels, height, width] and square windows; rows and columns that fill no window are ignored.
 #[derive(Clone, Copy, Debug)]
@@ -77,7 +77,8 @@ impl Layer for AvgPool2d {
         (self.0.output_len() * self.0.size * self.0.size) as f64
     }
 
-    fn forward(&self, _pass: Pass, _params: &[f32], x: &[f32], y: &mut [f32], _scratch: &mut [f32]) {
+    fn forward(&self, _pass: Pass, _params: &[f32], io: Forward<'_>) {
+        let Forward { x, y, .. } = io;
         let share = 1.0 / (self.0.size * self.0.size) as f32;
         for (x, y) in x.chunks_exact(self.0.input_len()).zip(y.chunks_exact_mut(self.0.output_len())) {
             self.0.windows(|output, corner, shape| {
@@ -86,7 +87,7 @@ impl Layer for AvgPool2d {
         }
     }
 
-    fn backward(&self, _: Pass, _params: &[f32], io: Backward<'_>, _gradient: &mut [f32], _: &mut [f32]) {
+    fn backward(&self, _: Pass, _params: &[f32], io: Backward<'_>) {
         let Some(dx) = io.dx else { return };
         let share = 1.0 / (self.0.size * self.0.size) as f32;
         dx.fill(0.0);
@@ -121,7 +122,8 @@ impl Layer for MaxPool2d {
         (self.0.output_len() * self.0.size * self.0.size) as f64
     }
 
-    fn forward(&self, _pass: Pass, _params: &[f32], x: &[f32], y: &mut [f32], _scratch: &mut [f32]) {
+    fn forward(&self, _pass: Pass, _params: &[f32], io: Forward<'_>) {
+        let Forward { x, y, .. } = io;
         for (x, y) in x.chunks_exact(self.0.input_len()).zip(y.chunks_exact_mut(self.0.output_len())) {
             self.0.windows(|output, corner, shape| {
                 // A NaN wins, so that it reaches the loss.
@@ -131,7 +133,7 @@ impl Layer for MaxPool2d {
         }
     }
 
-    fn backward(&self, _: Pass, _params: &[f32], io: Backward<'_>, _gradient: &mut [f32], _: &mut [f32]) {
+    fn backward(&self, _: Pass, _params: &[f32], io: Backward<'_>) {
         let Some(dx) = io.dx else { return };
         dx.fill(0.0);
         let (inputs, outputs) = (self.0.input_len(), self.0.output_len());

@@ -36,7 +36,7 @@ pub fn row() -> Row<BuildModel> {
                 }
             }
             let features = NetworkBuilder::new(shape).conv2d(options.filters, 5, Relu)?.max_pool(2)?;
-            Ok(features.linear(options.hidden, Relu).classifier(options.init))
+            features.linear(options.hidden, Relu)?.head(options.init)
         },
     }
 }

@@ -30,7 +30,7 @@ pub fn row() -> Row<BuildModel> {
             let options: Options = choice.options()?;
             let features = NetworkBuilder::new(shape).conv2d(6, 5, Tanh)?.avg_pool(2)?;
             let features = features.conv2d(16, 5, Tanh)?.avg_pool(2)?;
-            Ok(features.linear(120, Tanh).linear(84, Relu).classifier(options.init))
+            features.linear(120, Tanh)?.linear(84, Relu)?.head(options.init)
         },
     }
 }

@@ -33,10 +33,11 @@ pub fn row() -> Row<BuildModel> {
                 let message = format!("a hidden layer of width {width}");
                 return Err(OptionError::new("hidden", message, "widths from 1 to 65536, as in [128, 64]"));
             }
-            let start = NetworkBuilder::new(shape);
-            let network =
-                options.hidden.iter().fold(start, |net, width| net.linear(*width, options.activation));
-            Ok(network.classifier(options.init))
+            let mut network = NetworkBuilder::new(shape);
+            for width in &options.hidden {
+                network = network.linear(*width, options.activation)?;
+            }
+            network.head(options.init)
         },
     }
 }

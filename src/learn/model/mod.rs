@@ -1,12 +1,18 @@
 //! Models, one file each. Initial values: see [`Init`].
 
+mod builder;
 mod cnn;
+mod init;
 mod lenet;
 mod mlp;
 mod network;
+mod shape;
 mod softmax;
 
-pub use network::{DataShape, Init, Network, NetworkBuilder, Workspace};
+pub use builder::NetworkBuilder;
+pub use init::Init;
+pub use network::{Network, Workspace};
+pub use shape::{DataShape, Input, Output};
 
 use crate::domain::{Choice, OptionError, Table};
 

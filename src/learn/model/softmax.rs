@@ -25,7 +25,7 @@ pub fn row() -> Row<BuildModel> {
         positional: &[],
         build: |choice, shape| {
             let options: Options = choice.options()?;
-            Ok(NetworkBuilder::new(shape).classifier(options.init))
+            NetworkBuilder::new(shape).head(options.init)
         },
     }
 }

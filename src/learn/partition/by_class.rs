@@ -7,6 +7,7 @@
 
 use super::{BuildPartition, Partitioner, contiguous, enough};
 use crate::domain::{OptionError, Row, Stream};
+use crate::learn::data::Overview;
 use serde::Deserialize;
 
 #[derive(Debug, Default, Deserialize)]
@@ -16,10 +17,11 @@ struct ByClass {
 }
 
 impl Partitioner for ByClass {
-    fn split(&self, labels: &[u8], shards: usize, seed: u64) -> Result<Vec<Vec<u32>>, OptionError> {
+    fn split(&self, samples: Overview<'_>, shards: usize, seed: u64) -> Result<Vec<Vec<u32>>, OptionError> {
         let each = self.classes_per_node.unwrap_or(1);
-        enough(labels.len(), shards, each)?;
-        let mut order: Vec<u32> = (0..labels.len() as u32).collect();
+        let labels = samples.classes()?;
+        enough(samples.len, shards, each)?;
+        let mut order: Vec<u32> = (0..samples.len as u32).collect();
         order.sort_by_key(|i| labels[*i as usize]);
         let mut parts = contiguous(&order, shards * each);
         if self.classes_per_node.is_some() {
@@ -50,24 +52,25 @@ pub fn row() -> Row<BuildPartition> {
 #[cfg(test)]
 mod tests {
     use super::super::tests::build;
+    use crate::learn::data::Overview;
     use serde_json::json;
     use std::collections::BTreeSet;
 
     #[test]
     fn sorted_parts_by_hand() {
-        let split = build("by_class", json!({})).split(&[1, 0, 1, 0], 2, 9).unwrap();
+        let split = build("by_class", json!({})).split(Overview::of_classes(&[1, 0, 1, 0]), 2, 9).unwrap();
         assert_eq!(split, [vec![1, 3], vec![0, 2]]);
     }
 
     #[test]
     fn so_many_classes_on_each_node() {
-        let labels: Vec<u8> = (0..200).map(|i| i % 10).collect();
+        let labels: Vec<u16> = (0..200).map(|i| i % 10).collect();
         let p = build("by_class", json!({"classes_per_node": 2}));
-        let split = p.split(&labels, 10, 3).unwrap();
+        let split = p.split(Overview::of_classes(&labels), 10, 3).unwrap();
         for shard in &split {
-            let classes: BTreeSet<u8> = shard.iter().map(|i| labels[*i as usize]).collect();
+            let classes: BTreeSet<u16> = shard.iter().map(|i| labels[*i as usize]).collect();
             assert!(shard.len() == 20 && classes.len() <= 2, "{classes:?}");
         }
-        assert_ne!(split, p.split(&labels, 10, 4).unwrap());
+        assert_ne!(split, p.split(Overview::of_classes(&labels), 10, 4).unwrap());
     }
 }

@@ -5,6 +5,7 @@
 
 use super::{BuildPartition, Partitioner, enough};
 use crate::domain::{OptionError, Row, Stream};
+use crate::learn::data::Overview;
 use serde::Deserialize;
 
 #[derive(Debug, Deserialize)]
@@ -23,14 +24,15 @@ impl Default for Dirichlet {
 const ATTEMPTS: u64 = 1000;
 
 impl Partitioner for Dirichlet {
-    fn split(&self, labels: &[u8], shards: usize, seed: u64) -> Result<Vec<Vec<u32>>, OptionError> {
-        enough(labels.len(), shards, self.min_size.max(1))?;
+    fn split(&self, samples: Overview<'_>, shards: usize, seed: u64) -> Result<Vec<Vec<u32>>, OptionError> {
+        let labels = samples.classes()?;
+        enough(samples.len, shards, self.min_size.max(1))?;
         let classes = labels.iter().max().map_or(0, |most| usize::from(*most) + 1);
         let mut by_class = vec![Vec::new(); classes];
         labels.iter().zip(0u32..).for_each(|(label, i)| by_class[usize::from(*label)].push(i));
         for attempt in 0..ATTEMPTS {
             let mut stream = Stream::new(seed, "partition", 1, attempt);
-            let split = self.attempt(&by_class, labels.len(), shards, &mut stream);
+            let split = self.attempt(&by_class, samples.len, shards, &mut stream);
             if split.iter().all(|shard| shard.len() >= self.min_size.max(1)) {
                 return Ok(split);
             }
@@ -105,13 +107,16 @@ pub fn row() -> Row<BuildPartition> {
 #[cfg(test)]
 mod tests {
     use super::super::tests::build;
+    use crate::learn::data::Overview;
     use serde_json::json;
 
     #[test]
     fn small_alpha_skews_and_large_alpha_does_not() {
-        let labels: Vec<u8> = (0..5000).map(|i| (i % 10) as u8).collect();
+        let labels: Vec<u16> = (0..5000).map(|i| (i % 10) as u16).collect();
         let largest_share = |alpha: f64| {
-            let split = build("dirichlet", json!({ "alpha": alpha })).split(&labels, 5, 7).unwrap();
+            let split = build("dirichlet", json!({ "alpha": alpha }))
+                .split(Overview::of_classes(&labels), 5, 7)
+                .unwrap();
             assert!(split.iter().all(|shard| shard.len() >= 10));
             let share = |shard: &Vec<u32>| {
                 let mut counts = [0; 10];
@@ -125,9 +130,9 @@ mod tests {
 
     #[test]
     fn gives_up_with_advice() {
-        let labels: Vec<u8> = (0..100).map(|i| i % 2).collect();
+        let labels: Vec<u16> = (0..100).map(|i| i % 2).collect();
         let p = build("dirichlet", json!({"alpha": 0.0001, "min_size": 10}));
-        let error = p.split(&labels, 10, 1).unwrap_err().to_string();
+        let error = p.split(Overview::of_classes(&labels), 10, 1).unwrap_err().to_string();
         assert!(error.contains("larger alpha"), "{error}");
     }
 }

@@ -2,6 +2,7 @@
 
 use super::{BuildPartition, Partitioner, contiguous, enough, permutation};
 use crate::domain::{OptionError, Row};
+use crate::learn::data::Overview;
 use serde::Deserialize;
 
 #[derive(Debug, Default, Deserialize)]
@@ -23,11 +24,11 @@ enum Order {
 }
 
 impl Partitioner for Iid {
-    fn split(&self, labels: &[u8], shards: usize, seed: u64) -> Result<Vec<Vec<u32>>, OptionError> {
-        enough(labels.len(), shards, 1)?;
-        let len = labels.len() as u32;
+    fn split(&self, samples: Overview<'_>, shards: usize, seed: u64) -> Result<Vec<Vec<u32>>, OptionError> {
+        enough(samples.len, shards, 1)?;
+        let len = samples.len as u32;
         Ok(match self.order {
-            Order::Shuffled => contiguous(&permutation(labels.len(), seed), shards),
+            Order::Shuffled => contiguous(&permutation(samples.len, seed), shards),
             Order::Contiguous => contiguous(&(0..len).collect::<Vec<_>>(), shards),
             Order::Strided => (0..shards as u32).map(|s| (s..len).step_by(shards).collect()).collect(),
         })
@@ -48,18 +49,21 @@ pub fn row() -> Row<BuildPartition> {
 #[cfg(test)]
 mod tests {
     use super::super::tests::build;
+    use crate::learn::data::Overview;
     use serde_json::json;
 
     #[test]
     fn by_hand() {
         let labels = [0; 5];
-        let split = |order: &str| build("iid", json!({ "order": order })).split(&labels, 2, 1).unwrap();
+        let split = |order: &str| {
+            build("iid", json!({ "order": order })).split(Overview::of_classes(&labels), 2, 1).unwrap()
+        };
         assert_eq!(split("contiguous"), [vec![0, 1, 2], vec![3, 4]]);
         assert_eq!(split("strided"), [vec![0, 2, 4], vec![1, 3]]);
         assert_eq!(split("shuffled").iter().map(Vec::len).collect::<Vec<_>>(), [3, 2]);
         assert_ne!(
-            build("iid", json!({})).split(&[0; 50], 2, 1),
-            build("iid", json!({})).split(&[0; 50], 2, 2)
+            build("iid", json!({})).split(Overview::of_classes(&[0; 50]), 2, 1),
+            build("iid", json!({})).split(Overview::of_classes(&[0; 50]), 2, 2)
         );
     }
 }

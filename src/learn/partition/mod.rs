@@ -5,6 +5,7 @@ mod dirichlet;
 mod iid;
 
 use crate::domain::{Choice, OptionError, Stream, Table};
+use crate::learn::data::Overview;
 
 /// Splits training samples into shards.
 pub trait Partitioner: Send + Sync + std::fmt::Debug {
@@ -12,7 +13,7 @@ pub trait Partitioner: Send + Sync + std::fmt::Debug {
     ///
     /// # Errors
     /// When there are too few samples.
-    fn split(&self, labels: &[u8], shards: usize, seed: u64) -> Result<Vec<Vec<u32>>, OptionError>;
+    fn split(&self, samples: Overview<'_>, shards: usize, seed: u64) -> Result<Vec<Vec<u32>>, OptionError>;
 }
 
 /// Makes a partitioner from its options.
@@ -71,8 +72,9 @@ mod tests {
     }
 
     /// Every partitioner must cover all samples, once.
-    fn law(p: &dyn Partitioner, labels: &[u8], shards: usize, seed: u64) -> Result<(), TestCaseError> {
-        let split = p.split(labels, shards, seed);
+    fn law(p: &dyn Partitioner, labels: &[u16], shards: usize, seed: u64) -> Result<(), TestCaseError> {
+        let samples = Overview::of_classes(labels);
+        let split = p.split(samples, shards, seed);
         let Ok(split) = split else {
             prop_assert!(labels.len() < 100 || labels.len() < 10 * shards, "{p:?}: {split:?}");
             return Ok(());
@@ -82,7 +84,7 @@ mod tests {
         let mut all: Vec<u32> = split.concat();
         all.sort_unstable();
         prop_assert_eq!(all, (0..labels.len() as u32).collect::<Vec<_>>());
-        prop_assert_eq!(p.split(labels, shards, seed), Ok(split));
+        prop_assert_eq!(p.split(samples, shards, seed), Ok(split));
         Ok(())
     }
 
@@ -90,7 +92,7 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(64))]
         #[test]
         fn shards_are_a_disjoint_cover(
-            labels in prop::collection::vec(0u8..10, 1..400),
+            labels in prop::collection::vec(0u16..10, 1..400),
             shards in 1usize..12,
             seed: u64,
         ) {
@@ -110,9 +112,12 @@ mod tests {
     #[test]
     fn too_few_samples_are_refused() {
         for row in table().rows() {
-            let error = build(row.name, json!({})).split(&[0, 1], 3, 1).unwrap_err().to_string();
+            let error = build(row.name, json!({}))
+                .split(Overview::of_classes(&[0, 1]), 3, 1)
+                .unwrap_err()
+                .to_string();
             assert!(error.contains("too few") && error.contains("fewer workers"), "{error}");
-            assert!(build(row.name, json!({})).split(&[0, 1], 0, 1).is_err());
+            assert!(build(row.name, json!({})).split(Overview::of_classes(&[0, 1]), 0, 1).is_err());
         }
     }
 }
