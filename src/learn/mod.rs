@@ -3,10 +3,12 @@
 //! In reading order: [`Learner`], what the rest of the crate sees. [`quadratic`], the simplest one.
 //! [`engine`], the real one: a [`model`] (a sequence of [`layer`]s over one flat vector), [`data`], its
 //! [`partition`] over the nodes, the steps of a [`local`] job, and the [`kernels`] that do the arithmetic
-//! with the same bits on every machine. [`mod@reference`] is an independent second engine to check gradients
-//! against. This file, `quadratic`, `local` and `kernels` are pure.
+//! with the same bits on every machine. [`mod@candle`] takes models written in candle; [`mod@reference`] is an
+//! independent second engine to check gradients against. This file, `quadratic`, `local` and `kernels` are pure.
 
 pub mod batch;
+#[cfg(feature = "candle")]
+pub mod candle;
 #[cfg(feature = "runtime")]
 pub mod data;
 #[cfg(feature = "runtime")]
