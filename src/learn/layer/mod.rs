@@ -5,6 +5,7 @@ mod chain;
 mod conv2d;
 mod linear;
 mod pool;
+mod window;
 
 pub use activation::{Activate, Activation};
 pub use chain::Chain;
