@@ -24,6 +24,20 @@ multiversion! {
         }
     }
 
+    /// y = sin(scale x).
+    pub fn sine(x: &[f32], y: &mut [f32], scale: f32) {
+        for (y, x) in y.iter_mut().zip(x) {
+            *y = math::sin(scale * x);
+        }
+    }
+
+    /// dx = dy scale cos(scale x).
+    pub fn sine_backward(x: &[f32], dy: &[f32], dx: &mut [f32], scale: f32) {
+        for ((dx, dy), x) in dx.iter_mut().zip(dy).zip(x) {
+            *dx = dy * scale * math::cos(scale * x);
+        }
+    }
+
     /// y = max(y, 0); NaN stays.
     pub fn relu(y: &mut [f32]) {
         for y in y {
@@ -137,6 +151,9 @@ mod tests {
                     tanh_backward(*isa, &mut y, &x);
                     add_scaled(*isa, &mut y, 0.3, &x);
                     relu_backward(*isa, &mut y, &x);
+                    let mut sines = x.clone();
+                    sine(*isa, &x, &mut sines, 30.0);
+                    sine_backward(*isa, &x, &sines, &mut y, 30.0);
                     let total = sum(*isa, &y);
                     y.push(total);
                     of_values(&y)

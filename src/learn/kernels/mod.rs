@@ -1,15 +1,18 @@
 //! f32 kernels with the same bits on every machine.
 //!
 //! What makes that so: every sum has a fixed order that no tile, thread or instruction set changes;
-//! a multiply-add is always fused (one rounding); exp, ln and tanh are our own, made of +, -, *, / and
+//! a multiply-add is always fused (one rounding); exp, ln, tanh, sin and cos are our own, made of +, -, *, / and
 //! fused multiply-adds, all of which IEEE 754 rounds the same everywhere.
 
+pub mod dropout;
 pub mod elementwise;
 pub mod gemm;
 mod isa;
 mod lanes;
 pub mod loss;
 pub mod math;
+mod reduce;
+pub mod softmax;
 
 pub use gemm::{View, gemm, gemm_dot};
 pub use isa::Isa;

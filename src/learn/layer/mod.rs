@@ -3,15 +3,27 @@
 mod activation;
 mod chain;
 mod conv2d;
+mod dropout;
+mod embedding;
+mod global_avg_pool;
+mod last_step;
 mod linear;
+mod log_softmax;
 mod pool;
+mod sine;
 mod window;
 
 pub use activation::{Activate, Activation};
 pub use chain::Chain;
 pub use conv2d::Conv2d;
+pub use dropout::Dropout;
+pub use embedding::Embedding;
+pub use global_avg_pool::GlobalAvgPool;
+pub use last_step::LastStep;
 pub use linear::Linear;
+pub use log_softmax::LogSoftmax;
 pub use pool::{AvgPool2d, MaxPool2d, PoolShape};
+pub use sine::Sine;
 
 use super::kernels::Isa;
 use std::any::Any;
