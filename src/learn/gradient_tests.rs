@@ -25,7 +25,31 @@ fn networks() -> Vec<(&'static str, Network)> {
     all.push(("mlp tanh", network("mlp", &images(), json!({"hidden": [20, 15], "activation": "tanh"}))));
     all.push(("uneven", uneven.head(Init::Torch).unwrap()));
     all.push(("pooled first", pooled_first.head(Init::GlorotUniform).unwrap()));
+    all.extend(strided_padded_and_grouped());
     all
+}
+
+/// Convolutions and pools with strides, padding, groups and overlaps.
+fn strided_padded_and_grouped() -> Vec<(&'static str, Network)> {
+    let small = DataShape::images(4, 9, 11, 4);
+    let start = || NetworkBuilder::new(&small);
+    let strided = start().conv2d_with(6, 5, |plain| Conv2d { stride: 3, padding: 4, ..plain }).unwrap();
+    let strided = strided.max_pool_with(3, |plain| PoolShape { stride: 2, padding: 1, ..plain }).unwrap();
+    let no_bias = |plain| Conv2d { bias: false, padding: 1, activation: Activation::Tanh, ..plain };
+    let grouped = start().conv2d_with(6, 3, |plain| Conv2d { groups: 2, ..no_bias(plain) }).unwrap();
+    let grouped = grouped.avg_pool_with(3, |plain| PoolShape { stride: 1, padding: 1, ..plain }).unwrap();
+    let depthwise = |network: NetworkBuilder, groups, stride| {
+        let network = network.conv2d_with(groups, 3, |plain| Conv2d { groups, stride, ..no_bias(plain) });
+        network.unwrap().conv2d(5, 1, Activation::Relu).unwrap()
+    };
+    let separable = depthwise(depthwise(depthwise(start(), 4, 1), 5, 2), 5, 1);
+    let multiplied = start().conv2d_with(8, 2, |plain| Conv2d { groups: 4, stride: 2, ..plain }).unwrap();
+    vec![
+        ("strided", strided.head(Init::Torch).unwrap()),
+        ("grouped", grouped.head(Init::Torch).unwrap()),
+        ("separable", separable.head(Init::Torch).unwrap()),
+        ("multiplied", multiplied.head(Init::Torch).unwrap()),
+    ]
 }
 
 struct Sample {
@@ -146,6 +170,10 @@ fn gradients_have_their_committed_digests_on_every_instruction_set() {
         ("mlp tanh", "de1588057b4fa277c9edcd250d81a66e"),
         ("uneven", "db8714c6d0da1820c4944b869c3c828c"),
         ("pooled first", "8dfc05fd1b20cd8fb2702034d6d5b6fa"),
+        ("strided", "5e4f769d1bd0853f26a05126c5b79630"),
+        ("grouped", "2631b4cb72f1606d7700f6220c8e9966"),
+        ("separable", "8f2092abe66b17b6fb26806e206c1e42"),
+        ("multiplied", "d592f43cc0ffbc7b2e2796f0774d69dd"),
     ];
     let mut found = Vec::new();
     for (name, network) in networks() {

@@ -64,13 +64,23 @@ fn forward(layer: &dyn Layer, vars: &[Var], x: &Tensor) -> Result<Tensor> {
     if let Some(Linear { activation, .. }) = layer.downcast_ref() {
         let y = x.flatten_from(1)?.matmul(&vars[0])?.broadcast_add(&vars[1])?;
         activate(*activation, &y)
-    } else if let Some(Conv2d { activation, filters, .. }) = layer.downcast_ref() {
-        let bias = vars[1].reshape((1, *filters, 1, 1))?;
-        activate(*activation, &x.conv2d(&vars[0], 0, 1, 1, 1)?.broadcast_add(&bias)?)
+    } else if let Some(conv) = layer.downcast_ref::<Conv2d>() {
+        // The backward pass of its own strides fails where windows leave a rest on one side only.
+        let mut y = x.conv2d(&vars[0], conv.padding, 1, 1, conv.groups)?;
+        let (rows, columns) = conv.output_size();
+        for (dim, places) in [(2, rows), (3, columns)] {
+            if conv.stride > 1 {
+                y = y.index_select(&every(conv.stride, 0, places, &y)?, dim)?;
+            }
+        }
+        if conv.bias {
+            y = y.broadcast_add(&vars[1].reshape((1, conv.filters, 1, 1))?)?;
+        }
+        activate(conv.activation, &y)
     } else if let Some(AvgPool2d(shape)) = layer.downcast_ref() {
-        windows(shape, x)?.mean(5)?.mean(3)
+        windows(shape, x, 0.0)?.mean(0)
     } else if let Some(MaxPool2d(shape)) = layer.downcast_ref() {
-        windows(shape, x)?.max(5)?.max(3)
+        windows(shape, x, f64::NEG_INFINITY)?.max(0)
     } else {
         bail!("{layer:?} has no reference")
     }
@@ -85,12 +95,34 @@ fn activate(activation: Activation, y: &Tensor) -> Result<Tensor> {
     }
 }
 
-/// [batch, channels, rows, size, columns, size].
-fn windows(shape: &PoolShape, x: &Tensor) -> Result<Tensor> {
-    let PoolShape { channels, height, width, size } = *shape;
-    let (rows, columns) = (height / size, width / size);
-    let x = x.narrow(2, 0, rows * size)?.narrow(3, 0, columns * size)?.contiguous()?;
-    x.reshape((x.dim(0)?, channels, rows, size, columns, size))
+/// The indexes start, start + stride, ...
+fn every(stride: usize, start: usize, count: usize, like: &Tensor) -> Result<Tensor> {
+    Tensor::from_iter((0..count).map(|i| (start + i * stride) as u32), like.device())
+}
+
+/// [pixels of a window, batch, channels, rows, columns]; `outside` lies around the image.
+fn windows(shape: &PoolShape, x: &Tensor, outside: f64) -> Result<Tensor> {
+    let (size, stride, padding) = (shape.size, shape.stride, shape.padding);
+    let mut x = x.clone();
+    for dim in [2, 3] {
+        if padding > 0 {
+            let mut frame = x.dims().to_vec();
+            frame[dim] = padding;
+            let frame = Tensor::full(outside, frame, x.device())?.to_dtype(x.dtype())?;
+            x = Tensor::cat(&[&frame, &x, &frame], dim)?;
+        }
+    }
+    let (rows, columns) = shape.output_size();
+    let mut taps = Vec::with_capacity(size * size);
+    for ky in 0..size {
+        for kx in 0..size {
+            taps.push(
+                x.index_select(&every(stride, ky, rows, &x)?, 2)?
+                    .index_select(&every(stride, kx, columns, &x)?, 3)?,
+            );
+        }
+    }
+    Tensor::stack(&taps, 0)
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ mod linear;
 mod log_softmax;
 mod pool;
 mod sine;
+mod window;
 
 pub use activation::{Activate, Activation};
 pub use chain::Chain;

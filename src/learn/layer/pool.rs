@@ -1,5 +1,6 @@
-//! Average and maximum pooling over windows that do not overlap.
+//! Average and maximum pooling, as PyTorch's `AvgPool2d` and `MaxPool2d`.
 
+use super::window::Window;
 use super::{Backward, Forward, Layer, Pass};
 
 /// Images [channels, height, width] and square windows; rows and columns that fill no window are ignored.
@@ -11,17 +12,61 @@ pub struct PoolShape {
     pub height: usize,
     /// Width that goes in.
     pub width: usize,
-    /// Side of a window, and the step to the next.
+    /// Side of a window.
     pub size: usize,
+    /// Pixels from one window to the next, at least 1.
+    pub stride: usize,
+    /// Rows and columns around the image, at most half of the size. They count as zeros in a mean (and in its
+    /// divisor) and never are the maximum.
+    pub padding: usize,
 }
 
 impl PoolShape {
+    /// Windows side by side over images `(channels, height, width)`.
+    #[must_use]
+    pub fn new((channels, height, width): (usize, usize, usize), size: usize) -> Self {
+        Self { channels, height, width, size, stride: size, padding: 0 }
+    }
+
+    /// Height and width that come out: floor((side + 2 padding - size) / stride) + 1.
+    #[must_use]
+    pub fn output_size(&self) -> (usize, usize) {
+        self.places().places()
+    }
+
+    fn places(&self) -> Window {
+        let Self { height, width, size, stride, padding, .. } = *self;
+        Window { height, width, size, stride, padding }
+    }
+
     fn input_len(&self) -> usize {
         self.channels * self.height * self.width
     }
 
     fn output_len(&self) -> usize {
-        self.channels * (self.height / self.size) * (self.width / self.size)
+        let (height, width) = self.output_size();
+        self.channels * height * width
+    }
+
+    fn forward_flops(&self) -> f64 {
+        (self.output_len() * self.size * self.size) as f64
+    }
+
+    /// Whether no input lies in two windows, and each window has its full size.
+    fn is_plain(&self) -> bool {
+        self.stride == self.size && self.padding == 0
+    }
+
+    /// The windows of one sample in order: output, its inputs by rows.
+    fn clipped(&self) -> impl Iterator<Item = (usize, impl Iterator<Item = usize> + use<>)> + use<> {
+        let (shape, window, (rows, columns)) = (*self, self.places(), self.output_size());
+        (0..self.output_len()).map(move |output| {
+            let (channel, row, column) = (output / columns / rows, output / columns % rows, output % columns);
+            let inside = window.pixels(column, shape.width);
+            let lines = window.pixels(row, shape.height);
+            let line = move |y| (channel * shape.height + y) * shape.width;
+            (output, lines.flat_map(move |y| inside.clone().map(move |x| line(y) + x)))
+        })
     }
 
     /// Calls `f(output, upper left input, itself)` for each window of one sample, in order. The common size is
@@ -74,16 +119,22 @@ impl Layer for AvgPool2d {
     }
 
     fn forward_flops(&self) -> f64 {
-        (self.0.output_len() * self.0.size * self.0.size) as f64
+        self.0.forward_flops()
     }
 
     fn forward(&self, _pass: Pass, _params: &[f32], io: Forward<'_>) {
         let Forward { x, y, .. } = io;
         let share = 1.0 / (self.0.size * self.0.size) as f32;
         for (x, y) in x.chunks_exact(self.0.input_len()).zip(y.chunks_exact_mut(self.0.output_len())) {
-            self.0.windows(|output, corner, shape| {
-                y[output] = share * shape.window(corner).fold(0.0, |sum, i| sum + x[i]);
-            });
+            if self.0.is_plain() {
+                self.0.windows(|output, corner, shape| {
+                    y[output] = share * shape.window(corner).fold(0.0, |sum, i| sum + x[i]);
+                });
+            } else {
+                for (output, inputs) in self.0.clipped() {
+                    y[output] = share * inputs.fold(0.0, |sum, i| sum + x[i]);
+                }
+            }
         }
     }
 
@@ -92,11 +143,17 @@ impl Layer for AvgPool2d {
         let share = 1.0 / (self.0.size * self.0.size) as f32;
         dx.fill(0.0);
         for (dy, dx) in io.dy.chunks_exact(self.0.output_len()).zip(dx.chunks_exact_mut(self.0.input_len())) {
-            self.0.windows(|output, corner, shape| {
-                for i in shape.window(corner) {
-                    dx[i] = share * dy[output];
+            if self.0.is_plain() {
+                self.0.windows(|output, corner, shape| {
+                    for i in shape.window(corner) {
+                        dx[i] = share * dy[output];
+                    }
+                });
+            } else {
+                for (output, inputs) in self.0.clipped() {
+                    inputs.for_each(|i| dx[i] += share * dy[output]);
                 }
-            });
+            }
         }
     }
 }
@@ -119,17 +176,23 @@ impl Layer for MaxPool2d {
     }
 
     fn forward_flops(&self) -> f64 {
-        (self.0.output_len() * self.0.size * self.0.size) as f64
+        self.0.forward_flops()
     }
 
     fn forward(&self, _pass: Pass, _params: &[f32], io: Forward<'_>) {
         let Forward { x, y, .. } = io;
         for (x, y) in x.chunks_exact(self.0.input_len()).zip(y.chunks_exact_mut(self.0.output_len())) {
-            self.0.windows(|output, corner, shape| {
-                // A NaN wins, so that it reaches the loss.
-                let larger = |best: f32, v: f32| if v > best || v.is_nan() { v } else { best };
-                y[output] = shape.window(corner).fold(f32::NEG_INFINITY, |best, i| larger(best, x[i]));
-            });
+            // A NaN wins, so that it reaches the loss.
+            let larger = |best: f32, v: f32| if v > best || v.is_nan() { v } else { best };
+            if self.0.is_plain() {
+                self.0.windows(|output, corner, shape| {
+                    y[output] = shape.window(corner).fold(f32::NEG_INFINITY, |best, i| larger(best, x[i]));
+                });
+            } else {
+                for (output, inputs) in self.0.clipped() {
+                    y[output] = inputs.fold(f32::NEG_INFINITY, |best, i| larger(best, x[i]));
+                }
+            }
         }
     }
 
@@ -140,11 +203,19 @@ impl Layer for MaxPool2d {
         let samples = io.x.chunks_exact(inputs).zip(io.y.chunks_exact(outputs));
         let gradients = io.dy.chunks_exact(outputs).zip(dx.chunks_exact_mut(inputs));
         for ((x, y), (dy, dx)) in samples.zip(gradients) {
-            self.0.windows(|output, corner, shape| {
-                if let Some(i) = shape.window(corner).find(|i| x[*i] == y[output]) {
-                    dx[i] = dy[output];
+            if self.0.is_plain() {
+                self.0.windows(|output, corner, shape| {
+                    if let Some(i) = shape.window(corner).find(|i| x[*i] == y[output]) {
+                        dx[i] = dy[output];
+                    }
+                });
+            } else {
+                for (output, mut inputs) in self.0.clipped() {
+                    if let Some(i) = inputs.find(|i| x[*i] == y[output]) {
+                        dx[i] += dy[output];
+                    }
                 }
-            });
+            }
         }
     }
 }

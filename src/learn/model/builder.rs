@@ -52,9 +52,9 @@ impl NetworkBuilder {
         self.image().map(|(channels, height, width)| channels * height * width)
     }
 
-    fn fits(&self, what: &str, side: usize) -> Result<(usize, usize, usize), OptionError> {
-        let (channels, height, width) = self.image()?;
-        if side == 0 || side > height || side > width {
+    fn fits(&self, what: &str, side: usize, stride: usize, padding: usize) -> Result<(), OptionError> {
+        let (_, height, width) = self.image()?;
+        if side == 0 || side > height + 2 * padding || side > width + 2 * padding {
             let samples = match self.data.input {
                 Input::Values { height, width, .. } => format!(" (samples: {height}x{width})"),
                 Input::Token { .. } => String::new(),
@@ -64,41 +64,97 @@ impl NetworkBuilder {
             );
             return Err(OptionError::new("", message, "a model for smaller images, such as mlp or softmax"));
         }
-        Ok((channels, height, width))
+        if stride == 0 {
+            return Err(OptionError::new("", format!("the stride of a {what} is 0"), "1 or more"));
+        }
+        Ok(())
     }
 
-    /// Adds a convolution.
+    /// Adds a plain convolution.
     ///
     /// # Errors
     /// When the kernel is larger than its input.
     pub fn conv2d(self, filters: usize, kernel: usize, activation: Activation) -> Result<Self, OptionError> {
-        let (channels, height, width) = self.fits("convolution kernel", kernel)?;
-        let layer = Conv2d { channels, height, width, filters, kernel, activation };
+        self.conv2d_with(filters, kernel, |plain| Conv2d { activation, ..plain })
+    }
+
+    /// Adds a convolution that differs from the plain one: `|plain| Conv2d { stride: 2, padding: 1, ..plain }`.
+    ///
+    /// # Errors
+    /// When the kernel is larger than its input with its padding, a stride is 0, or groups do not divide channels
+    /// and filters.
+    pub fn conv2d_with(
+        self,
+        filters: usize,
+        kernel: usize,
+        change: impl FnOnce(Conv2d) -> Conv2d,
+    ) -> Result<Self, OptionError> {
+        let layer = change(Conv2d::new(self.image()?, filters, kernel));
+        self.fits("convolution kernel", layer.kernel, layer.stride, layer.padding)?;
+        let Conv2d { channels, filters, groups, .. } = layer;
+        if groups == 0 || channels % groups != 0 || filters % groups != 0 {
+            let message = format!("{groups} groups do not divide {channels} channels and {filters} filters");
+            return Err(OptionError::new("", message, "a divisor of both"));
+        }
         let (height, width) = layer.output_size();
         Ok(self.layer(layer, Input::Values { channels: filters, height, width }))
     }
 
-    fn pool(&self, size: usize) -> Result<(PoolShape, Input), OptionError> {
-        let (channels, height, width) = self.fits("pooling window", size)?;
-        let output = Input::Values { channels, height: height / size, width: width / size };
-        Ok((PoolShape { channels, height, width, size }, output))
+    fn pool(
+        &self,
+        size: usize,
+        change: impl FnOnce(PoolShape) -> PoolShape,
+    ) -> Result<(PoolShape, Input), OptionError> {
+        let shape = change(PoolShape::new(self.image()?, size));
+        if 2 * shape.padding > shape.size {
+            let message = format!("a padding of {} around windows of {}", shape.padding, shape.size);
+            return Err(OptionError::new("", message, "at most half of the window"));
+        }
+        self.fits("pooling window", shape.size, shape.stride, shape.padding)?;
+        let (height, width) = shape.output_size();
+        Ok((shape, Input::Values { channels: shape.channels, height, width }))
     }
 
-    /// Adds average pooling.
+    /// Adds average pooling over windows side by side.
     ///
     /// # Errors
     /// When the window is larger than its input.
     pub fn avg_pool(self, size: usize) -> Result<Self, OptionError> {
-        let (shape, output) = self.pool(size)?;
+        self.avg_pool_with(size, |plain| plain)
+    }
+
+    /// Adds average pooling whose windows overlap or are padded: `|plain| PoolShape { stride: 1, ..plain }`.
+    ///
+    /// # Errors
+    /// When the window is larger than its input with its padding, the padding larger than half of the window, or
+    /// a stride is 0.
+    pub fn avg_pool_with(
+        self,
+        size: usize,
+        change: impl FnOnce(PoolShape) -> PoolShape,
+    ) -> Result<Self, OptionError> {
+        let (shape, output) = self.pool(size, change)?;
         Ok(self.layer(AvgPool2d(shape), output))
     }
 
-    /// Adds maximum pooling.
+    /// Adds maximum pooling over windows side by side.
     ///
     /// # Errors
     /// When the window is larger than its input.
     pub fn max_pool(self, size: usize) -> Result<Self, OptionError> {
-        let (shape, output) = self.pool(size)?;
+        self.max_pool_with(size, |plain| plain)
+    }
+
+    /// Adds maximum pooling whose windows overlap or are padded, as [`Self::avg_pool_with`].
+    ///
+    /// # Errors
+    /// As [`Self::avg_pool_with`].
+    pub fn max_pool_with(
+        self,
+        size: usize,
+        change: impl FnOnce(PoolShape) -> PoolShape,
+    ) -> Result<Self, OptionError> {
+        let (shape, output) = self.pool(size, change)?;
         Ok(self.layer(MaxPool2d(shape), output))
     }
 
