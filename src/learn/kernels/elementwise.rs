@@ -66,6 +66,19 @@ multiversion! {
         }
     }
 
+    /// `to` becomes the transpose of `from`, a matrix with this many columns.
+    pub fn transpose(from: &[f32], columns: usize, to: &mut [f32]) {
+        let rows = from.len() / columns;
+        // In blocks that stay in the cache.
+        for first in (0..columns).step_by(16) {
+            for (i, row) in from.chunks_exact(columns).enumerate() {
+                for (j, value) in row.iter().enumerate().skip(first).take(16) {
+                    to[j * rows + i] = *value;
+                }
+            }
+        }
+    }
+
     /// sums = the sum of the rows of dy, in order of the rows.
     pub fn sum_rows(dy: &[f32], sums: &mut [f32]) {
         sums.fill(0.0);
@@ -174,6 +187,9 @@ mod tests {
         let mut x = [0.0; 2];
         normalise(isa, &mut x, &[0, 255], 255.0, 0.5, 0.25);
         assert_eq!(x, [-2.0, 2.0]);
+        let mut transposed = [0.0; 6];
+        transpose(isa, &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0], 3, &mut transposed);
+        assert_eq!(transposed, [1.0, 4.0, 2.0, 5.0, 3.0, 6.0]);
         divide(isa, &mut x, &[0, 51], 255.0);
         assert_eq!(x, [0.0, 51.0 / 255.0]);
     }

@@ -6,11 +6,13 @@
 
 pub mod dropout;
 pub mod elementwise;
+pub mod gates;
 pub mod gemm;
 mod isa;
 mod lanes;
 pub mod loss;
 pub mod math;
+pub mod norm;
 mod reduce;
 pub mod softmax;
 

@@ -1,27 +1,38 @@
 //! Layers: forward and backward over slices of flat vectors, one file each. No graph, no allocation.
 
 mod activation;
+mod batch_norm;
 mod chain;
 mod conv2d;
 mod dropout;
 mod embedding;
 mod global_avg_pool;
+mod group_norm;
+mod gru;
 mod last_step;
+mod layer_norm;
 mod linear;
 mod log_softmax;
+mod lstm;
 mod pool;
+mod recurrent;
 mod sine;
 mod window;
 
 pub use activation::{Activate, Activation};
+pub use batch_norm::{BatchNorm, Statistics};
 pub use chain::Chain;
 pub use conv2d::Conv2d;
 pub use dropout::Dropout;
 pub use embedding::Embedding;
 pub use global_avg_pool::GlobalAvgPool;
+pub use group_norm::GroupNorm;
+pub use gru::Gru;
 pub use last_step::LastStep;
+pub use layer_norm::LayerNorm;
 pub use linear::Linear;
 pub use log_softmax::LogSoftmax;
+pub use lstm::Lstm;
 pub use pool::{AvgPool2d, MaxPool2d, PoolShape};
 pub use sine::Sine;
 
