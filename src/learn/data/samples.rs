@@ -298,6 +298,12 @@ impl<'a> Overview<'a> {
         Self { len: classes.len(), classes: Some(classes), owners: None }
     }
 
+    /// The same, with who the samples come from.
+    #[must_use]
+    pub fn with_owners(self, owners: &'a Owners) -> Self {
+        Self { owners: Some(owners), ..self }
+    }
+
     /// Class of each sample.
     ///
     /// # Errors
