@@ -4,8 +4,10 @@ mod blobs;
 mod digits;
 mod idx;
 mod samples;
+mod sources;
 
 pub use samples::{Features, Labels, Overview, Owners, Samples};
+pub use sources::{File, Source, source, sources};
 
 use crate::domain::{Choice, OptionError, Stream, Table};
 use crate::learn::model::DataShape;
