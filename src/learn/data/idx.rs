@@ -12,7 +12,7 @@ pub fn mnist() -> Row<BuildData> {
     Row {
         name: "mnist",
         summary: "MNIST digits, 28x28, 60,000 and 10,000; IDX files from the data directory",
-        example: "{name: mnist, normalise: unit, limit_train: null, limit_test: null}",
+        example: "{name: mnist, normalise: unit}",
         positional: &[],
         build: |choice, context| load("mnist", choice.options()?, context),
     }
@@ -23,7 +23,7 @@ pub fn fashion_mnist() -> Row<BuildData> {
     Row {
         name: "fashion_mnist",
         summary: "Fashion-MNIST clothes, 28x28, 60,000 and 10,000; IDX files from the data directory",
-        example: "{name: fashion_mnist, normalise: unit, limit_train: null, limit_test: null}",
+        example: "{name: fashion_mnist, normalise: unit}",
         positional: &[],
         build: |choice, context| load("fashion_mnist", choice.options()?, context),
     }
@@ -61,9 +61,7 @@ fn load(name: &str, options: ImageOptions, context: &DataContext) -> Result<Data
             format!("training images of {height}x{width} pixels, test images of {test_height}x{test_width}");
         return Err(file_error(message, "files of the same set"));
     }
-    let mut set = DataSet::new(DataShape::images(1, height, width, CLASSES), train, test);
-    options.limit(&mut set)?;
-    Ok(set)
+    Ok(DataSet::new(DataShape::images(1, height, width, CLASSES), train, test))
 }
 
 fn file_error(message: String, allowed: impl Into<String>) -> OptionError {

@@ -146,34 +146,6 @@ impl<'de> Deserialize<'de> for Normalise {
 pub struct ImageOptions {
     /// How pixels become f32.
     pub normalise: Normalise,
-    /// Keep only the first so many training samples.
-    pub limit_train: Option<usize>,
-    /// Keep only the first so many test samples.
-    pub limit_test: Option<usize>,
-}
-
-impl ImageOptions {
-    /// Applies the limits.
-    ///
-    /// # Errors
-    /// A limit of 0.
-    fn limit(&self, set: &mut DataSet) -> Result<(), OptionError> {
-        for (key, limit, len) in [
-            ("limit_train", self.limit_train, set.train.len()),
-            ("limit_test", self.limit_test, set.test.len()),
-        ] {
-            if limit == Some(0) {
-                return Err(OptionError::new(
-                    key,
-                    format!("{key} is 0"),
-                    format!("1 to {len}, or leave it out"),
-                ));
-            }
-        }
-        set.train.truncate(self.limit_train);
-        set.test.truncate(self.limit_test);
-        Ok(())
-    }
 }
 
 /// A shuffled order of `len` samples, from a stream of this name.

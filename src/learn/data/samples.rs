@@ -148,6 +148,26 @@ impl Samples {
         }
     }
 
+    /// The largest class or tag, if samples or rows have one.
+    #[must_use]
+    pub fn largest_label(&self) -> Option<u32> {
+        match &self.targets {
+            Labels::Classes(labels) | Labels::Tags(labels) => {
+                labels.iter().max().map(|label| u32::from(*label))
+            }
+            Labels::Values { .. } => None,
+        }
+    }
+
+    /// The largest token, if samples are made of tokens.
+    #[must_use]
+    pub fn largest_token(&self) -> Option<u32> {
+        match &self.features {
+            Features::Tokens(tokens) => tokens.iter().max().copied(),
+            Features::Bytes { .. } | Features::Floats(_) => None,
+        }
+    }
+
     /// Who samples come from, if that is known.
     #[must_use]
     pub fn owners(&self) -> Option<&Owners> {
@@ -275,7 +295,7 @@ impl Samples {
     }
 
     /// Keeps the first `limit` samples; all when that is not less.
-    pub(super) fn truncate(&mut self, limit: Option<usize>) {
+    pub(in crate::learn) fn truncate(&mut self, limit: Option<usize>) {
         if let Some(limit) = limit.filter(|limit| *limit < self.len()) {
             *self = self.select(&(0..limit as u32).collect::<Vec<_>>());
         }
