@@ -26,11 +26,13 @@ pub fn row() -> Row<BuildData> {
 fn load(options: ImageOptions) -> Result<DataSet, OptionError> {
     let (pixels, labels) = BYTES.split_at(COUNT * PIXELS);
     let order = shuffled(COUNT, SPLIT_SEED, "digits");
+    let image = |i: &u32| &pixels[*i as usize * PIXELS..(*i as usize + 1) * PIXELS];
+    let trained: Vec<u8> = order[..TRAIN].iter().flat_map(image).copied().collect();
+    let scale = options.normalise.scale(16.0, 1, PIXELS, &trained)?;
     let take = |part: &[u32]| {
-        let image = |i: &u32| &pixels[*i as usize * PIXELS..(*i as usize + 1) * PIXELS];
         let features = part.iter().flat_map(image).copied().collect();
         let labels = part.iter().map(|i| u16::from(labels[*i as usize])).collect();
-        Samples::from_bytes(features, labels, PIXELS, options.normalise.scale(16.0))
+        Samples::from_bytes(features, labels, PIXELS, scale.clone())
     };
     let mut set = DataSet::new(DataShape::images(1, 8, 8, 10), take(&order[..TRAIN]), take(&order[TRAIN..]));
     options.limit(&mut set)?;
