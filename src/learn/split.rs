@@ -101,8 +101,9 @@ fn taken<B: Copy, T: DeserializeOwned>(
     let (row, mut own) = table.resolve(choice)?;
     let mut all = Choice::default();
     for name in names(common) {
-        if let Some(value) = own.options.shift_remove(name) {
-            all.options.insert(name.to_owned(), value);
+        // A text is a file, which is the row's own matter: `validation: dev.conllu`.
+        if own.options.get(name).is_some_and(|value| !value.is_string()) {
+            all.options.extend(own.options.shift_remove(name).map(|value| (name.to_owned(), value)));
         }
     }
     Ok((row.build, own, all.options()?))

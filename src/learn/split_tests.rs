@@ -63,7 +63,7 @@ fn mistakes_name_their_key() {
         (json!({"name": "digits", "limit_train": 0}), "data.limit_train", "1 to 1437"),
         (json!({"name": "digits", "limit_test": 0}), "data.limit_test", "1 to 360"),
         (json!({"name": "digits", "validation": 1.0}), "data.validation", "below 1"),
-        (json!({"name": "digits", "validation": "much"}), "data.validation", "much"),
+        (json!({"name": "digits", "validation": "much"}), "data.validation", "unknown field"),
         (json!({"name": "digits", "limit_train": 5, "validation": 0.1}), "data.validation", "not one sample"),
         (json!({"name": "digits", "valdation": 0.1}), "data.valdation", "`validation`, `augment`"),
         (json!({"name": "digits", "augment": ["blur"]}), "data.augment.0", "crop, flip, cutout"),

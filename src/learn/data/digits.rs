@@ -2,7 +2,7 @@
 //! C. Kaynak, CC BY 4.0 (see assets/README.md).
 
 use super::{BuildData, DataSet, ImageOptions, Samples, shuffled};
-use crate::domain::Row;
+use crate::domain::{OptionError, Row};
 use crate::learn::model::DataShape;
 
 static BYTES: &[u8; COUNT * (PIXELS + 1)] = include_bytes!("../../../assets/digits.bin");
@@ -19,20 +19,22 @@ pub fn row() -> Row<BuildData> {
         summary: "1,797 handwritten digits of 8x8 pixels, embedded: 1,437 to train on, 360 to test on",
         example: "{name: digits, normalise: unit}",
         positional: &[],
-        build: |choice, _| Ok(load(choice.options()?)),
+        build: |choice, _| load(&choice.options()?),
     }
 }
 
-fn load(options: ImageOptions) -> DataSet {
+fn load(options: &ImageOptions) -> Result<DataSet, OptionError> {
     let (pixels, labels) = BYTES.split_at(COUNT * PIXELS);
     let order = shuffled(COUNT, SPLIT_SEED, "digits");
+    let image = |i: &u32| &pixels[*i as usize * PIXELS..(*i as usize + 1) * PIXELS];
+    let trained: Vec<u8> = order[..TRAIN].iter().flat_map(image).copied().collect();
+    let scale = options.normalise.scale(16.0, 1, PIXELS, &trained)?;
     let take = |part: &[u32]| {
-        let image = |i: &u32| &pixels[*i as usize * PIXELS..(*i as usize + 1) * PIXELS];
         let features = part.iter().flat_map(image).copied().collect();
         let labels = part.iter().map(|i| u16::from(labels[*i as usize])).collect();
-        Samples::from_bytes(features, labels, PIXELS, options.normalise.scale(16.0))
+        Samples::from_bytes(features, labels, PIXELS, scale.clone())
     };
-    DataSet::new(DataShape::images(1, 8, 8, 10), take(&order[..TRAIN]), take(&order[TRAIN..]))
+    Ok(DataSet::new(DataShape::images(1, 8, 8, 10), take(&order[..TRAIN]), take(&order[TRAIN..])))
 }
 
 #[cfg(test)]
@@ -42,7 +44,7 @@ mod tests {
 
     #[test]
     fn the_file_is_whole_and_the_split_is_fixed() {
-        let set = load(ImageOptions::default());
+        let set = load(&ImageOptions::default()).unwrap();
         assert_eq!((set.train.len(), set.test.len()), (1437, 360));
         assert!(BYTES[..COUNT * PIXELS].iter().all(|p| *p <= 16));
         let bytes: Vec<u8> = set.test.classes().unwrap().iter().map(|class| *class as u8).collect();
