@@ -61,7 +61,7 @@
 //! 8. [`sim`]: the conductor, its heap, the compute pool, metrics, checkpoints; `actor`: one actor around each
 //!    node.
 //! 9. `record`: the run directory; `report`: tables and explanations; `cli`: one file for each subcommand.
-//! 10. `transport`: messages as bytes.
+//! 10. `fetch`: data files from the network; `transport`: messages as bytes.
 //!
 //! `ARCHITECTURE.md` walks through it with a gradient and with a key of a scenario.
 
@@ -74,6 +74,8 @@ pub mod device;
 pub mod domain;
 pub mod error;
 pub mod factory;
+#[cfg(feature = "runtime")]
+pub mod fetch;
 pub mod learn;
 pub mod net;
 pub mod node;

@@ -1,13 +1,15 @@
 //! The real [`Learner`]: a network, a data set and its shards. One step runs on one thread; the caller runs
 //! many jobs at once. Nothing is allocated in a step: each thread keeps its working memory.
 
+use super::augment::{self, BuildAugment, Pipeline};
 use super::batch::Batch;
-use super::data::{self, Average, BuildData, DataContext, DataSet, Order, Samples};
+use super::data::{self, Average, BuildData, DataSet, Order, Samples};
 use super::kernels::Isa;
 use super::local::{Buffers, LocalRule, StepLoss, run};
 use super::model::{self, BuildModel, Network, Workspace};
 use super::partition::{self, BuildPartition};
 use super::shard::{Shard, bucketed, shuffled};
+use super::split::Holdings;
 use super::{Cost, EvalPart, Learner, Split, safetensors};
 use crate::domain::work::{Train, Trained};
 use crate::domain::{Choice, NodeId, OptionError, Seeds, Stream, Table};
@@ -29,11 +31,18 @@ pub struct LearnTables {
     pub data: Table<BuildData>,
     /// Partitioners.
     pub partitions: Table<BuildPartition>,
+    /// Changes of training images.
+    pub augment: Table<BuildAugment>,
 }
 
 impl Default for LearnTables {
     fn default() -> Self {
-        Self { models: model::table(), data: data::table(), partitions: partition::table() }
+        Self {
+            models: model::table(),
+            data: data::table(),
+            partitions: partition::table(),
+            augment: augment::table(),
+        }
     }
 }
 
@@ -48,7 +57,7 @@ pub struct LearnError {
 }
 
 impl LearnError {
-    fn at(section: &str, mut error: OptionError) -> Self {
+    pub(super) fn at(section: &str, mut error: OptionError) -> Self {
         let option = std::mem::take(&mut error.key);
         let key = if option.is_empty() { section.to_owned() } else { format!("{section}.{option}") };
         Self { key, error }
@@ -85,6 +94,7 @@ fn made<B: Copy, T>(
 pub struct Engine {
     network: Network,
     data: DataSet,
+    augment: Pipeline,
     shards: Vec<Shard>,
     /// Index into `shards`, in order of the nodes.
     shard_of: Vec<Option<u32>>,
@@ -107,6 +117,7 @@ struct Work {
     network: Workspace,
     buffers: Buffers,
     batch: Batch,
+    image: Vec<f32>,
 }
 
 impl Engine {
@@ -123,27 +134,14 @@ impl Engine {
         if plan.batch == 0 {
             return Err(LearnError::at("batch", OptionError::new("", "batch is 0", "1 or more")));
         }
-        let context = DataContext { data_dir: plan.data_dir.clone(), seed: seeds.data };
-        let data = made("data", &tables.data, &plan.data, |build, choice| build(choice, &context))?;
+        let Holdings { data, augment, shards: split } = Holdings::new(plan, seeds.data, tables)?;
         let network = made("model", &tables.models, &plan.model, |build, choice| build(choice, &data.shape))?;
-        let split = made("partition", &tables.partitions, &plan.partition, |build, choice| {
-            build(choice)?.split(data.train.overview(), plan.shards, seeds.data)
-        })?;
-        let limit = plan.shard_limit.unwrap_or(usize::MAX);
-        if limit == 0 {
-            return Err(LearnError::at("shard_limit", OptionError::new("", "shard_limit is 0", "1 or more")));
-        }
-        let shard = |mut samples: Vec<u32>| {
-            samples.truncate(limit);
-            samples.shrink_to_fit();
-            Shard::new(samples)
-        };
         let start = plan.init_from.as_ref().map(|path| safetensors::load(path, &network.tensors()));
         let start = start.transpose().map_err(|message| {
             LearnError::at("init_from", OptionError::new("", message, "a model saved from the same network"))
         })?;
         Ok(Self {
-            shards: split.into_iter().map(shard).collect(),
+            shards: split.into_iter().map(Shard::new).collect(),
             shard_of: shards.to_vec(),
             batch: plan.batch,
             shuffle: plan.shuffle,
@@ -153,6 +151,7 @@ impl Engine {
             data_seed: seeds.data,
             network,
             data,
+            augment,
             start,
         })
     }
@@ -258,10 +257,11 @@ impl Learner for Engine {
         };
         let rule = LocalRule::new(&self.optimizer, self.proximal, job.lr_scale);
         WORK.with_borrow_mut(|work| {
-            let Work { network, buffers, batch } = work;
+            let Work { network, buffers, batch, image } = work;
             let isa = network.isa;
             run(isa, job, &rule, buffers, self.params_len(), |at, cursor, out| {
                 self.load(isa, index, shard, cursor, batch);
+                self.augment.apply(self.data_seed, index, cursor, batch, image);
                 let key = Stream::new(self.data_seed, "batch", u64::from(index), cursor).word();
                 let loss = self.network.gradient(network, at, batch, key, out);
                 Ok(StepLoss { loss: loss.mean(), samples: batch.samples as u64 })

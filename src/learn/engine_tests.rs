@@ -2,6 +2,7 @@ use super::*;
 use crate::domain::Params;
 use crate::domain::digest::of_values;
 use crate::domain::work::UpdateKind;
+use crate::learn::data::DataContext;
 use crate::learn::plan::LocalWork;
 use serde_json::json;
 

@@ -2,10 +2,13 @@
 //!
 //! In reading order: [`Learner`], what the rest of the crate sees. [`quadratic`], the simplest one.
 //! [`engine`], the real one: a [`model`] (a sequence of [`layer`]s over one flat vector), [`data`], its
-//! [`partition`] over the nodes, the steps of a [`local`] job, and the [`kernels`] that do the arithmetic
-//! with the same bits on every machine. [`mod@candle`] takes models written in candle; [`mod@reference`] is an
-//! independent second engine to check gradients against. This file, `quadratic`, `local` and `kernels` are pure.
+//! [`partition`] over the nodes ([`split`]), changes of images ([`augment`]), the steps of a [`local`] job, and
+//! the [`kernels`] that do the arithmetic with the same bits on every machine. [`mod@candle`] takes models written
+//! in candle; [`mod@reference`] is an independent second engine to check gradients against. This file,
+//! `quadratic`, `local` and `kernels` are pure.
 
+#[cfg(feature = "runtime")]
+pub mod augment;
 pub mod batch;
 #[cfg(feature = "candle")]
 pub mod candle;
@@ -30,6 +33,8 @@ pub mod reference;
 pub mod safetensors;
 #[cfg(feature = "runtime")]
 mod shard;
+#[cfg(feature = "runtime")]
+pub mod split;
 
 use crate::domain::NodeId;
 pub use crate::domain::work::{Cost, Train, Trained};

@@ -17,24 +17,24 @@ pub fn row() -> Row<BuildData> {
     Row {
         name: "digits",
         summary: "1,797 handwritten digits of 8x8 pixels, embedded: 1,437 to train on, 360 to test on",
-        example: "{name: digits, normalise: unit, limit_train: null, limit_test: null}",
+        example: "{name: digits, normalise: unit}",
         positional: &[],
-        build: |choice, _| load(choice.options()?),
+        build: |choice, _| load(&choice.options()?),
     }
 }
 
-fn load(options: ImageOptions) -> Result<DataSet, OptionError> {
+fn load(options: &ImageOptions) -> Result<DataSet, OptionError> {
     let (pixels, labels) = BYTES.split_at(COUNT * PIXELS);
     let order = shuffled(COUNT, SPLIT_SEED, "digits");
+    let image = |i: &u32| &pixels[*i as usize * PIXELS..(*i as usize + 1) * PIXELS];
+    let trained: Vec<u8> = order[..TRAIN].iter().flat_map(image).copied().collect();
+    let scale = options.normalise.scale(16.0, 1, PIXELS, &trained)?;
     let take = |part: &[u32]| {
-        let image = |i: &u32| &pixels[*i as usize * PIXELS..(*i as usize + 1) * PIXELS];
         let features = part.iter().flat_map(image).copied().collect();
         let labels = part.iter().map(|i| u16::from(labels[*i as usize])).collect();
-        Samples::from_bytes(features, labels, PIXELS, options.normalise.scale(16.0))
+        Samples::from_bytes(features, labels, PIXELS, scale.clone())
     };
-    let mut set = DataSet::new(DataShape::images(1, 8, 8, 10), take(&order[..TRAIN]), take(&order[TRAIN..]));
-    options.limit(&mut set)?;
-    Ok(set)
+    Ok(DataSet::new(DataShape::images(1, 8, 8, 10), take(&order[..TRAIN]), take(&order[TRAIN..])))
 }
 
 #[cfg(test)]
@@ -44,7 +44,7 @@ mod tests {
 
     #[test]
     fn the_file_is_whole_and_the_split_is_fixed() {
-        let set = load(ImageOptions::default()).unwrap();
+        let set = load(&ImageOptions::default()).unwrap();
         assert_eq!((set.train.len(), set.test.len()), (1437, 360));
         assert!(BYTES[..COUNT * PIXELS].iter().all(|p| *p <= 16));
         let bytes: Vec<u8> = set.test.classes().unwrap().iter().map(|class| *class as u8).collect();
@@ -53,14 +53,5 @@ mod tests {
         BYTES[COUNT * PIXELS..].iter().for_each(|label| counts[usize::from(*label)] += 1);
         assert_eq!(counts, [178, 182, 177, 183, 181, 182, 181, 179, 174, 180]);
         assert_eq!(of_bytes(&bytes).to_string(), "1ed09cfb27b0416de02658fad6551504");
-    }
-
-    #[test]
-    fn limits_keep_the_first() {
-        let set = load(ImageOptions { limit_train: Some(5), ..Default::default() }).unwrap();
-        let all = load(ImageOptions::default()).unwrap();
-        assert_eq!((set.train.classes(), set.test.len()), (Some(&all.train.classes().unwrap()[..5]), 360));
-        let error = load(ImageOptions { limit_test: Some(0), ..Default::default() }).unwrap_err();
-        assert_eq!(error.key, "limit_test");
     }
 }

@@ -1,20 +1,21 @@
-//! IDX files (the format of <http://yann.lecun.com/exdb/mnist/>), plain or gzip: MNIST, Fashion-MNIST.
+//! IDX files (the format of <http://yann.lecun.com/exdb/mnist/>), plain or gzip: MNIST, Fashion-MNIST, EMNIST.
 
+use super::files::{file_error, find, open, wrong};
 use super::{BuildData, DataContext, DataSet, ImageOptions, Samples};
-use crate::domain::{OptionError, Row};
+use crate::domain::{Choice, OptionError, Row};
 use crate::learn::model::DataShape;
-use std::fs::File;
+use serde::Deserialize;
 use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// LeCun, Cortes and Burges' digits.
 pub fn mnist() -> Row<BuildData> {
     Row {
         name: "mnist",
         summary: "MNIST digits, 28x28, 60,000 and 10,000; IDX files from the data directory",
-        example: "{name: mnist, normalise: unit, limit_train: null, limit_test: null}",
+        example: "{name: mnist, normalise: unit, pool: false}",
         positional: &[],
-        build: |choice, context| load("mnist", choice.options()?, context),
+        build: |choice, context| load(&LIKE_MNIST, "mnist", choice, context),
     }
 }
 
@@ -23,87 +24,161 @@ pub fn fashion_mnist() -> Row<BuildData> {
     Row {
         name: "fashion_mnist",
         summary: "Fashion-MNIST clothes, 28x28, 60,000 and 10,000; IDX files from the data directory",
-        example: "{name: fashion_mnist, normalise: unit, limit_train: null, limit_test: null}",
+        example: "{name: fashion_mnist, normalise: unit, pool: false}",
         positional: &[],
-        build: |choice, context| load("fashion_mnist", choice.options()?, context),
+        build: |choice, context| load(&LIKE_MNIST, "fashion_mnist", choice, context),
     }
 }
 
-const CLASSES: usize = 10;
-/// Larger counts and sizes than this are taken for a damaged header.
-const VALUES_MAX: usize = 1 << 32;
+/// Cohen, Afshar, Tapson and van Schaik, EMNIST: an extension of MNIST to handwritten letters, 2017.
+pub fn emnist() -> Row<BuildData> {
+    Row {
+        name: "emnist",
+        summary: "EMNIST letters and digits, 28x28, one of its six splits; IDX files from the data directory",
+        example: "{name: emnist, split: balanced, normalise: unit, pool: false}",
+        positional: &["split"],
+        build: |choice, context| {
+            let mut choice = choice.clone();
+            let split = match choice.options.shift_remove("split") {
+                Some(split) => {
+                    Split::deserialize(split).map_err(|e| OptionError::new("split", e.to_string(), ""))?
+                }
+                None => Split::Balanced,
+            };
+            load(&split.files(), "emnist", &choice, context)
+        },
+    }
+}
 
-fn load(name: &str, options: ImageOptions, context: &DataContext) -> Result<DataSet, OptionError> {
-    let part = |prefix: &str| -> Result<(Samples, usize, usize), OptionError> {
-        let images = find(name, &format!("{prefix}-images-idx3-ubyte"), context)?;
-        let labels = find(name, &format!("{prefix}-labels-idx1-ubyte"), context)?;
-        let (dims, pixels) = read(&images, 3)?;
-        let (count, classes) = read(&labels, 1)?;
-        if dims[0] != count[0] {
-            let (images, labels) = (images.display(), labels.display());
-            let message = format!("`{images}` holds {} images, `{labels}` {} labels", dims[0], count[0]);
-            return Err(file_error(message, "files of the same set"));
+/// The six ways in which EMNIST is offered.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Split {
+    Balanced,
+    Byclass,
+    Bymerge,
+    Letters,
+    Digits,
+    Mnist,
+}
+
+impl Split {
+    fn files(self) -> Files {
+        let (name, classes) = match self {
+            Self::Balanced => ("balanced", 47),
+            Self::Byclass => ("byclass", 62),
+            Self::Bymerge => ("bymerge", 47),
+            Self::Letters => ("letters", 26),
+            Self::Digits => ("digits", 10),
+            Self::Mnist => ("mnist", 10),
+        };
+        Files {
+            parts: [format!("emnist-{name}-train"), format!("emnist-{name}-test")],
+            classes,
+            first: u8::from(matches!(self, Self::Letters)),
+            transposed: true,
         }
-        if let Some(at) = classes.iter().position(|label| usize::from(*label) >= CLASSES) {
-            let message = format!("label {} of sample {at} in `{}`", classes[at], labels.display());
-            return Err(file_error(message, format!("labels from 0 to {}", CLASSES - 1)));
-        }
-        if pixels.is_empty() {
-            return Err(file_error(format!("`{}` holds no images", images.display()), "1 or more"));
-        }
-        let scale = options.normalise.scale(255.0);
-        let classes = classes.into_iter().map(u16::from).collect();
-        Ok((Samples::from_bytes(pixels, classes, dims[1] * dims[2], scale), dims[1], dims[2]))
-    };
-    let ((train, height, width), (test, test_height, test_width)) = (part("train")?, part("t10k")?);
-    if (height, width) != (test_height, test_width) {
-        let message =
-            format!("training images of {height}x{width} pixels, test images of {test_height}x{test_width}");
+    }
+}
+
+/// What the files of a set hold, and how they are named.
+struct Files {
+    /// What the names of training and test files start with.
+    parts: [String; 2],
+    classes: usize,
+    /// The label of the first class.
+    first: u8,
+    /// Columns lie where rows should.
+    transposed: bool,
+}
+
+static LIKE_MNIST: std::sync::LazyLock<Files> = std::sync::LazyLock::new(|| Files {
+    parts: ["train".to_owned(), "t10k".to_owned()],
+    classes: 10,
+    first: 0,
+    transposed: false,
+});
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Options {
+    /// Test images are trained on as well: 70,000 of MNIST, which federated sets are often dealt from.
+    pool: bool,
+}
+
+/// Images of one part of a set.
+struct Part {
+    pixels: Vec<u8>,
+    classes: Vec<u16>,
+    height: usize,
+    width: usize,
+}
+
+fn load(files: &Files, name: &str, choice: &Choice, context: &DataContext) -> Result<DataSet, OptionError> {
+    let (images, options) = ImageOptions::of::<Options>(choice)?;
+    let [train, test] = &files.parts;
+    let (mut train, test) = (part(files, train, name, context)?, part(files, test, name, context)?);
+    let (height, width) = (train.height, train.width);
+    if (height, width) != (test.height, test.width) {
+        let message = format!(
+            "training images of {height}x{width} pixels, test images of {}x{}",
+            test.height, test.width
+        );
         return Err(file_error(message, "files of the same set"));
     }
-    let mut set = DataSet::new(DataShape::images(1, height, width, CLASSES), train, test);
-    options.limit(&mut set)?;
-    Ok(set)
+    if options.pool {
+        train.pixels.extend(&test.pixels);
+        train.classes.extend(&test.classes);
+    }
+    let scale = images.normalise.scale(255.0, 1, height * width, &train.pixels)?;
+    let samples = |part: Part| Samples::from_bytes(part.pixels, part.classes, height * width, scale.clone());
+    let shape = DataShape::images(1, height, width, files.classes);
+    Ok(DataSet::new(shape, samples(train), samples(test)))
 }
 
-fn file_error(message: String, allowed: impl Into<String>) -> OptionError {
-    let hint = "fetch the file again, or point --data-dir or HCDDL_DATA at another directory";
-    OptionError { hint: hint.to_owned(), ..OptionError::new("", message, allowed) }
+fn part(files: &Files, prefix: &str, name: &str, context: &DataContext) -> Result<Part, OptionError> {
+    let images = find(name, &["gzip"], &format!("{prefix}-images-idx3-ubyte"), context)?;
+    let labels = find(name, &["gzip"], &format!("{prefix}-labels-idx1-ubyte"), context)?;
+    let (dims, mut pixels) = read(&images, 3)?;
+    let (count, classes) = read(&labels, 1)?;
+    if dims[0] != count[0] {
+        let (images, labels) = (images.display(), labels.display());
+        let message = format!("`{images}` holds {} images, `{labels}` {} labels", dims[0], count[0]);
+        return Err(file_error(message, "files of the same set"));
+    }
+    let last = files.classes - 1 + usize::from(files.first);
+    let allowed = usize::from(files.first)..=last;
+    if let Some(at) = classes.iter().position(|label| !allowed.contains(&usize::from(*label))) {
+        let message = format!("label {} of sample {at} in `{}`", classes[at], labels.display());
+        return Err(file_error(message, format!("labels from {} to {last}", files.first)));
+    }
+    if pixels.is_empty() {
+        return Err(wrong(&images, "holds no images", "1 or more"));
+    }
+    let [_, mut height, mut width] = dims[..] else { unreachable!("three dimensions were read") };
+    if files.transposed {
+        pixels = transposed(&pixels, height, width);
+        (height, width) = (width, height);
+    }
+    let classes = classes.into_iter().map(|label| u16::from(label - files.first)).collect();
+    Ok(Part { pixels, classes, height, width })
 }
 
-/// The first of `DIR/NAME/FILE`, `DIR/FILE`, each plain or with `.gz`.
-fn find(name: &str, file: &str, context: &DataContext) -> Result<PathBuf, OptionError> {
-    let Some(directory) = &context.data_dir else {
-        return Err(OptionError {
-            hint: format!("set --data-dir or HCDDL_DATA to the directory that holds {name}/{file}.gz"),
-            ..OptionError::new("", format!("no data directory to look for {name} in"), "")
-        });
+/// Each image of `height` rows mirrored at its diagonal.
+fn transposed(pixels: &[u8], height: usize, width: usize) -> Vec<u8> {
+    let image = |image: &[u8]| -> Vec<u8> {
+        (0..width).flat_map(|x| (0..height).map(move |y| (y, x))).map(|(y, x)| image[y * width + x]).collect()
     };
-    let candidates: Vec<PathBuf> = [directory.join(name), directory.clone()]
-        .iter()
-        .flat_map(|d| [d.join(file), d.join(format!("{file}.gz"))])
-        .collect();
-    candidates.iter().find(|path| path.is_file()).cloned().ok_or_else(|| {
-        let looked: Vec<String> = candidates.iter().map(|path| format!("`{}`", path.display())).collect();
-        OptionError {
-            hint: "set --data-dir or HCDDL_DATA to the directory that holds it".to_owned(),
-            ..OptionError::new("", format!("no file {}", looked.join(", ")), "one of these")
-        }
-    })
+    pixels.chunks_exact(height * width).flat_map(image).collect()
 }
 
 /// Reads a file of unsigned bytes in `rank` dimensions.
 fn read(path: &Path, rank: usize) -> Result<(Vec<usize>, Vec<u8>), OptionError> {
-    let shown = path.display();
-    let file = File::open(path).map_err(|e| file_error(format!("`{shown}` cannot be opened: {e}"), ""))?;
-    let file = std::io::BufReader::with_capacity(1 << 16, file);
-    let result = if path.extension().is_some_and(|e| e == "gz") {
-        parse(flate2::read::MultiGzDecoder::new(file), rank)
-    } else {
-        parse(file, rank)
-    };
-    result.map_err(|(message, allowed)| file_error(format!("`{shown}` {message}"), allowed))
+    parse(open(path)?, rank).map_err(|(message, allowed)| wrong(path, &message, allowed))
 }
+
+/// Larger counts and sizes than this are taken for a damaged header.
+const VALUES_MAX: usize = 1 << 32;
 
 /// What is wrong, and what was expected.
 type Wrong = (String, String);

@@ -3,6 +3,7 @@ use crate::domain::Choice;
 use crate::learn::batch::Batch;
 use crate::learn::kernels::Isa;
 use proptest::prelude::*;
+use serde_json::json;
 use std::io::Write;
 
 fn idx(dims: &[u32], values: &[u8]) -> Vec<u8> {
@@ -57,6 +58,68 @@ fn reads_plain_and_gzip() {
     assert_eq!(zipped.train.classes(), plain.train.classes());
 }
 
+/// A set of 2 + 1 letters of 2x3 pixels, as EMNIST stores them.
+fn letters(labels: [u8; 2], options: serde_json::Value) -> Result<DataSet, OptionError> {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = dir.path().join("emnist/gzip");
+    std::fs::create_dir_all(&folder).unwrap();
+    for (name, bytes) in [
+        ("train-images-idx3-ubyte.gz", idx(&[2, 2, 3], &[0, 1, 2, 3, 4, 5, 10, 11, 12, 13, 14, 15])),
+        ("train-labels-idx1-ubyte.gz", idx(&[2], &labels)),
+        ("test-images-idx3-ubyte.gz", idx(&[1, 2, 3], &[20, 21, 22, 23, 24, 25])),
+        ("test-labels-idx1-ubyte.gz", idx(&[1], &[26])),
+    ] {
+        std::fs::write(folder.join(format!("emnist-letters-{name}")), gz(&bytes)).unwrap();
+    }
+    let context = DataContext { data_dir: Some(dir.path().to_owned()), seed: 0 };
+    let options = options.as_object().unwrap().clone();
+    (emnist().build)(&Choice { name: "emnist".into(), options, positional: vec![] }, &context)
+}
+
+#[test]
+fn emnist_is_turned_and_its_letters_count_from_zero() {
+    let set = letters([1, 26], json!({"split": "letters"})).unwrap();
+    assert_eq!(set.shape, DataShape::images(1, 3, 2, 26));
+    let mut batch = Batch::default();
+    set.train.gather(Isa::best(), [0usize, 1].into_iter(), &mut batch);
+    let expected = [0, 3, 1, 4, 2, 5, 10, 13, 11, 14, 12, 15].map(|v| f32::from(v as u8) / 255.0);
+    assert_eq!(batch, Batch::of_classes(expected.to_vec(), vec![0, 25]));
+    let error = letters([0, 26], json!({"split": "letters"})).unwrap_err().to_string();
+    assert!(error.contains("label 0 of sample 0") && error.contains("from 1 to 26"), "{error}");
+    let error = letters([1, 2], json!({"split": "capitals"})).unwrap_err();
+    assert!(error.key == "split" && error.message.contains("byclass"), "{error}");
+    let error = letters([1, 2], json!({})).unwrap_err().to_string();
+    assert!(error.contains("emnist-balanced-train") && error.contains("hcddl data fetch emnist"), "{error}");
+}
+
+#[test]
+fn a_pooled_set_is_trained_on_whole_and_tested_on_the_same_test_images() {
+    let options = json!({"split": "letters", "pool": true, "normalise": "per_pixel"});
+    let set = letters([1, 26], options).unwrap();
+    assert_eq!((set.train.classes().unwrap(), set.test.classes().unwrap()), (&[0, 25, 25][..], &[25][..]));
+    let mut batch = Batch::default();
+    set.train.gather(Isa::best(), [1usize, 2].into_iter(), &mut batch);
+    let one = 10.0 / ((200f64 / 3.0).sqrt() + 0.001) as f32;
+    assert_eq!(batch.x, [[0.0; 6], [one; 6]].concat());
+    assert_eq!(letters([1, 2], json!({"split": "letters", "pol": true})).unwrap_err().key, "pol");
+}
+
+#[test]
+fn real_files_are_whole() {
+    let Some(directory) = std::env::var_os("HCDDL_DATA") else {
+        eprintln!("skipped: HCDDL_DATA is not set");
+        return;
+    };
+    let context = DataContext { data_dir: Some(directory.into()), seed: 0 };
+    let options = json!({"pool": true}).as_object().unwrap().clone();
+    let choice = Choice { name: "mnist".into(), options, positional: vec![] };
+    for row in [mnist(), fashion_mnist()] {
+        let set = (row.build)(&choice, &context).unwrap();
+        assert_eq!((set.train.len(), set.test.len()), (70_000, 10_000));
+        assert_eq!(set.train.classes().unwrap()[60_000..], *set.test.classes().unwrap());
+    }
+}
+
 #[test]
 fn says_what_is_wrong_with_a_file() {
     let labels = idx(&[3], &[1, 9, 0]);
@@ -73,7 +136,7 @@ fn says_what_is_wrong_with_a_file() {
         (2, "", idx(&[2, 1, 2], &[9; 4]), "test images of 1x2"),
         (1, ".gz", gz(&labels)[..12].to_vec(), "ends within its header"),
         (1, ".gz", labels, "cannot be read"),
-        (0, ".missing", vec![], "mnist/train-images-idx3-ubyte.gz"),
+        (0, ".missing", vec![], "`hcddl data fetch mnist`"),
     ];
     for (index, suffix, bytes, expected) in cases {
         let error = with(Some((index, suffix, bytes))).unwrap_err();

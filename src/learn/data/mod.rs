@@ -1,15 +1,22 @@
 //! Data sets, one file each.
 
 mod blobs;
+mod conllu;
 mod digits;
+mod files;
 mod idx;
+mod normalise;
 mod samples;
+mod sources;
 
+pub use normalise::{Normalise, Scale};
 pub use samples::{Features, Labels, Overview, Owners, Samples};
+pub use sources::{File, Source, source, sources};
 
 use crate::domain::{Choice, OptionError, Stream, Table};
 use crate::learn::model::DataShape;
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use std::path::PathBuf;
 
 /// What a data set may depend on besides its options.
@@ -27,7 +34,18 @@ pub type BuildData = fn(&Choice, &DataContext) -> Result<DataSet, OptionError>;
 /// All data sets.
 #[must_use]
 pub fn table() -> Table<BuildData> {
-    Table::new("data set", vec![digits::row(), idx::mnist(), idx::fashion_mnist(), blobs::row()])
+    Table::new(
+        "data set",
+        vec![
+            digits::row(),
+            idx::mnist(),
+            idx::fashion_mnist(),
+            idx::emnist(),
+            conllu::ud_english_ewt(),
+            conllu::row(),
+            blobs::row(),
+        ],
+    )
 }
 
 /// A data set in memory.
@@ -78,100 +96,27 @@ pub enum Average {
     Batches,
 }
 
-/// How pixels become f32: (pixel / divisor - mean) / deviation.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Scale {
-    /// The largest pixel value.
-    pub divisor: f32,
-    /// Subtracted from the share of the largest value; 0 for none.
-    pub mean: f32,
-    /// What that is divided by; 1 for none.
-    pub deviation: f32,
-}
-
-/// The option `normalise`: `unit` (pixel / largest value) or the mean and deviation of such values, as in
-/// `[0.1307, 0.3081]`.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub enum Normalise {
-    /// From 0 to 1.
-    #[default]
-    Unit,
-    /// Then minus the mean, divided by the deviation.
-    Standard(f32, f32),
-}
-
-impl Normalise {
-    fn scale(self, divisor: f32) -> Scale {
-        let (mean, deviation) = match self {
-            Self::Unit => (0.0, 1.0),
-            Self::Standard(mean, deviation) => (mean, deviation),
-        };
-        Scale { divisor, mean, deviation }
-    }
-}
-
-impl<'de> Deserialize<'de> for Normalise {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        #[derive(Deserialize)]
-        #[serde(untagged)]
-        enum Written {
-            Name(String),
-            Pair(f32, f32),
-        }
-        const ALLOWED: &str =
-            "allowed: unit, or [mean, deviation] with a deviation above 0, as in [0.1307, 0.3081]";
-        match Written::deserialize(deserializer) {
-            Ok(Written::Name(name)) if name == "unit" => Ok(Self::Unit),
-            Ok(Written::Name(name)) => {
-                Err(serde::de::Error::custom(format!("unknown normalisation `{name}`; {ALLOWED}")))
-            }
-            Ok(Written::Pair(mean, deviation))
-                if mean.is_finite() && deviation > 0.0 && deviation.is_finite() =>
-            {
-                Ok(Self::Standard(mean, deviation))
-            }
-            Ok(Written::Pair(mean, deviation)) => {
-                Err(serde::de::Error::custom(format!("normalisation [{mean}, {deviation}]; {ALLOWED}")))
-            }
-            Err(_) => Err(serde::de::Error::custom(format!("not a normalisation; {ALLOWED}"))),
-        }
-    }
-}
-
 /// Options of every set of images.
-#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ImageOptions {
     /// How pixels become f32.
     pub normalise: Normalise,
-    /// Keep only the first so many training samples.
-    pub limit_train: Option<usize>,
-    /// Keep only the first so many test samples.
-    pub limit_test: Option<usize>,
 }
 
 impl ImageOptions {
-    /// Applies the limits.
+    /// These options of a choice, and the others as the set's own type.
     ///
     /// # Errors
-    /// A limit of 0.
-    fn limit(&self, set: &mut DataSet) -> Result<(), OptionError> {
-        for (key, limit, len) in [
-            ("limit_train", self.limit_train, set.train.len()),
-            ("limit_test", self.limit_test, set.test.len()),
-        ] {
-            if limit == Some(0) {
-                return Err(OptionError::new(
-                    key,
-                    format!("{key} is 0"),
-                    format!("1 to {len}, or leave it out"),
-                ));
-            }
-        }
-        set.train.truncate(self.limit_train);
-        set.test.truncate(self.limit_test);
-        Ok(())
+    /// Options that cannot be read, by key.
+    fn of<Own: DeserializeOwned>(choice: &Choice) -> Result<(Self, Own), OptionError> {
+        let (mut common, mut own) = (choice.clone(), choice.clone());
+        common.options.retain(|key, _| Self::KEYS.contains(&key.as_str()));
+        own.options.retain(|key, _| !Self::KEYS.contains(&key.as_str()));
+        Ok((common.options()?, own.options()?))
     }
+
+    const KEYS: [&str; 1] = ["normalise"];
 }
 
 /// A shuffled order of `len` samples, from a stream of this name.
@@ -179,19 +124,4 @@ fn shuffled(len: usize, seed: u64, purpose: &str) -> Vec<u32> {
     let mut order: Vec<u32> = (0..len as u32).collect();
     Stream::new(seed, purpose, 0, 0).shuffle(&mut order);
     order
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn normalisation_is_read_and_refused() {
-        let read = |text: &str| serde_json::from_str::<Normalise>(text).map_err(|e| e.to_string());
-        assert_eq!(read("\"unit\""), Ok(Normalise::Unit));
-        assert_eq!(read("[0.5, 0.25]"), Ok(Normalise::Standard(0.5, 0.25)));
-        for wrong in ["\"zscore\"", "[0.5, 0]", "[1]", "3"] {
-            assert!(read(wrong).unwrap_err().contains("allowed: unit"), "{wrong}");
-        }
-    }
 }

@@ -148,6 +148,26 @@ impl Samples {
         }
     }
 
+    /// The largest class or tag, if samples or rows have one.
+    #[must_use]
+    pub fn largest_label(&self) -> Option<u32> {
+        match &self.targets {
+            Labels::Classes(labels) | Labels::Tags(labels) => {
+                labels.iter().max().map(|label| u32::from(*label))
+            }
+            Labels::Values { .. } => None,
+        }
+    }
+
+    /// The largest token, if samples are made of tokens.
+    #[must_use]
+    pub fn largest_token(&self) -> Option<u32> {
+        match &self.features {
+            Features::Tokens(tokens) => tokens.iter().max().copied(),
+            Features::Bytes { .. } | Features::Floats(_) => None,
+        }
+    }
+
     /// Who samples come from, if that is known.
     #[must_use]
     pub fn owners(&self) -> Option<&Owners> {
@@ -225,12 +245,17 @@ impl Samples {
             Features::Tokens(tokens) => {
                 to.iter_mut().zip(&tokens[range]).for_each(|(to, token)| *to = *token as f32);
             }
-            Features::Bytes { pixels, scale } if scale.mean == 0.0 && scale.deviation == 1.0 => {
-                elementwise::divide(isa, to, &pixels[range], scale.divisor);
-            }
-            Features::Bytes { pixels, scale: Scale { divisor, mean, deviation } } => {
-                elementwise::normalise(isa, to, &pixels[range], *divisor, *mean, *deviation);
-            }
+            Features::Bytes { pixels, scale } => match scale {
+                Scale::Same { divisor, mean: 0.0, deviation: 1.0 } => {
+                    elementwise::divide(isa, to, &pixels[range], *divisor);
+                }
+                Scale::Same { divisor, mean, deviation } => {
+                    elementwise::normalise(isa, to, &pixels[range], *divisor, *mean, *deviation);
+                }
+                Scale::Each { divisor, mean, deviation } => {
+                    elementwise::normalise_each(isa, to, &pixels[range], *divisor, mean, deviation);
+                }
+            },
         }
     }
 
@@ -245,9 +270,10 @@ impl Samples {
             rows.flat_map(move |row| row * row_len..(row + 1) * row_len)
         };
         let features = match &self.features {
-            Features::Bytes { pixels, scale } => {
-                Features::Bytes { pixels: rows(self.row_len).map(|i| pixels[i]).collect(), scale: *scale }
-            }
+            Features::Bytes { pixels, scale } => Features::Bytes {
+                pixels: rows(self.row_len).map(|i| pixels[i]).collect(),
+                scale: scale.clone(),
+            },
             Features::Floats(values) => Features::Floats(rows(self.row_len).map(|i| values[i]).collect()),
             Features::Tokens(tokens) => Features::Tokens(rows(self.row_len).map(|i| tokens[i]).collect()),
         };
@@ -275,7 +301,7 @@ impl Samples {
     }
 
     /// Keeps the first `limit` samples; all when that is not less.
-    pub(super) fn truncate(&mut self, limit: Option<usize>) {
+    pub(in crate::learn) fn truncate(&mut self, limit: Option<usize>) {
         if let Some(limit) = limit.filter(|limit| *limit < self.len()) {
             *self = self.select(&(0..limit as u32).collect::<Vec<_>>());
         }
@@ -296,6 +322,12 @@ impl<'a> Overview<'a> {
     #[must_use]
     pub fn of_classes(classes: &'a [u16]) -> Self {
         Self { len: classes.len(), classes: Some(classes), owners: None }
+    }
+
+    /// The same, with who the samples come from.
+    #[must_use]
+    pub fn with_owners(self, owners: &'a Owners) -> Self {
+        Self { owners: Some(owners), ..self }
     }
 
     /// Class of each sample.
@@ -337,11 +369,15 @@ mod tests {
 
     #[test]
     fn a_batch_is_gathered_in_the_order_of_its_indexes() {
-        let scale = Normalise::Standard(0.5, 0.5).scale(10.0);
+        let scale = Normalise::Standard(0.5, 0.5).scale(10.0, 1, 2, &[]).unwrap();
         let samples = Samples::from_bytes(vec![0, 10, 5, 5, 10, 0], vec![7, 8, 9], 2, scale);
         let mut batch = Batch { x: vec![9.0; 50], ..Batch::of_classes(vec![], vec![1, 2, 3, 4]) };
         samples.gather(Isa::best(), [2usize, 0].into_iter(), &mut batch);
         assert_eq!(batch, Batch::of_classes(vec![1.0, -1.0, -1.0, 1.0], vec![9, 7]));
+        let scale = Normalise::Channels(vec![0.0, 0.5], vec![2.0, 1.0]).scale(10.0, 2, 1, &[]).unwrap();
+        let samples = Samples::from_bytes(vec![0, 10, 5, 5], vec![7, 8], 2, scale);
+        samples.gather(Isa::best(), [1usize, 0].into_iter(), &mut batch);
+        assert_eq!(batch, Batch::of_classes(vec![0.25, 0.0, 0.0, 0.5], vec![8, 7]));
     }
 
     #[test]

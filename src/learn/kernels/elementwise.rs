@@ -138,6 +138,13 @@ multiversion! {
         }
     }
 
+    /// to = (from / divisor - mean) / deviation, each value with its own mean and deviation.
+    pub fn normalise_each(to: &mut [f32], from: &[u8], divisor: f32, mean: &[f32], deviation: &[f32]) {
+        for (((to, from), mean), deviation) in to.iter_mut().zip(from).zip(mean).zip(deviation) {
+            *to = (f32::from(*from) / divisor - mean) / deviation;
+        }
+    }
+
     /// to = from / divisor.
     pub fn divide(to: &mut [f32], from: &[u8], divisor: f32) {
         for (to, from) in to.iter_mut().zip(from) {

@@ -1,9 +1,10 @@
 //! Label skew from a Dirichlet distribution: for each class, the shares of the shards are drawn from
-//! Dirichlet(alpha); a shard that already holds its equal part of all samples gets none; all is drawn anew
-//! until every shard holds `min_size` samples. The rule of FedML's "hetero" partition (He et al., FedML,
-//! 2020), after Hsu, Qi and Brown, Measuring the Effects of Non-Identical Data Distribution, 2019.
+//! Dirichlet(alpha) (Hsu, Qi and Brown, Measuring the Effects of Non-Identical Data Distribution, 2019); all is
+//! drawn anew until every shard holds `min_size` samples. With `balance`, a shard that already holds its equal
+//! part of all samples gets none of the next class: the rule of FedML's "hetero" partition (He et al., FedML,
+//! 2020).
 
-use super::{BuildPartition, Partitioner, enough};
+use super::{BuildPartition, Partitioner, by_class, cuts, drawn, enough, positive};
 use crate::domain::{OptionError, Row, Stream};
 use crate::learn::data::Overview;
 use serde::Deserialize;
@@ -13,38 +14,23 @@ use serde::Deserialize;
 struct Dirichlet {
     alpha: f64,
     min_size: usize,
+    balance: bool,
 }
 
 impl Default for Dirichlet {
     fn default() -> Self {
-        Self { alpha: 0.5, min_size: 10 }
+        Self { alpha: 0.5, min_size: 10, balance: true }
     }
 }
 
-const ATTEMPTS: u64 = 1000;
-
 impl Partitioner for Dirichlet {
     fn split(&self, samples: Overview<'_>, shards: usize, seed: u64) -> Result<Vec<Vec<u32>>, OptionError> {
-        let labels = samples.classes()?;
+        let by_class = by_class(samples.classes()?);
         enough(samples.len, shards, self.min_size.max(1))?;
-        let classes = labels.iter().max().map_or(0, |most| usize::from(*most) + 1);
-        let mut by_class = vec![Vec::new(); classes];
-        labels.iter().zip(0u32..).for_each(|(label, i)| by_class[usize::from(*label)].push(i));
-        for attempt in 0..ATTEMPTS {
+        drawn(("alpha", self.alpha), self.min_size, shards, |attempt| {
             let mut stream = Stream::new(seed, "partition", 1, attempt);
-            let split = self.attempt(&by_class, samples.len, shards, &mut stream);
-            if split.iter().all(|shard| shard.len() >= self.min_size.max(1)) {
-                return Ok(split);
-            }
-        }
-        let message = format!(
-            "{ATTEMPTS} draws with alpha {} left a shard of {} with fewer than {} samples",
-            self.alpha,
-            shards,
-            self.min_size.max(1)
-        );
-        let hint = "use a larger alpha, a smaller min_size or fewer workers".to_owned();
-        Err(OptionError { hint, ..OptionError::new("alpha", message, "") })
+            self.attempt(&by_class, samples.len, shards, &mut stream)
+        })
     }
 }
 
@@ -60,26 +46,14 @@ impl Dirichlet {
         for class in by_class {
             let mut order = class.clone();
             stream.shuffle(&mut order);
-            let shares: Vec<f64> = (0..shards).map(|_| stream.gamma(self.alpha)).collect();
-            let room = |shard: &Vec<u32>| shard.len() * shards < samples;
-            let shares: Vec<f64> =
-                shares.iter().zip(&split).map(|(share, s)| if room(s) { *share } else { 0.0 }).collect();
-            let total: f64 = shares.iter().sum();
+            let mut shares: Vec<f64> = (0..shards).map(|_| stream.gamma(self.alpha)).collect();
+            let room = |shard: usize| !self.balance || split[shard].len() * shards < samples;
+            (0..shards).filter(|i| !room(*i)).for_each(|i| shares[i] = 0.0);
             // Tiny alphas can underflow every share: the class then goes to one shard that has room.
             let fallback = stream.below(shards as u64) as usize;
-            let fallback =
-                (0..shards).map(|i| (i + fallback) % shards).find(|i| room(&split[*i])).unwrap_or(0);
-            let (mut start, mut reached) = (0, 0.0);
-            for (i, shard) in split.iter_mut().enumerate() {
-                reached += if total > 0.0 { shares[i] / total } else { f64::from(u8::from(i == fallback)) };
-                let last = i + 1 == shards;
-                let end = if last {
-                    order.len()
-                } else {
-                    ((reached * order.len() as f64) as usize).min(order.len())
-                };
-                shard.extend_from_slice(&order[start..end.max(start)]);
-                start = end.max(start);
+            let fallback = (0..shards).map(|i| (i + fallback) % shards).find(|i| room(*i)).unwrap_or(0);
+            for (shard, range) in split.iter_mut().zip(cuts(&shares, fallback, order.len())) {
+                shard.extend_from_slice(&order[range]);
             }
         }
         split
@@ -91,14 +65,11 @@ pub fn row() -> Row<BuildPartition> {
     Row {
         name: "dirichlet",
         summary: "label skew: shares of each class from Dirichlet(alpha); small alpha, few classes on a node",
-        example: "{name: dirichlet, alpha: 0.5, min_size: 10}",
+        example: "{name: dirichlet, alpha: 0.5, min_size: 10, balance: true}",
         positional: &["alpha"],
         build: |choice| {
             let options: Dirichlet = choice.options()?;
-            if !(options.alpha.is_finite() && options.alpha > 0.0) {
-                let message = format!("alpha is {}", options.alpha);
-                return Err(OptionError::new("alpha", message, "above 0, as in 0.5"));
-            }
+            positive("alpha", options.alpha)?;
             Ok(Box::new(options))
         },
     }
@@ -126,6 +97,20 @@ mod tests {
             split.iter().map(share).sum::<f64>() / 5.0
         };
         assert!(largest_share(0.1) > 0.25 && largest_share(1000.0) < 0.13);
+    }
+
+    #[test]
+    fn balance_keeps_shards_from_growing_far_beyond_their_part() {
+        let labels: Vec<u16> = (0..5000).map(|i| (i % 10) as u16).collect();
+        let largest = |balance: bool| {
+            let p = build("dirichlet", json!({"alpha": 0.2, "balance": balance}));
+            let sizes = |seed: u64| {
+                let split = p.split(Overview::of_classes(&labels), 5, seed).unwrap();
+                split.iter().map(Vec::len).max().unwrap()
+            };
+            (0..10).map(sizes).sum::<usize>() / 10
+        };
+        assert!(largest(true) + 300 < largest(false), "{} {}", largest(true), largest(false));
     }
 
     #[test]

@@ -17,8 +17,6 @@ enum Order {
     /// Contiguous parts of a permutation from the data seed.
     #[default]
     Shuffled,
-    /// Contiguous parts of the samples as they come.
-    Contiguous,
     /// Sample i goes to shard i modulo the number of shards.
     Strided,
 }
@@ -29,7 +27,6 @@ impl Partitioner for Iid {
         let len = samples.len as u32;
         Ok(match self.order {
             Order::Shuffled => contiguous(&permutation(samples.len, seed), shards),
-            Order::Contiguous => contiguous(&(0..len).collect::<Vec<_>>(), shards),
             Order::Strided => (0..shards as u32).map(|s| (s..len).step_by(shards).collect()).collect(),
         })
     }
@@ -39,7 +36,7 @@ impl Partitioner for Iid {
 pub fn row() -> Row<BuildPartition> {
     Row {
         name: "iid",
-        summary: "equal shards; order is shuffled, contiguous (slices as they come) or strided (i modulo shards)",
+        summary: "equal shards; order is shuffled or strided (sample i to shard i modulo shards)",
         example: "{name: iid, order: shuffled}",
         positional: &[],
         build: |choice| Ok(Box::new(choice.options::<Iid>()?)),
@@ -58,7 +55,6 @@ mod tests {
         let split = |order: &str| {
             build("iid", json!({ "order": order })).split(Overview::of_classes(&labels), 2, 1).unwrap()
         };
-        assert_eq!(split("contiguous"), [vec![0, 1, 2], vec![3, 4]]);
         assert_eq!(split("strided"), [vec![0, 2, 4], vec![1, 3]]);
         assert_eq!(split("shuffled").iter().map(Vec::len).collect::<Vec<_>>(), [3, 2]);
         assert_ne!(
