@@ -198,3 +198,10 @@ pub struct Backward<'a> {
 
 /// Floating-point operations of one exp, tanh or the like, as a device would count them.
 pub const TRANSCENDENTAL_FLOPS: f64 = 20.0;
+
+#[cfg(test)]
+mod golden_tests;
+#[cfg(test)]
+mod gradient_tests;
+#[cfg(test)]
+mod harness;
