@@ -181,7 +181,7 @@ impl Engine {
     /// Samples of one epoch of a shard.
     fn epoch_len(&self, shard: &Shard) -> usize {
         match self.data.order {
-            Order::Windows(window) => window.min(shard.samples.len()),
+            Order::Windows { len, .. } => len.min(shard.samples.len()),
             Order::Shuffled | Order::Bucketed => shard.samples.len(),
         }
     }
@@ -214,9 +214,10 @@ impl Engine {
         match self.data.order {
             Order::Shuffled => shuffled(0..len as u32, &mut stream),
             Order::Bucketed => bucketed(shuffled(0..len as u32, &mut stream), self.batch, steps, &mut stream),
-            Order::Windows(window) => {
+            Order::Windows { len: window, step } => {
                 let window = window.min(len);
-                let start = (epoch % (len / window) as u64) as u32 * window as u32;
+                let windows = (len - window) / step + 1;
+                let start = (epoch % windows as u64) as u32 * step as u32;
                 shuffled(start..start + window as u32, &mut stream)
             }
         }

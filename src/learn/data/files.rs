@@ -78,7 +78,8 @@ pub(super) fn given(key: &str, path: &Path, context: &DataContext) -> Result<Pat
     found
 }
 
-fn first_of(
+/// The first of these paths that is `right`.
+pub(super) fn first_of(
     name: &str,
     mut candidates: Vec<PathBuf>,
     right: fn(&Path) -> bool,

@@ -1,13 +1,21 @@
 //! Data sets, one file each.
 
 mod blobs;
+mod cifar;
 mod conllu;
+mod csv;
 mod digits;
 mod files;
+mod folders;
 mod idx;
+mod leaf;
+mod lidar;
 mod normalise;
+mod npz;
 mod samples;
 mod sources;
+mod synthetic;
+mod text;
 
 pub use normalise::{Normalise, Scale};
 pub use samples::{Features, Labels, Overview, Owners, Samples};
@@ -41,8 +49,23 @@ pub fn table() -> Table<BuildData> {
             idx::mnist(),
             idx::fashion_mnist(),
             idx::emnist(),
+            cifar::cifar10(),
+            cifar::cifar100(),
             conllu::ud_english_ewt(),
             conllu::row(),
+            leaf::femnist(),
+            leaf::shakespeare(),
+            leaf::row(),
+            text::tinyshakespeare(),
+            text::row(),
+            csv::occupancy(),
+            csv::susy(),
+            csv::row(),
+            npz::row(),
+            folders::cinic10(),
+            folders::row(),
+            lidar::row(),
+            synthetic::row(),
             blobs::row(),
         ],
     )
@@ -81,9 +104,14 @@ pub enum Order {
     /// The same, but within pools of 100 batches samples are sorted by length, so that a batch needs little
     /// padding; batches come in random order (torchtext's BucketIterator).
     Bucketed,
-    /// An epoch is the next window of so many samples in their own order, shuffled within; after the last whole
-    /// window comes the first (DiNNO's online data).
-    Windows(usize),
+    /// An epoch is a window of so many samples in their own order, shuffled within; each starts `step` samples
+    /// after the one before, and after the last whole one comes the first (DiNNO's online data).
+    Windows {
+        /// Samples of a window.
+        len: usize,
+        /// Samples from the start of a window to that of the next.
+        step: usize,
+    },
 }
 
 /// What the mean of an evaluation is taken over.

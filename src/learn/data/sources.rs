@@ -151,6 +151,61 @@ static SOURCES: &[Source] = &[
         note: LEAF_NOTE,
     },
     Source {
+        name: "lidar",
+        files: &[
+            known(
+                "dinno_floorplan/floor_img_32.png",
+                "https://raw.githubusercontent.com/javieryu/nn_distributed_training/main/floorplans/32_data/floor_img.png",
+                "9108941037e25c8251474281d36fbf7e1a9ebed1c4daa2dd18d378b3eaddd801",
+                26_917,
+            ),
+            known(
+                "dinno_floorplan/tight_paths/1.npy",
+                "https://raw.githubusercontent.com/javieryu/nn_distributed_training/main/floorplans/32_data/tight_paths/1.npy",
+                "c9e52b21b43418365786be1b56ab1c13d7689d0305c6848533544f37d02829d7",
+                1_440,
+            ),
+            known(
+                "dinno_floorplan/tight_paths/2.npy",
+                "https://raw.githubusercontent.com/javieryu/nn_distributed_training/main/floorplans/32_data/tight_paths/2.npy",
+                "02e7c06a07a3c2704dcd05773c2b6c54c622408feea3edc2b4bab8117b7b6706",
+                1_440,
+            ),
+            known(
+                "dinno_floorplan/tight_paths/3.npy",
+                "https://raw.githubusercontent.com/javieryu/nn_distributed_training/main/floorplans/32_data/tight_paths/3.npy",
+                "0758ac2ed2f84026b869e220a7e9f445a07b40294558f739d7df0ef8b097578c",
+                1_440,
+            ),
+            known(
+                "dinno_floorplan/tight_paths/4.npy",
+                "https://raw.githubusercontent.com/javieryu/nn_distributed_training/main/floorplans/32_data/tight_paths/4.npy",
+                "1cafa3f782ae24aa82c9094b47c2ebd9c56d0105cb1162b329e9e12f782e2030",
+                1_408,
+            ),
+            known(
+                "dinno_floorplan/tight_paths/5.npy",
+                "https://raw.githubusercontent.com/javieryu/nn_distributed_training/main/floorplans/32_data/tight_paths/5.npy",
+                "bb7f2fed456b82be5e843ed96ed6d829790faec14ac0336720cc23fcaca7bc89",
+                1_440,
+            ),
+            known(
+                "dinno_floorplan/tight_paths/6.npy",
+                "https://raw.githubusercontent.com/javieryu/nn_distributed_training/main/floorplans/32_data/tight_paths/6.npy",
+                "115eb395cca1b720ff75ac1ab498fdbf5ccc74d66e76f495eef6fc0d9692d828",
+                1_440,
+            ),
+            known(
+                "dinno_floorplan/tight_paths/7.npy",
+                "https://raw.githubusercontent.com/javieryu/nn_distributed_training/main/floorplans/32_data/tight_paths/7.npy",
+                "52dab22c6e127d5e04837ee4500fb7292bd0cb5dc4d942f5ee975ebbdcf46dca",
+                1_440,
+            ),
+        ],
+        licence: "MIT; the plan probably comes from CubiCasa5k, CC BY-NC-SA 4.0",
+        note: "J. Yu, nn_distributed_training: floor plan and waypoints of DiNNO's density problem",
+    },
+    Source {
         name: "mnist",
         files: &[
             known(
@@ -271,7 +326,8 @@ mod tests {
         for source in SOURCES {
             assert!(!source.licence.is_empty() && !source.note.is_empty());
             for file in source.files {
-                assert!(file.path.starts_with(&format!("{}/", source.name)), "{}", file.path);
+                let folder = if source.name == "lidar" { "dinno_floorplan" } else { source.name };
+                assert!(file.path.starts_with(&format!("{folder}/")), "{}", file.path);
                 assert!(file.url.starts_with("https://"), "{}", file.url);
                 assert_eq!(file.sha256.is_some(), file.bytes.is_some(), "{}", file.path);
                 let hexadecimal = |c: char| c.is_ascii_digit() || ('a'..='f').contains(&c);

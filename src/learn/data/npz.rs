@@ -1,0 +1,336 @@
+//! Arrays of NumPy in one .npz file.
+
+use super::files::{given, wrong};
+use super::{BuildData, DataContext, DataSet, Features, ImageOptions, Labels, Normalise, Samples};
+use crate::domain::{Choice, OptionError, Row};
+use crate::learn::model::DataShape;
+use npyz::NpyFile;
+use serde::Deserialize;
+use std::fs::File;
+use std::io::{BufReader, Read};
+use std::path::{Path, PathBuf};
+
+/// Its row.
+pub fn row() -> Row<BuildData> {
+    Row {
+        name: "npz",
+        summary: "arrays of NumPy: features u1, f4 or f8, labels whole numbers; an .npz file named by an option",
+        example: "{name: npz, file: set.npz, x_train: x_train, y_train: y_train, x_test: x_test, \
+                  y_test: y_test, channels_last: false, classes: null, normalise: unit, limit_train: null, \
+                  limit_test: null}",
+        positional: &["file"],
+        build: load,
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Options {
+    file: PathBuf,
+    /// Names of the arrays.
+    x_train: String,
+    y_train: String,
+    x_test: String,
+    y_test: String,
+    /// Images are `[n, height, width, channels]`, not `[n, channels, height, width]`.
+    channels_last: bool,
+    /// Number of classes; one more than the largest training label when left out.
+    classes: Option<usize>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        let [x_train, y_train, x_test, y_test] = ["x_train", "y_train", "x_test", "y_test"].map(String::from);
+        let file = PathBuf::new();
+        Self { file, x_train, y_train, x_test, y_test, channels_last: false, classes: None }
+    }
+}
+
+/// Numbers as they are stored.
+enum Values {
+    Bytes(Vec<u8>),
+    Floats(Vec<f32>),
+}
+
+/// One part of the set.
+struct Part {
+    values: Values,
+    /// Channels, height, width.
+    image: [usize; 3],
+    classes: Vec<u16>,
+}
+
+type Archive = zip::ZipArchive<BufReader<File>>;
+
+fn load(choice: &Choice, context: &DataContext) -> Result<DataSet, OptionError> {
+    let (images, options) = ImageOptions::of::<Options>(choice)?;
+    let path = given("file", &options.file, context)?;
+    let file = File::open(&path).map_err(|e| wrong(&path, &format!("cannot be opened: {e}"), ""))?;
+    let mut archive = zip::ZipArchive::new(BufReader::new(file))
+        .map_err(|e| wrong(&path, &format!("cannot be read: {e}"), "an .npz file"))?;
+    let limit = options.classes.unwrap_or(1 << 16);
+    let allowed = "1 to 65536";
+    OptionError::check((1..=1 << 16).contains(&limit), "classes", limit, allowed)?;
+    let mut part = |x: &str, y: &str, limit| part(&mut archive, &path, [x, y], options.channels_last, limit);
+    let train = part(&options.x_train, &options.y_train, limit)?;
+    let largest = train.classes.iter().copied().max().map_or(1, |label| usize::from(label) + 1);
+    let classes = options.classes.unwrap_or(largest);
+    let test = part(&options.x_test, &options.y_test, classes)?;
+    let image @ [channels, height, width] = train.image;
+    if image != test.image {
+        let message = format!("has samples of {image:?} to train on, of {:?} to test on", test.image);
+        return Err(wrong(&path, &message, "the same shape [channels, height, width]"));
+    }
+    let trained = match &train.values {
+        Values::Bytes(pixels) => &pixels[..],
+        Values::Floats(_) if images.normalise != Normalise::Unit => {
+            let message = "normalisation is for bytes, these are other numbers";
+            return Err(OptionError::new("normalise", message, "leave it out"));
+        }
+        Values::Floats(_) => &[],
+    };
+    let scale = images.normalise.scale(255.0, channels, height * width, trained)?;
+    let samples = |part: Part| {
+        let features = match part.values {
+            Values::Bytes(pixels) => Features::Bytes { pixels, scale: scale.clone() },
+            Values::Floats(values) => Features::Floats(values),
+        };
+        Samples::new(features, Labels::Classes(part.classes), channels * height * width)
+    };
+    let shape = DataShape::images(channels, height, width, classes);
+    let mut set = DataSet::new(shape, samples(train), samples(test));
+    images.limit(&mut set)?;
+    Ok(set)
+}
+
+fn part(
+    archive: &mut Archive,
+    path: &Path,
+    [x, y]: [&str; 2],
+    channels_last: bool,
+    limit: usize,
+) -> Result<Part, OptionError> {
+    let (values, shape) = array(archive, path, x, features)?;
+    let (labels, counts) = array(archive, path, y, labels)?;
+    let image = match (shape[..].split_first(), channels_last) {
+        (Some((_, [features])), _) => [1, 1, *features],
+        (Some((_, [height, width])), _) => [1, *height, *width],
+        (Some((_, [channels, height, width])), false) => [*channels, *height, *width],
+        (Some((_, [height, width, channels])), true) => [*channels, *height, *width],
+        _ => {
+            let message = format!("holds `{x}` of shape {shape:?}");
+            return Err(wrong(path, &message, "[n, features], [n, h, w] or [n, c, h, w]"));
+        }
+    };
+    if counts.iter().product::<usize>() != shape[0] || shape.contains(&0) {
+        let message = format!("holds `{x}` of shape {shape:?} and `{y}` of shape {counts:?}");
+        return Err(wrong(path, &message, "as many labels as samples, 1 or more"));
+    }
+    if let Some(at) = labels.iter().position(|label| !(0..limit as i64).contains(label)) {
+        let message = format!("has the label {} for sample {at} of `{y}`", labels[at]);
+        return Err(wrong(path, &message, format!("labels from 0 to {}", limit - 1)));
+    }
+    let values = match values {
+        Values::Bytes(pixels) if shape.len() == 4 && channels_last => {
+            Values::Bytes(channels_first(&pixels, image))
+        }
+        Values::Floats(values) if shape.len() == 4 && channels_last => {
+            Values::Floats(channels_first(&values, image))
+        }
+        values => values,
+    };
+    Ok(Part { values, image, classes: labels.into_iter().map(|label| label as u16).collect() })
+}
+
+/// `[n, h, w, c]` as `[n, c, h, w]`.
+fn channels_first<T: Copy>(values: &[T], [channels, height, width]: [usize; 3]) -> Vec<T> {
+    let area = height * width;
+    let image = |image: &[T]| -> Vec<T> {
+        (0..channels * area).map(|i| image[(i % area) * channels + i / area]).collect()
+    };
+    values.chunks_exact(channels * area).flat_map(image).collect()
+}
+
+/// An array as `convert` reads it, and its shape.
+fn array<T>(
+    archive: &mut Archive,
+    path: &Path,
+    name: &str,
+    convert: fn(NpyFile<&mut dyn Read>) -> std::io::Result<Option<T>>,
+) -> Result<(T, Vec<usize>), OptionError> {
+    let names = archive.file_names().filter_map(Result::ok);
+    let names: Vec<String> = names.filter_map(|name| Some(name.strip_suffix(".npy")?.to_owned())).collect();
+    let mut entry = archive.by_name(&format!("{name}.npy")).map_err(|e| {
+        wrong(path, &format!("has no array `{name}` that can be read: {e}"), names.join(", "))
+    })?;
+    let bad = |message: String| wrong(path, &format!("array `{name}` {message}"), "a NumPy array in C order");
+    let broken = |e: std::io::Error| bad(format!("cannot be read: {e}"));
+    let file = NpyFile::new(&mut entry as &mut dyn Read).map_err(broken)?;
+    let shape: Vec<usize> = file.shape().iter().map(|n| *n as usize).collect();
+    if file.order() != npyz::Order::C && shape.len() > 1 {
+        return Err(bad("is in Fortran order".to_owned()));
+    }
+    let kind = file.dtype().descr();
+    let values = convert(file).map_err(broken)?;
+    Ok((values.ok_or_else(|| bad(format!("holds numbers of the kind {kind}")))?, shape))
+}
+
+/// u1, f4 or f8; `None` for others.
+fn features(file: NpyFile<&mut dyn Read>) -> std::io::Result<Option<Values>> {
+    let file = match file.try_data::<u8>() {
+        Ok(values) => return Ok(Some(Values::Bytes(values.collect::<Result<_, _>>()?))),
+        Err(file) => file,
+    };
+    let file = match file.try_data::<f32>() {
+        Ok(values) => return Ok(Some(Values::Floats(values.collect::<Result<_, _>>()?))),
+        Err(file) => file,
+    };
+    match file.try_data::<f64>() {
+        Ok(values) => {
+            let values: std::io::Result<Vec<f32>> = values.map(|v| v.map(|v| v as f32)).collect();
+            Ok(Some(Values::Floats(values?)))
+        }
+        Err(_) => Ok(None),
+    }
+}
+
+/// Whole numbers; `None` for others.
+fn labels(file: NpyFile<&mut dyn Read>) -> std::io::Result<Option<Vec<i64>>> {
+    let file = match file.try_data::<i64>() {
+        Ok(values) => return values.collect::<Result<_, _>>().map(Some),
+        Err(file) => file,
+    };
+    let file = match file.try_data::<i32>() {
+        Ok(values) => return values.map(|v| v.map(i64::from)).collect::<Result<_, _>>().map(Some),
+        Err(file) => file,
+    };
+    match file.try_data::<u8>() {
+        Ok(values) => values.map(|v| v.map(i64::from)).collect::<Result<_, _>>().map(Some),
+        Err(_) => Ok(None),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::learn::batch::Batch;
+    use crate::learn::kernels::Isa;
+    use npyz::WriterBuilder;
+    use serde_json::{Value, json};
+    use std::io::Write;
+
+    fn npy<T: npyz::AutoSerialize>(shape: &[u64], values: &[T], order: npyz::Order) -> Vec<u8>
+    where
+        T: Clone,
+    {
+        let mut bytes = Vec::new();
+        let options = npyz::WriteOptions::new().default_dtype().shape(shape).order(order);
+        let mut writer = options.writer(&mut bytes).begin_nd().unwrap();
+        writer.extend(values.iter().cloned()).unwrap();
+        writer.finish().unwrap();
+        bytes
+    }
+
+    fn c<T: npyz::AutoSerialize + Clone>(shape: &[u64], values: &[T]) -> Vec<u8> {
+        npy(shape, values, npyz::Order::C)
+    }
+
+    fn build(arrays: &[(&str, Vec<u8>)], options: Value) -> Result<DataSet, OptionError> {
+        let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+        for (name, bytes) in arrays {
+            zip.start_file(format!("{name}.npy"), zip::write::SimpleFileOptions::default()).unwrap();
+            zip.write_all(bytes).unwrap();
+        }
+        build_from(&zip.finish().unwrap().into_inner(), options)
+    }
+
+    fn build_from(bytes: &[u8], options: Value) -> Result<DataSet, OptionError> {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("set.npz"), bytes).unwrap();
+        let mut options = options.as_object().unwrap().clone();
+        options.entry("file").or_insert(json!("set.npz"));
+        let choice = Choice { name: "npz".into(), options, positional: vec![] };
+        (row().build)(&choice, &DataContext { data_dir: Some(dir.path().to_owned()), seed: 0 })
+    }
+
+    /// Two images of two channels and 1x3 pixels to train on, one to test on.
+    fn images() -> Vec<(&'static str, Vec<u8>)> {
+        vec![
+            ("x_train", c(&[2, 2, 1, 3], &(0u8..12).collect::<Vec<_>>())),
+            ("y_train", c(&[2, 1], &[1i64, 0])),
+            ("x_test", c(&[1, 2, 1, 3], &[9u8; 6])),
+            ("y_test", c(&[1], &[1u8])),
+        ]
+    }
+
+    fn first(set: &DataSet) -> Batch {
+        let mut batch = Batch::default();
+        set.train.gather(Isa::best(), [0usize].into_iter(), &mut batch);
+        batch
+    }
+
+    #[test]
+    fn bytes_are_images_with_channels_first_or_last() {
+        let set = build(&images(), json!({"normalise": [0, 0.5]})).unwrap();
+        assert_eq!(set.shape, DataShape::images(2, 1, 3, 2));
+        let unit = |v: f32| v / 255.0 / 0.5;
+        assert_eq!(
+            first(&set),
+            Batch::of_classes([0.0, 1.0, 2.0, 3.0, 4.0, 5.0].map(unit).to_vec(), vec![1])
+        );
+        let mut last = images();
+        last[0].1 = c(&[2, 1, 3, 2], &(0u8..12).collect::<Vec<_>>());
+        last[2].1 = c(&[1, 1, 3, 2], &[9u8; 6]);
+        let set = build(&last, json!({"channels_last": true, "normalise": [0, 0.5], "classes": 5})).unwrap();
+        assert_eq!(set.shape, DataShape::images(2, 1, 3, 5));
+        assert_eq!(first(&set).x, [0.0, 2.0, 4.0, 1.0, 3.0, 5.0].map(unit));
+    }
+
+    #[test]
+    fn floats_are_features_and_names_are_options() {
+        let arrays = [
+            ("a", c(&[2, 2], &[0.5f64, 1.0, 1.5, 2.0])),
+            ("b", c(&[2], &[2i32, 0])),
+            ("c", c(&[1, 2], &[0.5f32, 3.0])),
+            ("d", c(&[1], &[1i32])),
+        ];
+        let names = json!({"x_train": "a", "y_train": "b", "x_test": "c", "y_test": "d"});
+        let set = build(&arrays, names.clone()).unwrap();
+        assert_eq!(set.shape, DataShape::features(2, 3));
+        assert_eq!(first(&set), Batch::of_classes(vec![0.5, 1.0], vec![2]));
+        let mut options = names;
+        options["normalise"] = json!("per_pixel");
+        assert_eq!(build(&arrays, options).unwrap_err().key, "normalise");
+    }
+
+    #[test]
+    fn says_what_is_wrong_with_a_file() {
+        let with = |at: usize, array: Vec<u8>| {
+            let mut arrays = images();
+            arrays[at].1 = array;
+            build(&arrays, json!({})).unwrap_err().to_string()
+        };
+        let whole = images().swap_remove(0).1;
+        for (at, array, expected) in [
+            (0, c(&[12], &[0u8; 12]), "holds `x_train` of shape [12]"),
+            (0, c(&[3, 2, 1, 2], &[0u8; 12]), "and `y_train` of shape [2, 1]"),
+            (0, c(&[2, 2, 1, 3], &[0i64; 12]), "array `x_train` holds numbers of the kind '<i8'"),
+            (0, npy(&[2, 2, 1, 3], &[0u8; 12], npyz::Order::Fortran), "Fortran order"),
+            (0, whole[..whole.len() - 2].to_vec(), "array `x_train` cannot be read"),
+            (0, vec![], "array `x_train` cannot be read"),
+            (1, c(&[2], &[-1i64, 0]), "label -1 for sample 0"),
+            (1, c(&[2], &[0.5f64, 0.0]), "array `y_train` holds numbers of the kind '<f8'"),
+            (2, c(&[1, 2, 3, 1], &[9u8; 6]), "has samples of [2, 1, 3] to train on, of [2, 3, 1]"),
+            (3, c(&[1], &[2u8]), "label 2 for sample 0 of `y_test`; allowed: labels from 0 to 1"),
+        ] {
+            let error = with(at, array);
+            assert!(error.contains(expected) && error.contains("set.npz"), "{expected}: {error}");
+        }
+        let error = build(&images()[1..], json!({})).unwrap_err().to_string();
+        assert!(error.contains("no array `x_train`") && error.contains("y_train, x_test, y_test"), "{error}");
+        let error = build_from(b"no archive", json!({})).unwrap_err().to_string();
+        assert!(error.contains("cannot be read"), "{error}");
+        assert_eq!(build(&images(), json!({"file": "none.npz"})).unwrap_err().key, "file");
+        assert_eq!(build(&images(), json!({"x": "a"})).unwrap_err().key, "x");
+    }
+}
