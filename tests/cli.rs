@@ -10,6 +10,8 @@ fn hcddl(folder: &Path, arguments: &[&str]) -> Output {
         .args(arguments)
         .current_dir(folder)
         .env_remove("HCDDL_DATA")
+        // Not what the user has fetched.
+        .env("XDG_CACHE_HOME", folder.join("cache"))
         .env_remove("HCDDL_LOG")
         .output()
         .expect("the program starts")
@@ -168,6 +170,83 @@ fn tables_schema_and_completions_are_printed() {
     }
     assert!(done(dir, &["--version"]).starts_with("hcddl "));
     assert!(done(dir, &["sim", "--help"]).contains("--timing-only"));
+}
+
+#[test]
+fn data_sets_are_listed_checked_and_shown() {
+    let dir = folder();
+    let dir = dir.path();
+    let list = done(dir, &["data", "list"]);
+    assert!(
+        list.starts_with("no data directory") && list.contains("missing: `hcddl data fetch mnist`"),
+        "{list}"
+    );
+    assert!(
+        list.contains("built in") && list.contains("licence: MIT") && list.contains("never tried"),
+        "{list}"
+    );
+    let json: serde_json::Value = serde_json::from_str(&done(dir, &["data", "list", "--json"])).unwrap();
+    assert_eq!((&json[0]["name"], &json[0]["state"]), (&"digits".into(), &"built in".into()));
+    let check = done(dir, &["data", "check", "{name: digits, validation: 0.1}"]);
+    let expected = "digits: 1294 samples to train on, 143 to validate on, 360 to test on; 1 x 8 x 8 pixels; 10 classes\n";
+    assert_eq!(check, expected);
+    assert!(done(dir, &["data", "check"]).contains("blobs: 10000 samples to train on"));
+    refused(dir, &["data", "check", "digts"], &["unknown data set `digts`", "did you mean `digits`?"]);
+    refused(dir, &["data", "fetch", "blobs"], &["nothing to fetch"]);
+    refused(dir, &["data", "fetch", "femnist"], &["no files to download", "LEAF"]);
+    // Damaged files are found, and the command fails.
+    fs::create_dir_all(dir.join("d/mnist")).unwrap();
+    fs::write(dir.join("d/mnist/train-labels-idx1-ubyte"), [0, 0, 8, 1]).unwrap();
+    let output = hcddl(dir, &["data", "check", "mnist", "--data-dir", "d"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        stdout(&output).contains("WRONG") && stdout(&output).contains("holds 4 bytes"),
+        "{}",
+        stdout(&output)
+    );
+
+    done(dir, &["init", "s.yml"]);
+    let show = ["data", "show", "s.yml", "--set", "partition=shards(2)", "--svg", "plot.svg"];
+    let text = done(dir, &show);
+    assert!(text.contains("1437 of 1437 training samples on 4 nodes, 360 to test on"), "{text}");
+    assert!(text.contains("worker1 |") && text.contains("classes on a node: "), "{text}");
+    assert!(fs::read_to_string(dir.join("plot.svg")).unwrap().ends_with("</svg>\n"));
+    let json: serde_json::Value =
+        serde_json::from_str(&done(dir, &["data", "show", "s.yml", "--json"])).unwrap();
+    assert_eq!((&json["nodes"][0]["name"], &json["nodes"][0]["samples"]), (&"worker1".into(), &360.into()));
+}
+
+/// The whole way of a data set: from a server into the cache, which the other commands then read.
+#[test]
+fn a_data_set_is_fetched_into_the_cache() {
+    use std::io::{BufRead, BufReader, Write};
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let base = format!("http://{}", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let lines = BufReader::new(stream.try_clone().unwrap()).lines().map_while(Result::ok);
+            let asked = lines.take_while(|line| !line.is_empty()).next().unwrap_or_default();
+            let found = asked.contains("/occupancy/");
+            let head = if found { "200 OK" } else { "404 Not Found" };
+            let answer = format!("HTTP/1.1 {head}\r\nContent-Length: 4\r\nConnection: close\r\n\r\nshort");
+            let _ = stream.write_all(&answer.as_bytes()[..answer.len() - 1]);
+        }
+    });
+    let dir = folder();
+    let dir = dir.path();
+    let failed = |name: &str, part: &str| {
+        let output = hcddl(dir, &["data", "fetch", name, "--url-base", &base]);
+        assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+        assert!(stderr(&output).contains(part) && stdout(&output).is_empty(), "{}", stderr(&output));
+    };
+    failed("mnist", "answers 404");
+    failed("occupancy", "holds 4 bytes");
+    // A file without a known hash is taken as it comes; that it is no CSV is the reader's business.
+    let output = hcddl(dir, &["data", "fetch", "susy", "--url-base", &format!("{base}/occupancy")]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert!(stdout(&output).contains("no hash to compare with"), "{}", stdout(&output));
+    assert_eq!(fs::read(dir.join("cache/hcddl/susy/SUSY.csv.gz")).unwrap(), b"shor");
 }
 
 /// `hcddl list | head -1` must not end in a panic.

@@ -2,6 +2,7 @@
 
 use super::{Ending, Usage, output};
 use crate::domain::table::nearest;
+use crate::learn::split::{DATA_OPTIONS, PARTITION_OPTIONS};
 use crate::registry::Registry;
 use clap::Args;
 use serde_json::json;
@@ -22,6 +23,7 @@ pub fn listings(registry: &Registry) -> Vec<Listing> {
         Listing::of("topologies", &registry.topologies),
         Listing::of("models", &registry.learn.models),
         Listing::of("data", &registry.learn.data),
+        Listing::of("augmentations", &registry.learn.augment),
         Listing::of("partitions", &registry.learn.partitions),
         Listing::of("policies", &registry.policies),
         Listing::of("folds", &registry.folds),
@@ -84,6 +86,12 @@ fn as_text(listings: &[&Listing]) -> String {
         for [name, summary, example] in &listing.rows {
             let _ = writeln!(text, "  {name:width$}  {summary}\n  {:width$}  {example}", "");
         }
+        let common = match listing.name {
+            "data" => DATA_OPTIONS,
+            "partitions" => PARTITION_OPTIONS,
+            _ => continue,
+        };
+        let _ = writeln!(text, "  each of them also takes {common}");
     }
     text
 }

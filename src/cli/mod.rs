@@ -7,6 +7,7 @@
 
 mod check;
 mod completions;
+mod data;
 mod init;
 mod interrupt;
 mod list;
@@ -45,6 +46,8 @@ enum Command {
     Topo(topo::TopoArgs),
     /// Show what a scenario can name: policies, models, devices...
     List(list::ListArgs),
+    /// List, verify and download data sets; show who holds what
+    Data(data::DataArgs),
     /// Write a commented scenario to start from
     Init(init::InitArgs),
     /// Run many scenarios and report which did what they expect
@@ -64,7 +67,8 @@ struct ScenarioArgs {
     /// Set a key of the scenario, for example tiers.global.policy=async; repeatable
     #[arg(long = "set", value_name = "PATH=VALUE")]
     sets: Vec<String>,
-    /// Where data files are [default: the scenario's data_dir, else $HCDDL_DATA]
+    /// Where data files are [default: the scenario's data_dir, else $HCDDL_DATA, else the cache of
+    /// `hcddl data fetch`]
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
     /// Compute no gradients: only times, bytes, versions and staleness
@@ -117,6 +121,7 @@ fn execute(command: Command, registry: &Registry) -> anyhow::Result<Ending> {
         Command::Check(args) => check::execute(&args, registry),
         Command::Topo(args) => topo::execute(&args, registry),
         Command::List(args) => list::execute(&args, registry),
+        Command::Data(args) => data::execute(&args, registry),
         Command::Init(args) => init::execute(&args),
         Command::Test(args) => test::execute(&args, registry),
         Command::Schema(args) => schema::execute(&args),

@@ -2,6 +2,7 @@
 
 use super::ScenarioArgs;
 use crate::error::UserError;
+use crate::learn::split::Holdings;
 use crate::learn::{self, Learner};
 use crate::registry::Registry;
 use crate::scenario::file::{Pick, ScenarioFile, SeedsFile};
@@ -69,6 +70,14 @@ impl Session<'_> {
     /// A missing or damaged file, too few samples, with the key concerned.
     pub fn learner(&self) -> Result<Arc<dyn Learner>, UserError> {
         self.written.learner(&self.plan, self.registry)
+    }
+
+    /// Reads the data and deals them out.
+    ///
+    /// # Errors
+    /// As [`Session::learner`].
+    pub fn holdings(&self) -> Result<Holdings, UserError> {
+        self.written.holdings(&self.plan, self.registry)
     }
 
     /// Runs the plan to its end, or until `interrupt` is raised; from a checkpoint if there is one.

@@ -1,6 +1,7 @@
 //! What a person or a program sees of a run: the progress bar, the final table, summary.json, test verdicts.
 
 pub mod explain;
+pub mod holdings;
 pub mod junit;
 pub mod pace;
 pub mod progress;

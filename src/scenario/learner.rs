@@ -5,6 +5,7 @@ use super::plan::Plan;
 use crate::error::UserError;
 use crate::learn::Learner;
 use crate::learn::engine::{LearnError, build};
+use crate::learn::split::Holdings;
 use crate::registry::Registry;
 use std::sync::Arc;
 
@@ -22,6 +23,15 @@ impl Written {
             shards.iter_mut().flatten().for_each(|shard| *shard = 0);
         }
         build(&learning, plan.seeds, &registry.learn, &shards).map_err(|error| self.learn_error(error))
+    }
+
+    /// Reads the data of a plan and deals them out, without a model.
+    ///
+    /// # Errors
+    /// As [`Written::learner`].
+    pub fn holdings(&self, plan: &Plan, registry: &Registry) -> Result<Holdings, UserError> {
+        Holdings::new(&plan.learning, plan.seeds.data, &registry.learn)
+            .map_err(|error| self.learn_error(error))
     }
 
     fn learn_error(&self, error: LearnError) -> UserError {

@@ -23,7 +23,7 @@ pub fn load(path: &Path, sets: &[String]) -> Result<Written, UserError> {
     }
     file.data_dir = match file.data_dir.take() {
         Some(dir) => Some(folder.join(dir)),
-        None => std::env::var_os("HCDDL_DATA").map(PathBuf::from),
+        None => data_dir(),
     };
     file.training.init_from = file.training.init_from.take().map(|file| folder.join(file));
     if let Some(name) = file_name(&file.topology) {
@@ -36,6 +36,24 @@ pub fn load(path: &Path, sets: &[String]) -> Result<Written, UserError> {
         written.topology = Some((value, source));
     }
     Ok(written)
+}
+
+/// Where data files are looked for unless a scenario or an option says so: `HCDDL_DATA`, else the cache, if there
+/// is one.
+#[must_use]
+pub fn data_dir() -> Option<PathBuf> {
+    let named = std::env::var_os("HCDDL_DATA").is_some();
+    fetch_dir().filter(|dir| named || dir.is_dir())
+}
+
+/// Where data files are downloaded to: `HCDDL_DATA`, else `$XDG_CACHE_HOME/hcddl`, else `~/.cache/hcddl`.
+#[must_use]
+pub fn fetch_dir() -> Option<PathBuf> {
+    let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    // A relative cache directory is to be ignored (XDG Base Directory Specification).
+    let cache = || set("XDG_CACHE_HOME").filter(|dir| dir.is_absolute());
+    let cache = || cache().or_else(|| Some(set("HOME")?.join(".cache")));
+    std::env::var_os("HCDDL_DATA").map(PathBuf::from).or_else(|| Some(cache()?.join("hcddl")))
 }
 
 /// A topology that is written in a file of its own.

@@ -43,13 +43,17 @@ pub struct ScenarioFile {
     pub topology: Pick,
     /// What is trained: a choice (`hcddl list models`).
     pub model: Pick,
-    /// What it is trained on: a choice (`hcddl list data`).
+    /// What it is trained on: a choice (`hcddl list data`). Every data set also takes `limit_train` and `limit_test`
+    /// (keep the first so many samples), `validation` (this share of the training samples is kept to validate on)
+    /// and `augment` (a list of changes of training images: `hcddl list augmentations`).
     #[serde(default = "default_data")]
     pub data: Pick,
-    /// Where data files are looked for, relative to this file. Default: the environment variable `HCDDL_DATA`.
+    /// Where data files are looked for, relative to this file. Default: the environment variable `HCDDL_DATA`,
+    /// else the cache of `hcddl data fetch`.
     #[serde(default)]
     pub data_dir: Option<PathBuf>,
-    /// How the training samples are split over the workers or peers: a choice (`hcddl list partitions`).
+    /// How the training samples are split over the workers or peers: a choice (`hcddl list partitions`). Every
+    /// partitioner also takes `test_share`: this share of each shard is held out, and together that is the test set.
     #[serde(default = "default_partition")]
     pub partition: Pick,
     /// How long and how training goes.
