@@ -22,6 +22,8 @@ pub fn listings(registry: &Registry) -> Vec<Listing> {
     vec![
         Listing::of("topologies", &registry.topologies),
         Listing::of("models", &registry.learn.models),
+        Listing::of("layers", &crate::learn::model::layers::table()),
+        Listing::of("inits", &crate::learn::model::init::table()),
         Listing::of("data", &registry.learn.data),
         Listing::of("augmentations", &registry.learn.augment),
         Listing::of("partitions", &registry.learn.partitions),

@@ -6,6 +6,7 @@ use super::kernels::loss::{
 };
 use super::kernels::{Isa, loss::BatchLoss};
 use serde::{Deserialize, Serialize};
+use std::fmt;
 
 /// A loss; always the mean over the rows that count (for values: over rows and columns).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -20,6 +21,17 @@ pub enum Loss {
     BinaryCrossEntropy,
     /// Mean of the squared differences.
     MeanSquared,
+}
+
+impl fmt::Display for Loss {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::CrossEntropy => "cross_entropy",
+            Self::Nll => "nll",
+            Self::BinaryCrossEntropy => "binary_cross_entropy",
+            Self::MeanSquared => "mean_squared",
+        })
+    }
 }
 
 impl Loss {

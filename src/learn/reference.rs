@@ -126,5 +126,5 @@ fn windows(shape: &PoolShape, x: &Tensor, outside: f64) -> Result<Tensor> {
 }
 
 #[cfg(test)]
-#[path = "gradient_tests.rs"]
+#[path = "reference_tests.rs"]
 mod tests;

@@ -140,16 +140,34 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// The items of a list. `[conv2d(6, 5), tanh]` has two: a comma within parentheses separates arguments.
     fn sequence(&mut self) -> Result<Value, YamlError> {
         let mut items = Vec::new();
+        let mut open_call: Option<String> = None;
         loop {
             let (event, span) = self.next()?;
             if event == Event::SequenceEnd {
                 return Ok(Value::Array(items));
             }
-            self.enter(items.len().to_string(), span);
-            items.push(self.value(event, span)?);
-            self.path.pop();
+            let plain = match &event {
+                Event::Scalar(text, ScalarStyle::Plain, 0, None) => Some(text.to_string()),
+                _ => None,
+            };
+            let call = match (open_call.take(), &plain) {
+                (Some(call), Some(rest)) => {
+                    items.pop();
+                    let call = format!("{call}, {rest}");
+                    items.push(Value::String(call.clone()));
+                    Some(call)
+                }
+                _ => {
+                    self.enter(items.len().to_string(), span);
+                    items.push(self.value(event, span)?);
+                    self.path.pop();
+                    plain
+                }
+            };
+            open_call = call.filter(|text| is_open_call(text));
         }
     }
 
@@ -194,6 +212,14 @@ impl<'a> Reader<'a> {
         self.path.push(key);
         self.lines.insert(self.path.join("."), span.start.line().max(1));
     }
+}
+
+/// Whether this is `name(..` without the closing parenthesis.
+fn is_open_call(text: &str) -> bool {
+    let count = |c: char| text.matches(c).count();
+    let is_name = |c: char| c.is_ascii_alphanumeric() || "_-.".contains(c);
+    let named = text.split_once('(').is_some_and(|(name, _)| !name.is_empty() && name.chars().all(is_name));
+    named && count('(') > count(')')
 }
 
 /// The core schema of YAML 1.2; infinities and NaN stay text since JSON has none.
@@ -295,6 +321,16 @@ mod tests {
                    "f": ".inf", "g": 5e-3})
         );
         assert_eq!((doc.lines["b"], doc.lines["b.1"], doc.lines["b.1.z"], doc.lines["c"]), (2, 4, 4, 6));
+    }
+
+    #[test]
+    fn commas_within_parentheses_do_not_split_a_list() {
+        let doc = parse("a: [conv(6, 5), tanh,\n  mix(a(1, 2), 0.50), (x, y), {n: 1}]").unwrap();
+        assert_eq!(
+            doc.value,
+            json!({"a": ["conv(6, 5)", "tanh", "mix(a(1, 2), 0.50)", "(x", "y)", {"n": 1}]})
+        );
+        assert_eq!((doc.lines["a.1"], doc.lines["a.2"]), (1, 2));
     }
 
     #[test]

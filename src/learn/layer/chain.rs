@@ -173,6 +173,10 @@ impl Layer for Chain {
         self.layers().map(Layer::forward_flops).sum()
     }
 
+    fn moved_values(&self) -> usize {
+        self.layers().map(Layer::moved_values).sum()
+    }
+
     fn forward(&self, mut pass: Pass, params: &[f32], io: Forward<'_>) {
         let Forward { mut x, y, kept: mut rest, scratch } = io;
         for (i, place) in self.places[..self.places.len() - 1].iter().enumerate() {

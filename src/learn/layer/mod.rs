@@ -16,6 +16,7 @@ mod log_softmax;
 mod lstm;
 mod pool;
 mod recurrent;
+mod residual;
 mod sine;
 mod window;
 
@@ -34,6 +35,7 @@ pub use linear::Linear;
 pub use log_softmax::LogSoftmax;
 pub use lstm::Lstm;
 pub use pool::{AvgPool2d, MaxPool2d, PoolShape};
+pub use residual::Residual;
 pub use sine::Sine;
 
 use super::kernels::Isa;
@@ -158,6 +160,10 @@ pub trait Layer: Any + Send + Sync + Debug {
     }
     /// Floating-point operations of one row's forward pass; a multiply-add counts as two.
     fn forward_flops(&self) -> f64;
+    /// Values of one row that the forward pass reads and writes, besides parameters.
+    fn moved_values(&self) -> usize {
+        self.input_len() + self.output_len()
+    }
     /// Computes all of `y` (and `kept`) from `x`.
     fn forward(&self, pass: Pass, params: &[f32], io: Forward<'_>);
     /// Computes all of `gradient` and, unless nobody needs it, of `dx`. May overwrite `dy`.

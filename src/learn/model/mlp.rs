@@ -24,7 +24,7 @@ impl Default for Options {
 pub fn row() -> Row<BuildModel> {
     Row {
         name: "mlp",
-        summary: "fully connected layers; hidden lists their widths, activation is relu, tanh or identity",
+        summary: "fully connected layers; hidden lists their widths, activation is relu, tanh, sigmoid or identity",
         example: "{name: mlp, hidden: [128], activation: relu, init: glorot_uniform}",
         positional: &[],
         build: |choice, shape| {

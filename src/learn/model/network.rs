@@ -129,13 +129,16 @@ impl Network {
     /// Counted cost of a sample of `steps` time steps (1 unless samples are sequences), in batches of this size.
     #[must_use]
     pub fn cost(&self, batch: usize, steps: f64) -> Cost {
-        let values: usize = self.layers().map(|l| l.input_len() + l.output_len()).sum();
-        Cost {
-            forward_flops: steps * self.chain.forward_flops(),
-            activation_bytes: 4.0 * steps * values as f64,
-            params: self.params_len(),
-            batch,
+        let mut pass = Pass { isa: Isa::Portable, batch: 1, steps: 2, training: None };
+        let (mut flops, mut values) = (0.0, 0.0);
+        for layer in self.layers() {
+            // A layer that drops steps makes one row of them for those after it.
+            let rows = if pass.steps > 1 { steps } else { 1.0 };
+            flops += rows * layer.forward_flops();
+            values += rows * layer.moved_values() as f64;
+            pass = layer.after(pass);
         }
+        Cost { forward_flops: flops, activation_bytes: 4.0 * values, params: self.params_len(), batch }
     }
 
     /// Forward pass and loss of a batch.

@@ -1,6 +1,7 @@
 //! What samples look like: what a data set offers and a model is fitted to.
 
 use serde::{Deserialize, Serialize};
+use std::fmt;
 
 /// What the samples of a data set look like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,6 +33,24 @@ pub enum Input {
     },
 }
 
+impl Input {
+    /// Plain values without the shape of an image.
+    #[must_use]
+    pub fn flat(width: usize) -> Self {
+        Self::Values { channels: 1, height: 1, width }
+    }
+}
+
+impl fmt::Display for Input {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Values { channels: 1, height: 1, width } => write!(f, "{width} values"),
+            Self::Values { channels, height, width } => write!(f, "{channels} x {height} x {width} values"),
+            Self::Token { vocabulary } => write!(f, "tokens (of {vocabulary})"),
+        }
+    }
+}
+
 /// What should come out of a model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Output {
@@ -43,6 +62,17 @@ pub enum Output {
     Probabilities(usize),
     /// So many numbers for each row.
     Numbers(usize),
+}
+
+impl fmt::Display for Output {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Classes(n) => write!(f, "one of {n} classes for each sample"),
+            Self::Tags(n) => write!(f, "one of {n} classes for each time step"),
+            Self::Probabilities(n) => write!(f, "{n} probabilities"),
+            Self::Numbers(n) => write!(f, "{n} numbers"),
+        }
+    }
 }
 
 impl DataShape {
