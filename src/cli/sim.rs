@@ -1,6 +1,7 @@
 //! `hcddl sim SCENARIO`
 
 use super::{Ending, ScenarioArgs, Usage, interrupt, output, session};
+use crate::domain::Params;
 use crate::domain::units::Duration;
 use crate::learn::Learner;
 use crate::node::Reason;
@@ -188,6 +189,9 @@ fn finish(
     dir.write(file::REPEAT, &repeat.to_json())?;
     if let Some(values) = result.model.values() {
         session::save_model(&dir.join(file::MODEL), learner, values)?;
+    }
+    if let Some(values) = result.best.as_ref().and_then(Params::values) {
+        session::save_model(&dir.join(file::BEST), learner, values)?;
     }
     Ok(warnings)
 }
