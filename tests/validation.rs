@@ -8,7 +8,9 @@ use hcddl::domain::work::{Cost, Train, Trained};
 use hcddl::domain::{NodeId, Params};
 use hcddl::learn::quadratic::Quadratic;
 use hcddl::learn::{EvalPart, Learner, Split};
+use hcddl::node::Reason;
 use hcddl::record::checkpoint;
+use hcddl::sim::RunResult;
 use hcddl::sim::outcome::{Best, EvaluationRow, SimOptions};
 use std::sync::Arc;
 
@@ -55,8 +57,8 @@ impl Learner for Validated {
     }
 }
 
-fn case(topology: &str, more: &str) -> Case {
-    let text = format!("topology: {topology}\ntraining: {{rounds: 40}}\n{more}");
+fn case(topology: &str, more: &str, rounds: u64) -> Case {
+    let text = format!("topology: {topology}\ntraining: {{rounds: {rounds}}}\n{more}");
     custom(&text, |plan| {
         let shards = plan.nodes.iter().map(|node| node.shard).collect();
         let learner = Quadratic::random(5, shards, 1.0, plan.seeds.data);
@@ -84,7 +86,7 @@ fn the_best_model_is_kept_and_tested() {
         ("flat(3)", "evaluation: {every: 3, best: val_accuracy}"),
         ("ring(4)", "evaluation: {every: 1, per_node: true}"),
     ] {
-        let case = case(topology, evaluation);
+        let case = case(topology, evaluation, 40);
         let (result, log) = case.logged();
         let rows: Vec<Best> = log.evaluations.iter().map(as_best).collect();
         let expected = rows.iter().min_by(|a, b| a.val_loss.total_cmp(&b.val_loss)).unwrap();
@@ -108,15 +110,21 @@ fn the_best_model_is_kept_and_tested() {
 
 #[test]
 fn the_best_model_survives_an_interruption() {
-    let case = case("flat(3)", "evaluation: {every: 1}");
-    let whole = case.run();
-    let version = whole.summary.best.as_ref().expect("a best model").version.0 as usize;
+    let best = |run: &RunResult| run.summary.best.as_ref().expect("a best model").version.0 as usize;
+    // An interruption takes effect within 200 rounds: the best model must come after one and before another.
+    let cases = (1..50).map(|seed| case("flat(3)", &format!("evaluation: {{every: 1}}\nseed: {seed}"), 1000));
+    let fits = |run: &RunResult| (250..750).contains(&best(run));
+    let (case, whole) = cases
+        .map(|case| (case.run(), case))
+        .find(|(run, _)| fits(run))
+        .map(|(run, case)| (case, run))
+        .expect("a seed");
     let folder = tempfile::tempdir().expect("a temporary folder");
     let options = SimOptions { checkpoint_dir: Some(folder.path().to_owned()), ..direct() };
-    // Before the best model and after it.
-    for at in [version / 2, version + 2] {
-        let mut log = Log { interrupt_at: Some(at.max(1)), ..Log::default() };
-        case.try_run(&options, &mut log, None).expect("a part of the run");
+    for at in [1, best(&whole)] {
+        let mut log = Log { interrupt_at: Some(at), ..Log::default() };
+        let part = case.try_run(&options, &mut log, None).expect("a part of the run");
+        assert!(part.summary.reason == Reason::Interrupted && log.commits.len() < at + 200, "{}", case.line);
         let checkpoint = checkpoint::read(folder.path()).expect("a checkpoint");
         let end = case.try_run(&direct(), &mut Log::default(), Some(checkpoint)).expect("the rest");
         assert_eq!(end.summary.best, whole.summary.best, "{}", case.line);

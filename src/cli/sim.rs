@@ -109,6 +109,9 @@ pub fn execute(args: &SimArgs, registry: &Registry) -> anyhow::Result<Ending> {
     }
     // Everything that can be wrong is found before anything is written.
     let learner = session.learner()?;
+    if session.has("evaluation.best") && !learner.has_validation() {
+        output::note("warning", "`evaluation.best` has no effect: the data has no validation split");
+    }
     let dir = match &args.resume {
         Some(dir) => RunDir::open(dir)?,
         None => RunDir::create(args.out.as_deref(), &session.plan.name)?,
