@@ -1,7 +1,8 @@
 use super::*;
 use crate::domain::Row;
 use crate::learn::data::BuildData;
-use crate::learn::plan::{LearningPlan, LocalOptimizer, LocalWork};
+use crate::learn::local::LocalRule;
+use crate::learn::plan::{LearningPlan, LocalWork};
 use serde_json::json;
 
 fn choice(value: Value) -> Choice {
@@ -128,8 +129,8 @@ impl LearningPlan {
             shuffle: true,
             drop_last: false,
             local: LocalWork::Epochs(1),
-            optimizer: LocalOptimizer::default(),
-            proximal: 0.0,
+            rule: LocalRule::sgd(0.1),
+            gradients: false,
             shards: 1,
             init_from: None,
         }

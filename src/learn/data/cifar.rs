@@ -17,7 +17,7 @@ pub fn cifar10() -> Row<BuildData> {
     Row {
         name: "cifar10",
         summary: "CIFAR-10, colour images of 32x32, 50,000 and 10,000; binary version from the data directory",
-        example: "{name: cifar10, normalise: unit, limit_train: null, limit_test: null}",
+        example: "{name: cifar10, normalise: unit}",
         positional: &[],
         build: |choice, context| {
             let (images, Nothing {}) = ImageOptions::of(choice)?;
@@ -33,7 +33,7 @@ pub fn cifar100() -> Row<BuildData> {
     Row {
         name: "cifar100",
         summary: "CIFAR-100, colour images of 32x32, 50,000 and 10,000; binary version from the data directory",
-        example: "{name: cifar100, labels: fine, normalise: unit, limit_train: null, limit_test: null}",
+        example: "{name: cifar100, labels: fine, normalise: unit}",
         positional: &["labels"],
         build: load_100,
     }
@@ -98,8 +98,7 @@ impl Files {
         let scale = images.normalise.scale(255.0, 3, SIDE * SIDE, &trained.0)?;
         let samples = |(pixels, classes): Images| Samples::from_bytes(pixels, classes, PIXELS, scale.clone());
         let shape = DataShape::images(3, SIDE, SIDE, usize::from(self.labels[self.label]));
-        let mut set = DataSet::new(shape, samples(trained), samples(tested));
-        images.limit(&mut set)?;
+        let set = DataSet::new(shape, samples(trained), samples(tested));
         Ok(set)
     }
 
@@ -189,13 +188,12 @@ mod tests {
         assert_eq!(set.shape, DataShape::images(3, 32, 32, 10));
         assert_eq!(set.train.classes().unwrap(), [7, 1, 2, 3, 4, 5]);
         assert_eq!(set.test.classes().unwrap(), [9, 0]);
-        let options = json!({"normalise": [[0, 0, 0.5], [1, 0.5, 1]], "limit_test": 1});
+        let options = json!({"normalise": [[0, 0, 0.5], [1, 0.5, 1]]});
         let set = ten(file(&[&[7], &[1]]), options).unwrap();
         let mut batch = Batch::default();
         set.train.gather(Isa::best(), [1usize].into_iter(), &mut batch);
         let expected = [11.0 / 255.0, 21.0 / 255.0 / 0.5, 31.0 / 255.0 - 0.5];
         assert_eq!([batch.x[1023], batch.x[1024], batch.x[3071]], expected);
-        assert_eq!(set.test.len(), 1);
     }
 
     #[test]

@@ -17,8 +17,7 @@ pub fn row() -> Row<BuildData> {
     Row {
         name: "folders",
         summary: "pictures (PNG, JPEG) in train, test and perhaps valid, in a folder for each class",
-        example: "{name: folders, directory: pictures, resize: null, grey: false, normalise: unit, \
-                  limit_train: null, limit_test: null}",
+        example: "{name: folders, directory: pictures, resize: null, grey: false, normalise: unit}",
         positional: &["directory"],
         build: |choice, context| {
             let mut rest = choice.clone();
@@ -36,7 +35,7 @@ pub fn cinic10() -> Row<BuildData> {
     Row {
         name: "cinic10",
         summary: "CINIC-10, colour images of 32x32, 90,000 each to train, validate and test on; folders of PNG",
-        example: "{name: cinic10, resize: null, grey: false, normalise: unit, limit_train: null, limit_test: null}",
+        example: "{name: cinic10, resize: null, grey: false, normalise: unit}",
         positional: &[],
         build: |choice, context| load(&find_folder("cinic10", &["CINIC-10"], context)?, choice),
     }
@@ -77,7 +76,6 @@ fn load(directory: &Path, choice: &Choice) -> Result<DataSet, OptionError> {
     let shape = DataShape::images(channels, height, width, classes.len());
     let mut set = DataSet::new(shape, samples(train), samples(test));
     set.validation = validation.map(samples);
-    images.limit(&mut set)?;
     Ok(set)
 }
 
@@ -223,8 +221,8 @@ mod tests {
                 picture(&folder.join("truck/n1.png"), [32, 32], [4, 5, 6]);
             }
         };
-        let set = build(&cinic10(), make, json!({"limit_train": 1})).unwrap();
-        assert_eq!((set.shape, set.train.len()), (DataShape::images(3, 32, 32, 2), 1));
+        let set = build(&cinic10(), make, json!({})).unwrap();
+        assert_eq!((set.shape, set.train.len()), (DataShape::images(3, 32, 32, 2), 2));
         assert_eq!(set.validation.unwrap().len(), 2);
         let error = build(&cinic10(), |_| {}, json!({})).unwrap_err().to_string();
         assert!(error.contains("CINIC-10") && error.contains("hcddl data fetch cinic10"), "{error}");

@@ -35,7 +35,7 @@ pub fn emnist() -> Row<BuildData> {
     Row {
         name: "emnist",
         summary: "EMNIST letters and digits, 28x28, one of its six splits; IDX files from the data directory",
-        example: "{name: emnist, split: balanced, normalise: unit, pool: false, limit_train: null, limit_test: null}",
+        example: "{name: emnist, split: balanced, normalise: unit, pool: false}",
         positional: &["split"],
         build: |choice, context| {
             let mut choice = choice.clone();

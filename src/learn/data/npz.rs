@@ -16,8 +16,7 @@ pub fn row() -> Row<BuildData> {
         name: "npz",
         summary: "arrays of NumPy: features u1, f4 or f8, labels whole numbers; an .npz file named by an option",
         example: "{name: npz, file: set.npz, x_train: x_train, y_train: y_train, x_test: x_test, \
-                  y_test: y_test, channels_last: false, classes: null, normalise: unit, limit_train: null, \
-                  limit_test: null}",
+                  y_test: y_test, channels_last: false, classes: null, normalise: unit}",
         positional: &["file"],
         build: load,
     }
@@ -98,8 +97,7 @@ fn load(choice: &Choice, context: &DataContext) -> Result<DataSet, OptionError> 
         Samples::new(features, Labels::Classes(part.classes), channels * height * width)
     };
     let shape = DataShape::images(channels, height, width, classes);
-    let mut set = DataSet::new(shape, samples(train), samples(test));
-    images.limit(&mut set)?;
+    let set = DataSet::new(shape, samples(train), samples(test));
     Ok(set)
 }
 
