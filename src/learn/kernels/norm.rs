@@ -26,13 +26,16 @@ impl Planes {
 
     #[inline(always)]
     fn of(self, data: &[f32]) -> impl Iterator<Item = &[f32]> {
-        data[self.start..].chunks(self.stride).map(move |chunk| &chunk[..self.len])
+        data.get(self.start..).unwrap_or_default().chunks(self.stride).map(move |chunk| &chunk[..self.len])
     }
 
-    /// The slices of a vector.
+    /// The slices of a vector; none of an empty one.
     #[inline(always)]
     pub fn of_mut(self, data: &mut [f32]) -> impl Iterator<Item = &mut [f32]> {
-        data[self.start..].chunks_mut(self.stride).map(move |chunk| &mut chunk[..self.len])
+        data.get_mut(self.start..)
+            .unwrap_or_default()
+            .chunks_mut(self.stride)
+            .map(move |chunk| &mut chunk[..self.len])
     }
 }
 

@@ -196,6 +196,15 @@ fn layers_read_nothing_that_they_did_not_write_and_all_instruction_sets_agree() 
 }
 
 #[test]
+fn a_batch_without_samples_has_no_outputs() {
+    for case in cases() {
+        let [params, ..] = case.values();
+        let pass = Pass { batch: 0, ..case.pass };
+        assert!(forward(case.layer.as_ref(), pass, &params, &[], f32::NAN)[0].is_empty(), "{}", case.name);
+    }
+}
+
+#[test]
 fn a_chain_in_a_chain_is_the_chain_of_all() {
     let flat = || -> Vec<Box<dyn Layer>> {
         vec![
