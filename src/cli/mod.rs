@@ -17,6 +17,7 @@ mod sim;
 mod test;
 mod topo;
 
+use crate::learn::kernels::Isa;
 use crate::registry::Registry;
 use clap::{ArgAction, Args, Parser, Subcommand};
 use std::ffi::OsString;
@@ -33,6 +34,10 @@ pub struct Cli {
     /// Log more to stderr (-v what happens, -vv every event).
     #[arg(short, long, global = true, action = ArgAction::Count)]
     verbose: u8,
+    /// Instruction set that computes: portable, avx2, avx512f, neon; all give the same bits [default:
+    /// $HCDDL_KERNELS, else the fastest of this machine]
+    #[arg(long, global = true, value_name = "NAME")]
+    kernels: Option<String>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -100,7 +105,8 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, registry: &Registry) -
         }
     };
     log_to_stderr(cli.verbose);
-    match execute(cli.command, registry) {
+    let ended = select_kernels(cli.kernels).and_then(|()| execute(cli.command, registry));
+    match ended {
         Ok(Ending::Done) => ExitCode::from(crate::error::EXIT_OK),
         Ok(Ending::Failed) => ExitCode::from(crate::error::EXIT_FAILED),
         Ok(Ending::Interrupted) => ExitCode::from(interrupt::EXIT_INTERRUPTED),
@@ -109,6 +115,16 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, registry: &Registry) -
             ExitCode::from(exit_code(&error))
         }
     }
+}
+
+/// Decides what the process computes with, before it computes.
+fn select_kernels(option: Option<String>) -> anyhow::Result<()> {
+    let environment = || std::env::var("HCDDL_KERNELS").ok().map(|name| ("HCDDL_KERNELS", name));
+    let Some((from, name)) = option.map(|name| ("--kernels", name)).or_else(environment) else {
+        return Ok(());
+    };
+    Isa::select(&name).map_err(|error| Usage(format!("{from}: {error}")))?;
+    Ok(())
 }
 
 fn execute(command: Command, registry: &Registry) -> anyhow::Result<Ending> {

@@ -22,6 +22,8 @@ pub struct Repeat {
     pub build: &'static str,
     /// Vector extensions that this processor has; results do not depend on them, but speed does.
     pub cpu_features: Vec<&'static str>,
+    /// Instruction set that computed.
+    pub kernels: &'static str,
     /// Digest of the ordered events; `null` until the run has ended.
     pub trace_digest: Option<String>,
     /// Digest of the final model; `null` until the run has ended.
@@ -41,6 +43,7 @@ impl Repeat {
             operating_system: std::env::consts::OS,
             build: if cfg!(debug_assertions) { "debug" } else { "release" },
             cpu_features: cpu_features(),
+            kernels: crate::learn::kernels::Isa::best().name(),
             trace_digest: None,
             weight_digest: None,
         }

@@ -1,5 +1,11 @@
 //! Instruction sets. All give the same bits; they differ in speed only.
 
+use crate::domain::OptionError;
+use std::sync::OnceLock;
+
+/// What this process computes with; decided once.
+static CHOSEN: OnceLock<Isa> = OnceLock::new();
+
 /// The instruction set that kernels are run with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Isa {
@@ -15,10 +21,31 @@ pub enum Isa {
 }
 
 impl Isa {
-    /// The best one of this machine.
+    /// What this process computes with: the one that was [selected](Self::select) or else the best of this
+    /// machine.
     #[must_use]
     pub fn best() -> Self {
-        *Self::available().last().unwrap_or(&Self::Portable)
+        *CHOSEN.get_or_init(|| *Self::available().last().unwrap_or(&Self::Portable))
+    }
+
+    /// Decides what this process computes with, before anything else asks for it.
+    ///
+    /// # Errors
+    /// A name that no instruction set has or that this machine cannot run; another one is in use already.
+    pub fn select(name: &str) -> Result<Self, OptionError> {
+        let Some(isa) = Self::available().iter().find(|isa| isa.name() == name) else {
+            let names: Vec<&str> = Self::available().iter().map(|isa| isa.name()).collect();
+            let known = [Self::Portable, Self::Avx2, Self::Avx512, Self::Neon].map(Self::name);
+            let what =
+                if known.contains(&name) { "kernels that this machine cannot run" } else { "no kernels" };
+            return Err(OptionError::new("", format!("`{name}` names {what}"), names.join(", ")));
+        };
+        let used = *CHOSEN.get_or_init(|| *isa);
+        if used != *isa {
+            let message = format!("this process computes with {} already", used.name());
+            return Err(OptionError::new("", message, used.name()));
+        }
+        Ok(used)
     }
 
     /// Those that this machine can run, the best last.
@@ -47,7 +74,7 @@ impl Isa {
     pub fn name(self) -> &'static str {
         match self {
             Self::Portable => "portable",
-            Self::Avx2 => "avx2+fma",
+            Self::Avx2 => "avx2",
             Self::Avx512 => "avx512f",
             Self::Neon => "neon",
         }
@@ -81,3 +108,25 @@ macro_rules! multiversion {
     )+};
 }
 pub(crate) use multiversion;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_run_is_refused_by_name() {
+        let names: Vec<&str> = Isa::available().iter().map(|isa| isa.name()).collect();
+        assert_eq!(names[0], "portable");
+        for (name, why) in [("sse", "names no kernels"), ("", "names no kernels")] {
+            let error = Isa::select(name).unwrap_err().to_string();
+            assert!(error.contains(why) && error.contains(&names.join(", ")), "{error}");
+        }
+        let foreign = if cfg!(target_arch = "x86_64") { "neon" } else { "avx2" };
+        assert!(Isa::select(foreign).unwrap_err().to_string().contains("cannot run"));
+        // Tests share a process, which computes with the best.
+        assert_eq!(Isa::select(Isa::best().name()), Ok(Isa::best()));
+        if Isa::best() != Isa::Portable {
+            assert!(Isa::select("portable").unwrap_err().to_string().contains("already"));
+        }
+    }
+}
