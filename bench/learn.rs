@@ -10,7 +10,7 @@ use hcddl::learn::kernels::{self, Isa, View};
 use hcddl::learn::model::{self, DataShape, Network, Workspace};
 use hcddl::learn::reference;
 use hcddl::node::{Train, work::UpdateKind};
-use hcddl::scenario::plan::{LearningPlan, LocalOptimizer, LocalWork};
+use hcddl::scenario::plan::{LearningPlan, LocalRule, LocalWork};
 use std::time::{Duration, Instant};
 
 fn main() {
@@ -130,14 +130,8 @@ fn fits() {
             shuffle: true,
             drop_last: false,
             local: LocalWork::Epochs(1),
-            optimizer: LocalOptimizer {
-                lr: 0.1,
-                momentum: 0.0,
-                nesterov: false,
-                weight_decay: 0.0,
-                persistent: false,
-            },
-            proximal: 0.0,
+            rule: LocalRule::sgd(0.1),
+            gradients: false,
             shards: clients,
             init_from: None,
         };

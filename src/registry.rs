@@ -3,6 +3,8 @@
 use crate::compress::BuildCodec;
 use crate::device::BuildDevice;
 use crate::domain::Table;
+use crate::learn::optimizer::BuildLocalOptimizer;
+use crate::learn::schedule::BuildSchedule;
 use crate::net::latency::BuildLatency;
 use crate::net::profile::BuildLinkProfile;
 use crate::peer::BuildPeer;
@@ -20,6 +22,10 @@ pub struct Registry {
     pub folds: Table<BuildFold>,
     /// Server optimisers.
     pub optimizers: Table<BuildOptimizer>,
+    /// Local optimisers.
+    pub local_optimizers: Table<BuildLocalOptimizer>,
+    /// Learning-rate schedules.
+    pub schedules: Table<BuildSchedule>,
     /// Peer algorithms.
     pub peers: Table<BuildPeer>,
     /// Codecs.
@@ -45,6 +51,8 @@ impl Default for Registry {
             policies: crate::policy::table(),
             folds: crate::policy::fold::table(),
             optimizers: crate::policy::optimizer::table(),
+            local_optimizers: crate::learn::optimizer::table(),
+            schedules: crate::learn::schedule::table(),
             peers: crate::peer::table(),
             codecs: crate::compress::table(),
             latencies: crate::net::latency::table(),

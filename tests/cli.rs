@@ -154,7 +154,9 @@ fn tables_schema_and_completions_are_printed() {
     let dir = folder();
     let dir = dir.path();
     let all = done(dir, &["list"]);
-    for table in ["topologies", "models", "policies", "optimizers", "devices"] {
+    for table in
+        ["topologies", "models", "policies", "optimizers", "local-optimizers", "schedules", "devices"]
+    {
         assert!(all.contains(&format!("{table}\n  ")), "{table}");
     }
     assert!(done(dir, &["list", "policy"]).starts_with("policies\n  sync "));
@@ -168,6 +170,35 @@ fn tables_schema_and_completions_are_printed() {
     }
     assert!(done(dir, &["--version"]).starts_with("hcddl "));
     assert!(done(dir, &["sim", "--help"]).contains("--timing-only"));
+}
+
+/// Steps that are far too long: the run stops and says where, or goes on with a warning for each worker.
+#[test]
+fn losses_that_are_not_finite() {
+    let dir = folder();
+    let dir = dir.path();
+    let text = "topology: flat(2)\nmodel: {name: mlp, hidden: [8]}\ndata: {name: digits, limit_train: 200}\n\
+                training: {rounds: 3, optimizer: sgd(1e36)}\ntiers: {global: {policy: fedavg}}\n";
+    fs::write(dir.join("s.yml"), text).unwrap();
+    let output = hcddl(dir, &["sim", "s.yml", "--quiet", "--out", "stop"]);
+    assert_eq!(output.status.code(), Some(1));
+    let told = stdout(&output);
+    assert!(told.contains("ended early: worker") && told.contains("training.not_finite: skip"), "{told}");
+    let skip = ["sim", "s.yml", "--quiet", "--out", "skip", "--set", "training.not_finite=skip"];
+    let output = hcddl(dir, &skip);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    for worker in ["worker1", "worker2"] {
+        let warned = stderr(&output).matches(&format!("{worker} skips job ")).count();
+        assert_eq!(warned, 1, "{}", stderr(&output));
+    }
+    assert!(stdout(&output).contains("skipped_jobs"), "{}", stdout(&output));
+    let best = ["sim", "s.yml", "--quiet", "--out", "best", "--set", "evaluation.best=val_loss"];
+    assert!(stderr(&hcddl(dir, &best)).contains("`evaluation.best` has no effect"));
+    refused(
+        dir,
+        &["sim", "s.yml", "--set", "training.not_finite=ignore"],
+        &["training.not_finite", "ignore", "stop", "skip"],
+    );
 }
 
 /// `hcddl list | head -1` must not end in a panic.

@@ -20,7 +20,15 @@ impl Learner for Counter {
     }
     fn train(&self, _: NodeId, job: &Train) -> Result<Trained, String> {
         let tensor = Params::new(vec![1.0]);
-        Ok(Trained { tensor, opt: None, steps: job.steps, samples: 1, loss: 0.0, forward_passes: 1 })
+        Ok(Trained {
+            tensor,
+            opt: None,
+            steps: job.steps,
+            samples: 1,
+            loss: 0.0,
+            forward_passes: 1,
+            skipped: None,
+        })
     }
     fn evaluate(&self, _: &[f32], _: Split, _: usize) -> EvalPart {
         EvalPart { loss_sum: 0.0, correct: 0.0, count: 1 }

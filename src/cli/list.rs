@@ -26,6 +26,8 @@ pub fn listings(registry: &Registry) -> Vec<Listing> {
         Listing::of("policies", &registry.policies),
         Listing::of("folds", &registry.folds),
         Listing::of("optimizers", &registry.optimizers),
+        Listing::of("local-optimizers", &registry.local_optimizers),
+        Listing::of("schedules", &registry.schedules),
         Listing::of("peers", &registry.peers),
         Listing::of("codecs", &registry.codecs),
         Listing::of("links", &registry.link_profiles),

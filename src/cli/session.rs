@@ -63,6 +63,11 @@ impl Session<'_> {
         Ok(crate::record::yaml::block(&value))
     }
 
+    /// Whether the scenario or the command line sets a key.
+    pub fn has(&self, path: &str) -> bool {
+        self.written.source.has(path)
+    }
+
     /// Reads the data and builds the model.
     ///
     /// # Errors

@@ -1,6 +1,7 @@
 //! `hcddl sim SCENARIO`
 
 use super::{Ending, ScenarioArgs, Usage, interrupt, output, session};
+use crate::domain::Params;
 use crate::domain::units::Duration;
 use crate::learn::Learner;
 use crate::node::Reason;
@@ -108,6 +109,9 @@ pub fn execute(args: &SimArgs, registry: &Registry) -> anyhow::Result<Ending> {
     }
     // Everything that can be wrong is found before anything is written.
     let learner = session.learner()?;
+    if session.has("evaluation.best") && !learner.has_validation() {
+        output::note("warning", "`evaluation.best` has no effect: the data has no validation split");
+    }
     let dir = match &args.resume {
         Some(dir) => RunDir::open(dir)?,
         None => RunDir::create(args.out.as_deref(), &session.plan.name)?,
@@ -188,6 +192,9 @@ fn finish(
     dir.write(file::REPEAT, &repeat.to_json())?;
     if let Some(values) = result.model.values() {
         session::save_model(&dir.join(file::MODEL), learner, values)?;
+    }
+    if let Some(values) = result.best.as_ref().and_then(Params::values) {
+        session::save_model(&dir.join(file::BEST), learner, values)?;
     }
     Ok(warnings)
 }

@@ -4,14 +4,14 @@
 use super::batch::Batch;
 use super::data::{self, Average, BuildData, DataContext, DataSet, Order, Samples};
 use super::kernels::Isa;
-use super::local::{Buffers, LocalRule, StepLoss, run};
+use super::local::{Buffers, LocalRule, Site, StepLoss, run};
 use super::model::{self, BuildModel, Network, Workspace};
 use super::partition::{self, BuildPartition};
 use super::shard::{Shard, bucketed, shuffled};
 use super::{Cost, EvalPart, Learner, Split, safetensors};
 use crate::domain::work::{Train, Trained};
 use crate::domain::{Choice, NodeId, OptionError, Seeds, Stream, Table};
-use crate::learn::plan::{LearningPlan, LocalOptimizer};
+use crate::learn::plan::LearningPlan;
 use std::cell::RefCell;
 use std::sync::Arc;
 
@@ -80,6 +80,17 @@ fn made<B: Copy, T>(
     result.map_err(|error| LearnError::at(section, error))
 }
 
+fn statistics_in_gradients() -> OptionError {
+    OptionError {
+        hint: "or let the model keep no statistics (`statistics: batch` of its normalisation)".to_owned(),
+        ..OptionError::new(
+            "",
+            "plain gradients cannot carry the running statistics that this model keeps",
+            "delta, model (with servers whose policy takes them)",
+        )
+    }
+}
+
 /// The learner of a plan.
 #[derive(Debug)]
 pub struct Engine {
@@ -91,8 +102,7 @@ pub struct Engine {
     batch: usize,
     shuffle: bool,
     drop_last: bool,
-    optimizer: LocalOptimizer,
-    proximal: f64,
+    rule: LocalRule,
     data_seed: u64,
     start: Option<Vec<f32>>,
 }
@@ -126,6 +136,9 @@ impl Engine {
         let context = DataContext { data_dir: plan.data_dir.clone(), seed: seeds.data };
         let data = made("data", &tables.data, &plan.data, |build, choice| build(choice, &context))?;
         let network = made("model", &tables.models, &plan.model, |build, choice| build(choice, &data.shape))?;
+        if plan.gradients && !network.statistics().is_empty() {
+            return Err(LearnError::at("update", statistics_in_gradients()));
+        }
         let split = made("partition", &tables.partitions, &plan.partition, |build, choice| {
             build(choice)?.split(data.train.overview(), plan.shards, seeds.data)
         })?;
@@ -148,8 +161,7 @@ impl Engine {
             batch: plan.batch,
             shuffle: plan.shuffle,
             drop_last: plan.drop_last,
-            optimizer: plan.optimizer,
-            proximal: plan.proximal,
+            rule: plan.rule.clone(),
             data_seed: seeds.data,
             network,
             data,
@@ -256,11 +268,12 @@ impl Learner for Engine {
         let Some((index, shard)) = self.shard(node).filter(|(_, shard)| !shard.samples.is_empty()) else {
             return Err(format!("{node} holds no training samples"));
         };
-        let rule = LocalRule::new(&self.optimizer, self.proximal, job.lr_scale);
         WORK.with_borrow_mut(|work| {
             let Work { network, buffers, batch } = work;
             let isa = network.isa;
-            run(isa, job, &rule, buffers, self.params_len(), |at, cursor, out| {
+            let (statistics, epoch) = (self.network.statistics(), self.batches(shard));
+            let site = Site { isa, params_len: self.params_len(), statistics, epoch };
+            run(site, job, &self.rule, buffers, |at, cursor, out| {
                 self.load(isa, index, shard, cursor, batch);
                 let key = Stream::new(self.data_seed, "batch", u64::from(index), cursor).word();
                 let loss = self.network.gradient(network, at, batch, key, out);
@@ -297,6 +310,10 @@ impl Learner for Engine {
             }
         });
         result
+    }
+
+    fn has_validation(&self) -> bool {
+        self.data.validation.is_some()
     }
 
     fn eval_parts(&self, split: Split) -> usize {

@@ -2,6 +2,7 @@ use super::*;
 use crate::domain::Params;
 use crate::domain::digest::of_values;
 use crate::domain::work::UpdateKind;
+use crate::learn::layer::{Backward, Forward, Layer, Pass, Role, Tensor};
 use crate::learn::plan::LocalWork;
 use serde_json::json;
 
@@ -22,14 +23,8 @@ fn plan(shards: usize) -> LearningPlan {
         shuffle: true,
         drop_last: false,
         local: LocalWork::Epochs(1),
-        optimizer: LocalOptimizer {
-            lr: 0.1,
-            momentum: 0.0,
-            nesterov: false,
-            weight_decay: 0.0,
-            persistent: false,
-        },
-        proximal: 0.0,
+        rule: LocalRule::sgd(0.1),
+        gradients: false,
         shards,
         init_from: None,
     }
@@ -158,7 +153,7 @@ fn evaluation_parts_of_a_shard_cover_it() {
 #[test]
 fn failures_of_a_job_are_told() {
     let mut wild = plan(1);
-    wild.optimizer.lr = 1e30;
+    wild.rule = LocalRule::sgd(1e30);
     let engine = engine(&wild);
     let error = engine.train(NodeId(1), &job(engine.init(1), 0, 9, UpdateKind::Delta)).unwrap_err();
     assert!(error.contains("at step") && error.contains("of 9"), "{error}");
@@ -244,4 +239,68 @@ fn the_example_of_every_row_is_its_default() {
         assert_eq!(format!("{:?}", built[0]), format!("{:?}", built[1]));
         assert_eq!(example(row.example).name, row.name);
     }
+}
+
+/// Passes its input on and keeps the running mean of it.
+#[derive(Debug)]
+struct Watch(usize);
+
+impl Layer for Watch {
+    fn kind(&self) -> &'static str {
+        "watch"
+    }
+    fn input_len(&self) -> usize {
+        self.0
+    }
+    fn output_len(&self) -> usize {
+        self.0
+    }
+    fn tensors(&self) -> Vec<Tensor> {
+        vec![Tensor::new("mean", vec![1], Role::Statistic { start: 0.5, momentum: 0.1 })]
+    }
+    fn forward_flops(&self) -> f64 {
+        1.0
+    }
+    fn forward(&self, _: Pass, _: &[f32], io: Forward<'_>) {
+        io.y.copy_from_slice(io.x);
+    }
+    fn backward(&self, _: Pass, _: &[f32], io: Backward<'_>) {
+        if let Some(dx) = io.dx {
+            dx.copy_from_slice(io.dy);
+        }
+        io.gradient[0] = io.x.iter().sum::<f32>() / io.x.len() as f32;
+    }
+}
+
+#[test]
+fn running_statistics_move_in_jobs_and_are_refused_in_gradients() {
+    let mut tables = LearnTables::default();
+    tables.models.add(crate::domain::Row {
+        name: "watched",
+        summary: "",
+        example: "watched",
+        positional: &[],
+        build: |_, shape| {
+            let watch = Watch(shape.row_len());
+            model::NetworkBuilder::new(shape).layer(watch, shape.input).head(model::Init::GlorotUniform)
+        },
+    });
+    let watched = LearningPlan { model: Choice::named("watched"), ..plan(1) };
+    let build = |gradients| {
+        let plan = LearningPlan { gradients, ..watched.clone() };
+        Engine::new(&plan, Seeds::all(1), &tables, &[Some(0)])
+    };
+    let error = build(true).unwrap_err();
+    assert_eq!(error.key, "update");
+    let text = error.to_string();
+    assert!(text.contains("delta") && text.contains("statistics: batch"), "{text}");
+    let engine = build(false).unwrap();
+    let start = engine.init(1);
+    assert_eq!(start[0], 0.5);
+    let trained = engine.train(NodeId(0), &job(start, 0, 30, UpdateKind::Model)).unwrap();
+    let mean = trained.tensor.values().unwrap()[0];
+    let mut all = Batch::default();
+    engine.data.train.gather(Isa::best(), 0..engine.data.train.len(), &mut all);
+    let expected = all.x.iter().map(|v| f64::from(*v)).sum::<f64>() / all.x.len() as f64;
+    assert!((f64::from(mean) - expected).abs() < 0.03, "{mean}, expected about {expected}");
 }

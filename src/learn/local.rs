@@ -1,93 +1,85 @@
 //! One training job: the local optimiser's steps, whatever computes the gradients.
 
-use super::kernels::{Isa, elementwise, multiversion};
+use super::kernels::{Isa, elementwise};
+use super::optimizer::{self, LocalOptimizer, Step};
+use super::schedule::{self, Schedule};
 use crate::domain::Params;
 use crate::domain::work::{OptState, Train, Trained, UpdateKind};
-use crate::learn::plan::LocalOptimizer;
+use serde::{Deserialize, Serialize};
+use std::ops::Range;
+use std::sync::Arc;
 
-/// The local optimiser: SGD with momentum (Polyak, 1964) or Nesterov's form of it, an L2 penalty and a
-/// proximal term (Li et al., Federated Optimization in Heterogeneous Networks, 2020). As PyTorch's SGD
-/// without dampening: d = g + weight_decay x + proximal (x - x0); v = momentum v + d;
-/// x -= lr (nesterov ? d + momentum v : v).
-#[derive(Clone, Copy, Debug, PartialEq)]
+/// What a node does with the gradients of its batches.
+#[derive(Clone, Debug)]
 pub struct LocalRule {
-    /// Learning rate, with the job's factor.
-    pub lr: f32,
-    /// Momentum; 0 for plain SGD.
-    pub momentum: f32,
-    /// Nesterov's form of momentum.
-    pub nesterov: bool,
-    /// Factor of the L2 penalty.
-    pub weight_decay: f32,
-    /// Factor mu of the proximal term.
-    pub proximal: f32,
-    /// Whether momentum survives from job to job.
-    pub persistent: bool,
+    /// Makes the steps.
+    pub optimizer: Arc<dyn LocalOptimizer>,
+    /// Factor on its learning rate.
+    pub schedule: Arc<dyn Schedule>,
+    /// Largest Euclidean norm of a gradient; longer ones are shortened to it (Pascanu et al., arXiv 1211.5063).
+    /// It bounds the gradient of the batch's loss; an L2 penalty and the proximal term come on top.
+    pub clip_norm: Option<f64>,
+    /// Factor mu of the proximal term mu/2 |x - x0|^2 (Li et al., Federated Optimization in Heterogeneous
+    /// Networks, 2020); 0 for none.
+    pub proximal: f64,
+    /// What becomes of a job whose loss or parameters are no longer finite.
+    pub not_finite: NotFinite,
+}
+
+/// What becomes of a job whose loss or parameters are no longer finite.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum NotFinite {
+    /// The run ends.
+    #[default]
+    Stop,
+    /// Its update is dropped; the node goes on with its next batches.
+    Skip,
 }
 
 impl LocalRule {
-    /// The rule of a plan's settings, the learning rate times `lr_scale`.
+    /// Plain SGD with a constant learning rate.
     #[must_use]
-    pub fn new(settings: &LocalOptimizer, proximal: f64, lr_scale: f32) -> Self {
+    pub fn sgd(lr: f64) -> Self {
         Self {
-            lr: (settings.lr * f64::from(lr_scale)) as f32,
-            momentum: settings.momentum as f32,
-            nesterov: settings.nesterov,
-            weight_decay: settings.weight_decay as f32,
-            proximal: proximal as f32,
-            persistent: settings.persistent,
-        }
-    }
-
-    /// One step of `x`; `velocity` is empty without momentum.
-    pub fn step(&self, isa: Isa, x: &mut [f32], gradient: &[f32], start: &[f32], velocity: &mut [f32]) {
-        if self.weight_decay == 0.0 && self.proximal == 0.0 && self.momentum == 0.0 {
-            elementwise::add_scaled(isa, x, -self.lr, gradient);
-        } else if self.momentum == 0.0 {
-            step_without_momentum(isa, *self, x, gradient, start);
-        } else {
-            step_with_momentum(isa, *self, x, gradient, start, velocity);
-        }
-    }
-
-    #[inline(always)]
-    fn direction(&self, x: f32, gradient: f32, start: f32) -> f32 {
-        self.proximal.mul_add(x - start, self.weight_decay.mul_add(x, gradient))
-    }
-}
-
-multiversion! {
-    fn step_without_momentum(rule: LocalRule, x: &mut [f32], gradient: &[f32], start: &[f32]) {
-        for ((x, g), s) in x.iter_mut().zip(gradient).zip(start) {
-            *x = (-rule.lr).mul_add(rule.direction(*x, *g, *s), *x);
-        }
-    }
-
-    fn step_with_momentum(rule: LocalRule, x: &mut [f32], gradient: &[f32], start: &[f32], velocity: &mut [f32]) {
-        for (((x, g), s), v) in x.iter_mut().zip(gradient).zip(start).zip(velocity) {
-            let d = rule.direction(*x, *g, *s);
-            *v = rule.momentum.mul_add(*v, d);
-            let d = if rule.nesterov { rule.momentum.mul_add(*v, d) } else { *v };
-            *x = (-rule.lr).mul_add(d, *x);
+            optimizer: optimizer::sgd(lr),
+            schedule: schedule::constant(),
+            clip_norm: None,
+            proximal: 0.0,
+            not_finite: NotFinite::Stop,
         }
     }
 }
 
 /// Where running statistics lie in the flat vector, and how they move: the gradient holds the batch's statistic s
-/// there, and a local step makes the value (1 - momentum) value + momentum s.
+/// there, and a local step makes the value (1 - momentum) value + momentum s. Optimiser, decay, proximal term and
+/// clipping leave them alone.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Statistic {
     /// Their place.
-    pub range: std::ops::Range<usize>,
+    pub range: Range<usize>,
     /// Share of the newest batch.
     pub momentum: f32,
+}
+
+/// What a job runs on.
+#[derive(Clone, Copy, Debug)]
+pub struct Site<'a> {
+    /// Instruction set of the kernels.
+    pub isa: Isa,
+    /// Length of the flat vector.
+    pub params_len: usize,
+    /// Running statistics in it, ascending.
+    pub statistics: &'a [Statistic],
+    /// Batches in one epoch of the node, for schedules.
+    pub epoch: u64,
 }
 
 /// Memory that a thread reuses from job to job.
 #[derive(Debug, Default)]
 pub struct Buffers {
     gradient: Vec<f32>,
-    velocity: Vec<f32>,
+    moments: [Vec<f32>; 2],
 }
 
 /// A mini-batch's mean loss and its number of samples.
@@ -99,54 +91,113 @@ pub struct StepLoss {
     pub samples: u64,
 }
 
+/// Why a job ended early.
+enum Fault {
+    Failed(String),
+    /// At this step, from 1.
+    NotFinite {
+        what: String,
+        step: u64,
+    },
+}
+
+impl From<String> for Fault {
+    fn from(why: String) -> Self {
+        Self::Failed(why)
+    }
+}
+
 /// Runs a job. `gradient(at, cursor, out)` writes the gradient of the mean loss of batch `cursor`.
 ///
 /// # Errors
-/// Parameters that are absent or of another length, a loss that is not finite, errors of `gradient`.
+/// Parameters that are absent or of another length, errors of `gradient`, and a loss or parameters that are no
+/// longer finite, unless the rule says that such jobs are skipped.
 pub fn run(
-    isa: Isa,
+    site: Site<'_>,
     job: &Train,
     rule: &LocalRule,
     buffers: &mut Buffers,
-    params_len: usize,
     mut gradient: impl FnMut(&[f32], u64, &mut [f32]) -> Result<StepLoss, String>,
 ) -> Result<Trained, String> {
     let Some(start) = job.model.values() else {
         return Err("a timing-only run has no parameters to train".to_owned());
     };
-    if start.len() != params_len {
-        return Err(format!("{} parameters were sent to a model of {params_len}", start.len()));
+    if start.len() != site.params_len {
+        return Err(format!("{} parameters were sent to a model of {}", start.len(), site.params_len));
     }
     let steps = job.steps.max(1);
     let (mut samples, mut losses) = (0, 0.0);
-    let mut counted = |at: &[f32], i: u64, out: &mut [f32]| -> Result<u64, String> {
+    let mut counted = |at: &[f32], i: u64, out: &mut [f32]| -> Result<u64, Fault> {
         let batch = gradient(at, job.cursor + i, out)?;
-        if !batch.loss.is_finite() {
-            let loss = batch.loss;
-            return Err(format!(
-                "the loss is {loss} at step {} of {steps}; try a smaller learning rate",
-                i + 1
-            ));
-        }
         samples += batch.samples;
         losses += batch.loss;
-        Ok(batch.samples)
+        if batch.loss.is_finite() {
+            return Ok(batch.samples);
+        }
+        Err(Fault::NotFinite { what: format!("the loss is {}", batch.loss), step: i + 1 })
     };
+    match compute(site, job, rule, start, buffers, &mut counted) {
+        Ok((tensor, opt)) => {
+            let (tensor, loss) = (Params::new(tensor), (losses / steps as f64) as f32);
+            Ok(Trained { tensor, opt, steps, samples, loss, forward_passes: samples, skipped: None })
+        }
+        Err(Fault::NotFinite { step, .. }) if rule.not_finite == NotFinite::Skip => {
+            Ok(skipped(job, start, step, samples))
+        }
+        Err(Fault::NotFinite { what, step }) => Err(format!(
+            "{what} at step {step} of {steps}; try a smaller learning rate, `training.clip_norm`, or \
+             `training.not_finite: skip` to go on without such updates"
+        )),
+        Err(Fault::Failed(why)) => Err(why),
+    }
+}
+
+/// What a job returns that ended at a step: nothing has changed, and no samples count.
+fn skipped(job: &Train, start: &[f32], step: u64, samples: u64) -> Trained {
+    let tensor = match job.output {
+        UpdateKind::Model => job.model.clone(),
+        UpdateKind::Gradient | UpdateKind::Delta => Params::new(vec![0.0; start.len()]),
+    };
+    Trained {
+        tensor,
+        opt: job.opt.clone(),
+        steps: step,
+        samples: 0,
+        loss: f32::NAN,
+        forward_passes: samples,
+        skipped: Some(step),
+    }
+}
+
+/// The tensor that a job asks for, and the optimiser's state.
+fn compute(
+    site: Site<'_>,
+    job: &Train,
+    rule: &LocalRule,
+    start: &[f32],
+    buffers: &mut Buffers,
+    gradient: Counted,
+) -> Result<(Vec<f32>, Option<OptState>), Fault> {
+    let steps = job.steps.max(1);
     let (tensor, opt) = if job.output == UpdateKind::Gradient {
-        (mean_gradient(isa, start, steps, buffers, &mut counted)?, job.opt.clone())
+        let mut mean = mean_gradient(site.isa, start, steps, buffers, gradient)?;
+        clip(site, rule, &mut mean);
+        (mean, job.opt.clone())
     } else {
-        let (mut x, opt) = descend(isa, job, rule, start, steps, buffers, &mut counted)?;
+        let (mut x, opt) = descend(site, job, rule, start, steps, buffers, gradient)?;
         if job.output == UpdateKind::Delta {
-            elementwise::subtract(isa, &mut x, start);
+            elementwise::subtract(site.isa, &mut x, start);
         }
         (x, opt)
     };
-    let loss = (losses / steps as f64) as f32;
-    Ok(Trained { tensor: Params::new(tensor), opt, steps, samples, loss, forward_passes: samples })
+    if elementwise::all_finite(site.isa, &tensor) {
+        return Ok((tensor, opt));
+    }
+    Err(Fault::NotFinite { what: "the update is not finite".to_owned(), step: steps })
 }
 
 /// A batch's gradient at a place, as [`run`] counts it; returns the number of samples.
-type Counted<'a> = &'a mut dyn FnMut(&[f32], u64, &mut [f32]) -> Result<u64, String>;
+type Counted<'a> = &'a mut dyn FnMut(&[f32], u64, &mut [f32]) -> Result<u64, Fault>;
 
 /// The mean over all samples of the batches, at fixed parameters; of one batch exactly its mean.
 fn mean_gradient(
@@ -155,7 +206,7 @@ fn mean_gradient(
     steps: u64,
     buffers: &mut Buffers,
     gradient: Counted,
-) -> Result<Vec<f32>, String> {
+) -> Result<Vec<f32>, Fault> {
     let mut mean = vec![0.0; at.len()];
     let first = gradient(at, 0, &mut mean)?;
     if steps > 1 {
@@ -174,109 +225,93 @@ fn mean_gradient(
 
 /// The parameters after the steps of the optimiser, and its state.
 fn descend(
-    isa: Isa,
+    site: Site<'_>,
     job: &Train,
     rule: &LocalRule,
     start: &[f32],
     steps: u64,
     buffers: &mut Buffers,
     gradient: Counted,
-) -> Result<(Vec<f32>, Option<OptState>), String> {
+) -> Result<(Vec<f32>, Option<OptState>), Fault> {
+    let optimizer = rule.optimizer.as_ref();
     let mut x = start.to_vec();
-    let kept = job.opt.as_ref().filter(|_| rule.persistent);
-    let Buffers { gradient: g, velocity } = buffers;
+    let kept = job.opt.as_ref().filter(|_| optimizer.persistent());
+    let taken = kept.map_or(0, |state| state.step);
+    let Buffers { gradient: g, moments } = buffers;
     g.resize(start.len(), 0.0);
-    velocity.clear();
-    if rule.momentum != 0.0 {
-        match kept.and_then(|state| state.slots.first()).and_then(Params::values) {
-            Some(values) if values.len() == start.len() => velocity.extend_from_slice(values),
-            Some(values) => {
-                return Err(format!("{} values of momentum for {} parameters", values.len(), x.len()));
-            }
-            None => velocity.resize(start.len(), 0.0),
-        }
-    }
+    remember(kept, optimizer.moments(), start.len(), moments)?;
     for i in 0..steps {
         gradient(&x, i, g)?;
-        rule.step(isa, &mut x, g, start, velocity);
+        clip(site, rule, g);
+        let lr = optimizer.lr() * f64::from(job.lr_scale) * rule.schedule.factor(job.cursor + i, site.epoch);
+        for range in trained(site) {
+            let [first, second] = moments;
+            optimizer.step(Step {
+                isa: site.isa,
+                lr,
+                number: taken + i + 1,
+                proximal: rule.proximal as f32,
+                x: &mut x[range.clone()],
+                gradient: &g[range.clone()],
+                start: &start[range.clone()],
+                moments: [
+                    first.get_mut(range.clone()).unwrap_or_default(),
+                    second.get_mut(range).unwrap_or_default(),
+                ],
+            });
+        }
+        for Statistic { range, momentum } in site.statistics {
+            elementwise::average(site.isa, &mut x[range.clone()], *momentum, &g[range.clone()]);
+        }
     }
-    let opt = (rule.persistent && rule.momentum != 0.0).then(|| OptState {
-        step: kept.map_or(0, |state| state.step) + steps,
-        slots: vec![Params::new(velocity.clone())],
+    let opt = (optimizer.persistent() && optimizer.moments() > 0).then(|| OptState {
+        step: taken + steps,
+        slots: moments[..optimizer.moments()].iter().map(|moment| Params::new(moment.clone())).collect(),
     });
     Ok((x, opt))
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const SGD: LocalOptimizer =
-        LocalOptimizer { lr: 0.5, momentum: 0.0, nesterov: false, weight_decay: 0.0, persistent: false };
-
-    fn job(steps: u64, output: UpdateKind) -> Train {
-        Train { model: Params::new(vec![1.0]), opt: None, cursor: 10, steps, output, lr_scale: 1.0 }
+/// Fills the optimiser's moments with what it remembers, or zeros; those it does not have become empty.
+fn remember(
+    kept: Option<&OptState>,
+    count: usize,
+    len: usize,
+    moments: &mut [Vec<f32>; 2],
+) -> Result<(), String> {
+    for (i, moment) in moments.iter_mut().enumerate() {
+        moment.clear();
+        match kept.and_then(|state| state.slots.get(i)).and_then(Params::values) {
+            _ if i >= count => {}
+            Some(values) if values.len() == len => moment.extend_from_slice(values),
+            Some(values) => {
+                return Err(format!("{} values of momentum for {len} parameters", values.len()));
+            }
+            None => moment.resize(len, 0.0),
+        }
     }
+    Ok(())
+}
 
-    /// f(x) = x^2 / 2 scaled by the batch number: gradient = (cursor - 9) x, with as many samples.
-    fn toy(job: &Train, rule: LocalRule) -> Result<Trained, String> {
-        run(Isa::best(), job, &rule, &mut Buffers::default(), 1, |at, cursor, out| {
-            out[0] = (cursor - 9) as f32 * at[0];
-            Ok(StepLoss { loss: f64::from(at[0]), samples: cursor - 9 })
-        })
-    }
+/// The ranges between the running statistics, ascending.
+fn trained(site: Site<'_>) -> impl Iterator<Item = Range<usize>> {
+    let starts = std::iter::once(0).chain(site.statistics.iter().map(|s| s.range.end));
+    let ends = site.statistics.iter().map(|s| s.range.start).chain(std::iter::once(site.params_len));
+    starts.zip(ends).map(|(start, end)| start..end).filter(|range| !range.is_empty())
+}
 
-    fn value(trained: &Trained) -> f32 {
-        trained.tensor.values().unwrap()[0]
-    }
-
-    #[test]
-    fn outputs_by_hand() {
-        let rule = LocalRule::new(&SGD, 0.0, 1.0);
-        // Steps: 1 -> 1 - .5 = .5 -> .5 - .5 (2 x .5) = 0.
-        assert_eq!(value(&toy(&job(1, UpdateKind::Model), rule).unwrap()), 0.5);
-        assert_eq!(value(&toy(&job(2, UpdateKind::Delta), rule).unwrap()), -1.0);
-        // Gradients 1 (1 sample) and 2 (2 samples): mean 5/3.
-        let trained = toy(&job(2, UpdateKind::Gradient), rule).unwrap();
-        assert!((value(&trained) - 5.0 / 3.0).abs() < 1e-6);
-        assert_eq!((trained.samples, trained.forward_passes, trained.steps, trained.loss), (3, 3, 2, 1.0));
-        assert_eq!(value(&toy(&job(1, UpdateKind::Model), LocalRule::new(&SGD, 0.0, 0.5)).unwrap()), 0.75);
-    }
-
-    #[test]
-    fn momentum_decay_and_proximal_by_hand() {
-        let two = |settings: LocalOptimizer, mu: f64| {
-            value(&toy(&job(2, UpdateKind::Model), LocalRule::new(&settings, mu, 1.0)).unwrap())
-        };
-        // v = 1, x = .5; v = .5 + 1 = 1.5, x = .5 - .75.
-        assert_eq!(two(LocalOptimizer { momentum: 0.5, ..SGD }, 0.0), -0.25);
-        // v = 1, d = 1.5, x = .25; v = .5 + .5 = 1, d = 1, x = -.25.
-        assert_eq!(two(LocalOptimizer { momentum: 0.5, nesterov: true, ..SGD }, 0.0), -0.25);
-        // d = 1 + 1, x = 0; d = 0.
-        assert_eq!(two(LocalOptimizer { weight_decay: 1.0, ..SGD }, 0.0), 0.0);
-        // d = 1, x = .5; d = 1 + 1 (.5 - 1) = .5, x = .25.
-        assert_eq!(two(SGD, 1.0), 0.25);
-    }
-
-    #[test]
-    fn persistent_momentum_continues_where_it_stopped() {
-        let settings = LocalOptimizer { momentum: 0.5, persistent: true, ..SGD };
-        let rule = LocalRule::new(&settings, 0.0, 1.0);
-        let whole = toy(&job(2, UpdateKind::Model), rule).unwrap();
-        let first = toy(&job(1, UpdateKind::Model), rule).unwrap();
-        let second = Train { model: first.tensor, opt: first.opt, cursor: 11, ..job(1, UpdateKind::Model) };
-        let second = toy(&second, rule).unwrap();
-        assert_eq!((&second.tensor, &second.opt), (&whole.tensor, &whole.opt));
-        assert_eq!(second.opt.unwrap().step, 2);
-    }
-
-    #[test]
-    fn a_loss_that_is_not_finite_names_its_step() {
-        let rule = LocalRule::new(&SGD, 0.0, 1.0);
-        let error =
-            run(Isa::best(), &job(3, UpdateKind::Delta), &rule, &mut Buffers::default(), 1, |_, c, _| {
-                Ok(StepLoss { loss: if c == 11 { f64::NAN } else { 1.0 }, samples: 1 })
-            });
-        assert_eq!(error, Err("the loss is NaN at step 2 of 3; try a smaller learning rate".to_owned()));
+/// Shortens a gradient to the rule's norm, as PyTorch's `clip_grad_norm_`: times norm / (length + 1e-6) if that is
+/// below 1.
+fn clip(site: Site<'_>, rule: &LocalRule, gradient: &mut [f32]) {
+    let Some(norm) = rule.clip_norm else { return };
+    let squares: f64 = trained(site).map(|r| elementwise::sum_squares(site.isa, &gradient[r])).sum();
+    let factor = norm / (squares.sqrt() + 1e-6);
+    if factor < 1.0 {
+        for range in trained(site) {
+            elementwise::scale(site.isa, &mut gradient[range], factor as f32);
+        }
     }
 }
+
+#[cfg(test)]
+#[path = "local_tests.rs"]
+mod tests;

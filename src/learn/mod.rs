@@ -2,9 +2,10 @@
 //!
 //! In reading order: [`Learner`], what the rest of the crate sees. [`quadratic`], the simplest one.
 //! [`engine`], the real one: a [`model`] (a sequence of [`layer`]s over one flat vector), [`data`], its
-//! [`partition`] over the nodes, the steps of a [`local`] job, and the [`kernels`] that do the arithmetic
+//! [`partition`] over the nodes, the steps of a [`local`] job (by an [`optimizer`] and a
+//! [`schedule`]), and the [`kernels`] that do the arithmetic
 //! with the same bits on every machine. [`mod@reference`] is an independent second engine to check gradients
-//! against. This file, `quadratic`, `local` and `kernels` are pure.
+//! against. This file, `quadratic`, `local`, `optimizer`, `schedule` and `kernels` are pure.
 
 pub mod batch;
 #[cfg(feature = "runtime")]
@@ -18,6 +19,7 @@ pub mod local;
 pub mod loss;
 #[cfg(feature = "runtime")]
 pub mod model;
+pub mod optimizer;
 #[cfg(feature = "runtime")]
 pub mod partition;
 pub mod plan;
@@ -26,6 +28,7 @@ pub mod quadratic;
 pub mod reference;
 #[cfg(feature = "runtime")]
 pub mod safetensors;
+pub mod schedule;
 #[cfg(feature = "runtime")]
 mod shard;
 
@@ -47,6 +50,10 @@ pub trait Learner: Send + Sync {
     /// Evaluates a part of a split. Parts are independent, so they can run in parallel; the caller adds
     /// them up in order of `part`.
     fn evaluate(&self, model: &[f32], split: Split, part: usize) -> EvalPart;
+    /// Whether there is a validation split.
+    fn has_validation(&self) -> bool {
+        false
+    }
     /// Number of parts of a split (1 or more; a fixed number of samples each, whatever the threads).
     fn eval_parts(&self, split: Split) -> usize;
     /// Samples on a node's shard.

@@ -1,10 +1,11 @@
 //! What is trained and how, once a scenario is checked.
 
+use super::local::LocalRule;
 use crate::domain::Choice;
 use serde::Serialize;
 
 /// What is trained.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug)]
 pub struct LearningPlan {
     /// Row of the model table.
     pub model: Choice,
@@ -24,10 +25,10 @@ pub struct LearningPlan {
     pub drop_last: bool,
     /// How long one job trains.
     pub local: LocalWork,
-    /// The local optimiser.
-    pub optimizer: LocalOptimizer,
-    /// Factor mu of the proximal term mu/2 |x - x0|^2 (FedProx); 0 for none.
-    pub proximal: f64,
+    /// What a node does with the gradients of its batches.
+    pub rule: LocalRule,
+    /// Whether any node sends plain gradients (peers always do): they cannot carry running statistics.
+    pub gradients: bool,
     /// Number of training nodes, hence shards.
     pub shards: usize,
     /// A safetensors file to start from instead of a random initialisation.
@@ -41,26 +42,4 @@ pub enum LocalWork {
     Steps(u64),
     /// So many passes over the shard.
     Epochs(u64),
-}
-
-/// The optimiser of a worker's local steps.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, serde::Deserialize, schemars::JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct LocalOptimizer {
-    /// Learning rate.
-    pub lr: f64,
-    /// Momentum of SGD; 0 for plain SGD.
-    pub momentum: f64,
-    /// Nesterov's form of momentum.
-    pub nesterov: bool,
-    /// L2 penalty added to the gradient.
-    pub weight_decay: f64,
-    /// Whether momentum survives from job to job.
-    pub persistent: bool,
-}
-
-impl Default for LocalOptimizer {
-    fn default() -> Self {
-        Self { lr: 0.1, momentum: 0.0, nesterov: false, weight_decay: 0.0, persistent: false }
-    }
 }

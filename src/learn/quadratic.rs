@@ -4,11 +4,10 @@
 //! is x_d = sum_i a_id b_id / sum_i a_id.
 
 use super::kernels::Isa;
-use super::local::{Buffers, LocalRule, StepLoss, run};
+use super::local::{Buffers, LocalRule, Site, StepLoss, run};
 use super::{Cost, EvalPart, Learner, Split};
 use crate::domain::work::{Train, Trained};
 use crate::domain::{NodeId, Stream};
-use crate::learn::plan::LocalOptimizer;
 
 /// Diagonal quadratic functions, one for each shard; a batch is one look at the function.
 #[derive(Clone, Debug)]
@@ -17,10 +16,8 @@ pub struct Quadratic {
     pub functions: Vec<Function>,
     /// Which function a node holds, in order of the nodes.
     pub shards: Vec<Option<u32>>,
-    /// The local optimiser.
-    pub optimizer: LocalOptimizer,
-    /// Factor of the proximal term; 0 for none.
-    pub proximal: f64,
+    /// What a node does with its gradients.
+    pub rule: LocalRule,
     /// Standard deviation of the noise on every element of a gradient; 0 for exact gradients.
     pub noise: f64,
     /// Names the stream of the noise.
@@ -62,10 +59,8 @@ impl Quadratic {
             let b = centre.iter().map(|c| (c + heterogeneity * stream.normal()) as f32).collect();
             Function { a, b }
         };
-        let optimizer =
-            LocalOptimizer { lr: 0.1, momentum: 0.0, nesterov: false, weight_decay: 0.0, persistent: false };
         let functions = (0..count).map(function).collect();
-        Self { functions, shards, optimizer, proximal: 0.0, noise: 0.0, seed, batches_per_epoch: 1 }
+        Self { functions, shards, rule: LocalRule::sgd(0.1), noise: 0.0, seed, batches_per_epoch: 1 }
     }
 
     /// Where the mean of all functions is least.
@@ -106,9 +101,13 @@ impl Learner for Quadratic {
         let Some((shard, function)) = self.shard(node) else {
             return Err(format!("{node} holds no function"));
         };
-        let rule = LocalRule::new(&self.optimizer, self.proximal, job.lr_scale);
-        // The bits are the same for every instruction set, and vectors here are short.
-        run(Isa::best(), job, &rule, &mut Buffers::default(), self.params_len(), |at, cursor, out| {
+        let site = Site {
+            isa: Isa::best(),
+            params_len: self.params_len(),
+            statistics: &[],
+            epoch: self.batches_per_epoch.max(1),
+        };
+        run(site, job, &self.rule, &mut Buffers::default(), |at, cursor, out| {
             let mut stream = Stream::new(self.seed, "gradient noise", u64::from(shard), cursor);
             for (((out, x), a), b) in out.iter_mut().zip(at).zip(&function.a).zip(&function.b) {
                 *out = a * (x - b);

@@ -149,7 +149,9 @@ impl Server {
     ) {
         let (Some(uplink), Some(config)) = (&mut self.state.uplink, &self.config.uplink) else { return };
         let samples: u64 = contributions.iter().map(|c| c.samples).sum();
-        let loss = contributions.iter().map(|c| f64::from(c.loss) * c.samples as f64).sum::<f64>();
+        // Void updates have no samples and no loss.
+        let counts = contributions.iter().filter(|c| c.samples > 0);
+        let loss = counts.map(|c| f64::from(c.loss) * c.samples as f64).sum::<f64>();
         uplink.commits.push(Committed {
             aggregate,
             updates: contributions.len() as u64,

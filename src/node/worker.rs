@@ -117,18 +117,20 @@ impl Worker {
         self.state.cursor += trained.steps;
         self.state.clock += 1;
         self.state.opt = trained.opt;
+        let void = trained.skipped.is_some();
         let head = Head {
             version: assignment.version,
             base: assignment.version,
             root: assignment.root,
             clock: self.state.clock,
             samples: trained.samples,
-            steps: trained.steps,
+            steps: if void { 0 } else { trained.steps },
             part: 0,
             loss: trained.loss,
         };
         match self.config.codec_up {
-            Some(codec) => {
+            // A void update is not coded: what its codec has held back must not get lost with it.
+            Some(codec) if !void => {
                 let job = self.job();
                 self.state.phase = Phase::Encoding(job, head);
                 // A copy: if the job is given up, what earlier ones left over is not lost.
@@ -138,7 +140,7 @@ impl Worker {
                     Work::Encode { tensor: trained.tensor, residual, codec, counter: self.state.clock },
                 );
             }
-            None => self.push(Data::Dense(trained.tensor), head, out),
+            _ => self.push(Data::Dense(trained.tensor), head, out),
         }
     }
 

@@ -69,6 +69,8 @@ struct World {
     sent: u64,
     folded: u64,
     dropped: u64,
+    /// One answer in so many is void; 0 for none.
+    void: u64,
     line: String,
 }
 
@@ -108,6 +110,7 @@ impl World {
             sent: 0,
             folded: 0,
             dropped: 0,
+            void: 0,
             line: format!("policy {} {:?}, seed {seed}", choice.name, choice.options),
         };
         world.give(Event::Start);
@@ -169,7 +172,13 @@ impl World {
         *clock += 1;
         let head = Head { base: head.version, clock: *clock, samples: 10, steps: 1, ..head };
         self.sent += 1;
-        let message = Message::with(UPDATE, head, "gradient", Data::Dense(Params::new(vec![1.0])));
+        let void = self.void > 0 && self.stream.below(self.void) == 0;
+        // What a void update carries must not matter.
+        let (head, value) = match void {
+            true => (Head { samples: 0, steps: 0, loss: f32::NAN, ..head }, 1e9),
+            false => (head, 1.0),
+        };
+        let message = Message::with(UPDATE, head, "gradient", Data::Dense(Params::new(vec![value])));
         self.give(Event::Received { from: worker, message });
     }
 
@@ -235,6 +244,24 @@ fn training_goes_on_and_every_update_is_accounted_for() {
             }
             assert!(world.version > 10, "{} commits: {}", world.version, world.line);
             assert_eq!(world.sent, world.folded + world.dropped + world.waiting(), "{}", world.line);
+        }
+    }
+}
+
+/// A worker that skipped its job says so in an update without steps and samples.
+#[test]
+fn void_updates_move_nothing_and_hold_up_nobody() {
+    for choice in choices() {
+        for (void, seed) in [(1, 0), (2, 1), (4, 2)] {
+            let mut world = World::new(&choice, seed);
+            world.void = void;
+            for _ in 0..300 {
+                assert!(world.happen(), "nobody has anything to do: {}", world.line);
+            }
+            assert!(world.version > 10, "{} commits: {}", world.version, world.line);
+            assert_eq!(world.sent, world.folded + world.dropped + world.waiting(), "{}", world.line);
+            assert!(world.model.abs() < 1e3, "{}: {}", world.model, world.line);
+            assert_eq!(world.model == 0.0, void == 1, "{}: {}", world.model, world.line);
         }
     }
 }

@@ -130,6 +130,15 @@ pub struct UpdateMeta {
     pub arrived: Time,
 }
 
+impl UpdateMeta {
+    /// Whether there is nothing behind it: its worker skipped the job because the loss was not finite. The server
+    /// folds such updates with weight 0, or not at all.
+    #[must_use]
+    pub fn is_void(&self) -> bool {
+        self.steps == 0 && self.samples == 0
+    }
+}
+
 /// A policy's answer.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Verdict {

@@ -28,6 +28,8 @@ pub mod file {
     pub const REPEAT: &str = "repeat.json";
     /// The final model.
     pub const MODEL: &str = "model.safetensors";
+    /// The best model by the validation split, where there is one.
+    pub const BEST: &str = "best.safetensors";
 }
 
 impl RunDir {

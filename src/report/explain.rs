@@ -110,7 +110,7 @@ fn data(plan: &Plan, learner: Option<&dyn Learner>) -> String {
 }
 
 fn training(plan: &Plan) -> String {
-    let learning = &plan.learning;
+    let (learning, rule) = (&plan.learning, &plan.learning.rule);
     let plural = |count: u64, what: &str| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
     let local = match learning.local {
         LocalWork::Steps(steps) => plural(steps, "gradient step"),
@@ -119,10 +119,16 @@ fn training(plan: &Plan) -> String {
     let mut text = format!("{local} for each job, batches of {}", learning.batch);
     // Plain gradients pass no local optimiser.
     if plan.peers.is_some() || plan.tiers.iter().any(|tier| tier.update != UpdateKind::Gradient) {
-        let _ = write!(text, ", local learning rate {}", learning.optimizer.lr);
+        let _ = write!(text, ", local learning rate {}", rule.optimizer.lr());
+        if (rule.optimizer.name(), rule.schedule.name()) != ("sgd", "constant") {
+            let _ = write!(text, " ({}, {} schedule)", rule.optimizer.name(), rule.schedule.name());
+        }
     }
-    if learning.proximal > 0.0 {
-        let _ = write!(text, ", proximal term {}", learning.proximal);
+    if let Some(norm) = rule.clip_norm {
+        let _ = write!(text, ", gradients at most {norm} long");
+    }
+    if rule.proximal > 0.0 {
+        let _ = write!(text, ", proximal term {}", rule.proximal);
     }
     text
 }

@@ -30,6 +30,11 @@ fn results(summary: &Summary) -> Table {
             row(name, number(*value));
         }
     }
+    if let Some(best) = &summary.best {
+        row("best model", format!("version {} of {}", best.version.0, seconds(best.virtual_time_s)));
+        row("  validation", format!("accuracy {:.4}, loss {:.4}", best.val_accuracy, best.val_loss));
+        row("  test", format!("accuracy {:.4}, loss {:.4}", best.accuracy, best.loss));
+    }
     if let Some(time) = summary.time_to_target_s {
         row("time to target", seconds(time));
     }
@@ -52,6 +57,7 @@ fn results(summary: &Summary) -> Table {
     row("events", summary.events.to_string());
     row("trace digest", summary.trace_digest.clone());
     row("weight digest", summary.weight_digest.clone());
+    row("kernels", summary.kernels.clone());
     row("wall time", seconds(summary.wall_time_s));
     let mut table = Table::new();
     table.load_style(presets::UTF8_BORDERS_ONLY);
@@ -167,6 +173,8 @@ pub(crate) mod tests {
             trace_digest: "0123456789abcdef0123456789abcdef".to_owned(),
             weight_digest: "fedcba9876543210fedcba9876543210".to_owned(),
             seeds: [1, 2, 3],
+            best: None,
+            kernels: "portable".to_owned(),
         }
     }
 
@@ -191,6 +199,7 @@ pub(crate) mod tests {
         │ events           12345                                 │
         │ trace digest     0123456789abcdef0123456789abcdef      │
         │ weight digest    fedcba9876543210fedcba9876543210      │
+        │ kernels          portable                              │
         │ wall time        500 ms                                │
         └────────────────────────────────────────────────────────┘
         ┌─────────────────────────────────────────────────────┐

@@ -117,6 +117,7 @@ fn plan(name: &str, mut nodes: Vec<NodePlan>, tiers: Vec<TierPlan>) -> Plan {
             at_start: true,
             metrics: vec!["accuracy".to_owned(), "loss".to_owned(), "bytes".to_owned()],
             per_node: false,
+            best: BestBy::ValLoss,
         },
         network: NetworkPlan {
             contention: Contention::FairShare { unfairness: 0.0 },
@@ -147,14 +148,8 @@ fn learning() -> LearningPlan {
         shuffle: true,
         drop_last: false,
         local: LocalWork::Steps(1),
-        optimizer: LocalOptimizer {
-            lr: 0.1,
-            momentum: 0.0,
-            nesterov: false,
-            weight_decay: 0.0,
-            persistent: false,
-        },
-        proximal: 0.0,
+        rule: LocalRule::sgd(0.1),
+        gradients: true,
         shards: 1,
         init_from: None,
     }

@@ -1,7 +1,8 @@
 //! The meaning of a scenario: everything checked, named things resolved, units gone. `sim` and `deploy`
 //! take a [`Plan`]; only `scenario/` makes one.
 
-pub use crate::learn::plan::{LearningPlan, LocalOptimizer, LocalWork};
+pub use crate::learn::local::LocalRule;
+pub use crate::learn::plan::{LearningPlan, LocalWork};
 pub use crate::net::Contention;
 pub use crate::node::server::Traffic;
 pub use crate::node::uplink::{Push, UplinkPlan};
@@ -164,6 +165,19 @@ pub struct EvaluationPlan {
     pub metrics: Vec<String>,
     /// Whether each peer's own model is evaluated too.
     pub per_node: bool,
+    /// Which model counts as the best, where there is a validation split.
+    pub best: BestBy,
+}
+
+/// Which model counts as the best one of a run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, serde::Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum BestBy {
+    /// The one with the least validation loss.
+    #[default]
+    ValLoss,
+    /// The one with the highest validation accuracy.
+    ValAccuracy,
 }
 
 /// Links and contention.

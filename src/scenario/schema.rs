@@ -95,7 +95,7 @@ fn type_name(root: &Value, property: &Value) -> String {
         .or_else(|| property["anyOf"].as_array()?.iter().find_map(|option| option["$ref"].as_str()))
     {
         match name.trim_start_matches("#/$defs/") {
-            "Choice" => return "choice".to_owned(),
+            "Choice" | "OptimizerChoice" => return "choice".to_owned(),
             "Duration" => return "duration".to_owned(),
             "Rate" => return "rate".to_owned(),
             "Bytes" => return "size".to_owned(),

@@ -264,8 +264,8 @@ mod tests {
         assert_eq!(
             fails(base, &["training.rouns=3"]),
             "--set training.rouns=3: training.rouns: unknown key `rouns`; allowed: rounds, max_time, \
-             target_accuracy, batch, local, optimizer, shuffle, drop_last, shard_limit, proximal, init_from, \
-             update; did you mean `rounds`?"
+             target_accuracy, batch, local, optimizer, schedule, clip_norm, not_finite, shuffle, drop_last, \
+             shard_limit, proximal, init_from, update; did you mean `rounds`?"
         );
         assert_eq!(
             fails(&format!("{base}faults: {{events: [{{crash: worker1}}]}}"), &[]),

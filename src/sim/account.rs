@@ -35,6 +35,8 @@ pub struct Account {
     bytes: BTreeMap<(u16, bool), u64>,
     bytes_in: Vec<u64>,
     nodes: Vec<NodeTime>,
+    /// Jobs that each node had to skip because they were not finite.
+    pub skipped: BTreeMap<NodeId, u64>,
     /// Batches that each node has trained on.
     pub batches: Vec<u64>,
     /// Counters that nodes keep themselves, such as resends.

@@ -212,7 +212,8 @@ impl<R: Runner> Conductor<'_, R> {
         match &outcome {
             Outcome::Failed(why) => {
                 let name = &self.plan.nodes[node.index()].name;
-                self.finished = Some(Reason::Stalled(format!("{name}: {why}")));
+                let why = format!("{name}, job {} at {}: {why}", job.0, self.now);
+                self.finished = Some(Reason::Stalled(why));
                 return Ok(());
             }
             Outcome::Trained(trained) => {
@@ -221,10 +222,27 @@ impl<R: Runner> Conductor<'_, R> {
                 self.account.samples += trained.samples;
                 self.account.forward_passes += trained.forward_passes;
                 self.account.batches[node.index()] += trained.steps;
+                if let Some(step) = trained.skipped {
+                    self.note_skipped(node, job, step);
+                }
             }
             _ => {}
         }
         self.dispatch(node, Event::Done { job, outcome }, [job.0, entry.duration.0]).await
+    }
+
+    /// Counts a job that its node had to skip, and warns of the first one of each node.
+    fn note_skipped(&mut self, node: NodeId, job: JobId, step: u64) {
+        *self.account.metrics.entry("skipped_jobs".to_owned()).or_insert(0.0) += 1.0;
+        let count = self.account.skipped.entry(node).or_insert(0);
+        *count += 1;
+        if *count == 1 {
+            let (name, now) = (&self.plan.nodes[node.index()].name, self.now);
+            tracing::warn!(
+                "{name} skips job {} at {now}: not finite at step {step}; later ones of {name} are only counted",
+                job.0
+            );
+        }
     }
 
     /// Hands one event to one node and does what it wants.

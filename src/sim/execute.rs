@@ -31,6 +31,7 @@ impl Tools {
                     samples: job.steps * batch,
                     loss: f32::NAN,
                     forward_passes: job.steps * batch,
+                    skipped: None,
                 })
             }
             Work::Train(job) => match self.learner.train(node, &job) {

@@ -162,6 +162,28 @@ pub struct Summary {
     pub weight_digest: String,
     /// The seeds used: data, init, interleaving.
     pub seeds: [u64; 3],
+    /// The best model by the validation split, where there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub best: Option<Best>,
+    /// Instruction set that computed; the results do not depend on it.
+    pub kernels: String,
+}
+
+/// The best evaluated model of a run, by the validation split.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Best {
+    /// Version of the root, or the round of the peers.
+    pub version: Version,
+    /// Virtual seconds when it was committed.
+    pub virtual_time_s: f64,
+    /// Validation accuracy in [0, 1].
+    pub val_accuracy: f64,
+    /// Mean validation loss.
+    pub val_loss: f64,
+    /// Test accuracy in [0, 1].
+    pub accuracy: f64,
+    /// Mean test loss.
+    pub loss: f64,
 }
 
 /// Mean shares of time of one kind of node; they add up to 1.

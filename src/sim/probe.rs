@@ -3,13 +3,13 @@
 use super::conductor::Conductor;
 use super::execute::Tools;
 use super::metrics::{Metric, MetricView};
-use super::outcome::{EvaluationRow, Observer};
+use super::outcome::{Best, EvaluationRow, Observer};
 use super::pool::{Handle, Pool};
 use super::runner::Runner;
 use crate::domain::{NodeId, Params, Table, Time, Version};
 use crate::learn::{EvalPart, Split};
 use crate::node::{Commit, Reason};
-use crate::scenario::plan::Plan;
+use crate::scenario::plan::{BestBy, Plan};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -30,6 +30,8 @@ pub(crate) struct ProbeState {
     /// Weighted training loss of the commits since the last evaluation.
     loss_sum: f64,
     loss_samples: u64,
+    /// The best model so far by the validation split, where there is one.
+    pub best: Option<(Best, Params)>,
 }
 
 /// See the module.
@@ -47,8 +49,18 @@ struct Evaluation {
     version: Version,
     at: Time,
     values: BTreeMap<String, f64>,
-    /// For each model its suffix in the metric's name, and the parts of the test set.
-    parts: Vec<(String, Vec<Handle<EvalPart>>)>,
+    parts: Vec<Measured>,
+    /// The evaluated model, where there is a validation split to judge it by.
+    candidate: Option<Params>,
+}
+
+/// A model on a split.
+struct Measured {
+    /// What stands in front of `accuracy` and `loss` in the metric's name.
+    prefix: &'static str,
+    /// What stands behind it.
+    suffix: String,
+    handles: Vec<Handle<EvalPart>>,
 }
 
 /// Evaluations that may be under way before the event loop waits for the first.
@@ -88,41 +100,68 @@ impl<'a> Probe<'a> {
         }
         self.state.evaluated = Some(version);
         let mut parts = Vec::new();
+        let mut candidate = None;
         if self.evaluates {
             if let Some(model) = mean(models) {
-                parts.push((String::new(), self.parts(pool, &model)));
+                self.measure(pool, &model, "", &mut parts);
+                candidate = Some(model).filter(|_| self.tools.learner.has_validation());
             }
             if self.plan.evaluation.per_node && models.len() > 1 {
                 for (node, model) in models {
-                    let name = format!("[{}]", self.plan.nodes[node.index()].name);
-                    parts.push((name, self.parts(pool, model)));
+                    let suffix = format!("[{}]", self.plan.nodes[node.index()].name);
+                    self.measure(pool, model, &suffix, &mut parts);
                 }
             }
         }
-        self.running.push_back(Evaluation { version, at: view.now, values, parts });
+        self.running.push_back(Evaluation { version, at: view.now, values, parts, candidate });
     }
 
-    fn parts(&self, pool: &mut Pool, model: &Params) -> Vec<Handle<EvalPart>> {
-        let count = self.tools.learner.eval_parts(Split::Test);
-        (0..count)
-            .map(|part| {
+    /// Starts the evaluation of a model on the test split, and on the validation split if there is one.
+    fn measure(&self, pool: &mut Pool, model: &Params, suffix: &str, to: &mut Vec<Measured>) {
+        let validation = self.tools.learner.has_validation().then_some(("val_", Split::Validation));
+        for (prefix, split) in [("", Split::Test)].into_iter().chain(validation) {
+            let part = |part| {
                 let (learner, model) = (Arc::clone(&self.tools.learner), model.clone());
                 pool.start(move || {
-                    model.values().map_or_else(EvalPart::default, |m| learner.evaluate(m, Split::Test, part))
+                    model.values().map_or_else(EvalPart::default, |m| learner.evaluate(m, split, part))
                 })
-            })
-            .collect()
+            };
+            let handles = (0..self.tools.learner.eval_parts(split)).map(part).collect();
+            to.push(Measured { prefix, suffix: suffix.to_owned(), handles });
+        }
+    }
+
+    /// Keeps a model if it is the best so far; the first one of equals.
+    fn judge(&mut self, version: Version, at: Time, model: Params, values: &BTreeMap<String, f64>) {
+        let value = |name: &str| values.get(name).copied().unwrap_or(f64::NAN);
+        let best = Best {
+            version,
+            virtual_time_s: at.seconds(),
+            val_accuracy: value("val_accuracy"),
+            val_loss: value("val_loss"),
+            accuracy: value("accuracy"),
+            loss: value("loss"),
+        };
+        let score = |best: &Best| match self.plan.evaluation.best {
+            BestBy::ValLoss => -best.val_loss,
+            BestBy::ValAccuracy => best.val_accuracy,
+        };
+        let before = self.state.best.as_ref().map_or(f64::NEG_INFINITY, |(before, _)| score(before));
+        if score(&best) > before {
+            self.state.best = Some((best, model));
+        }
     }
 
     /// Hands finished evaluations to the observer, in order; all of them if `wait`.
     pub fn collect(&mut self, pool: &mut Pool, observer: &mut dyn Observer, wait: bool) {
         while let Some(first) = self.running.front() {
-            let done = first.parts.iter().all(|(_, handles)| handles.iter().all(Handle::is_done));
+            let done = first.parts.iter().all(|measured| measured.handles.iter().all(Handle::is_done));
             if !done && !wait && self.running.len() <= RUNNING_MAX {
                 return;
             }
-            let Evaluation { version, at, mut values, parts } = self.running.pop_front().expect("just seen");
-            for (suffix, handles) in parts {
+            let Evaluation { version, at, mut values, parts, candidate } =
+                self.running.pop_front().expect("just seen");
+            for Measured { prefix, suffix, handles } in parts {
                 let mut sum = EvalPart::default();
                 for part in handles.into_iter().map(|handle| pool.wait(handle)) {
                     sum.loss_sum += part.loss_sum;
@@ -130,8 +169,11 @@ impl<'a> Probe<'a> {
                     sum.count += part.count;
                 }
                 let count = sum.count.max(1) as f64;
-                values.insert(format!("accuracy{suffix}"), sum.correct / count);
-                values.insert(format!("loss{suffix}"), sum.loss_sum / count);
+                values.insert(format!("{prefix}accuracy{suffix}"), sum.correct / count);
+                values.insert(format!("{prefix}loss{suffix}"), sum.loss_sum / count);
+            }
+            if let Some(model) = candidate {
+                self.judge(version, at, model, &values);
             }
             let reached = self.plan.stop.target_accuracy.zip(values.get("accuracy"));
             if reached.is_some_and(|(target, accuracy)| *accuracy >= target) {

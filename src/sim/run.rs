@@ -17,6 +17,7 @@ use crate::domain::digest::{Chain, of_values};
 use crate::domain::{NodeId, OptionError, Params, Time, Version};
 use crate::factory::{Birth, Factory};
 use crate::learn::Learner;
+use crate::learn::kernels::Isa;
 use crate::node::kinds::UPDATE;
 use crate::node::{Effects, NodeState, Reason};
 use crate::registry::Registry;
@@ -55,6 +56,9 @@ pub struct RunResult {
     pub model: Params,
     /// The final models of the root or of every peer.
     pub models: BTreeMap<NodeId, Params>,
+    /// The best model by the validation split ([`Summary::best`]), where there is one; for peers the mean of
+    /// theirs.
+    pub best: Option<Params>,
 }
 
 /// Runs a plan to its end, or continues it from a checkpoint.
@@ -261,8 +265,11 @@ impl<R: Runner> Conductor<'_, R> {
             trace_digest: self.trace.digest().to_string(),
             weight_digest: weights.to_string(),
             seeds: [seeds.data, seeds.init, seeds.interleaving],
+            best: self.probe.state.best.as_ref().map(|(best, _)| best.clone()),
+            kernels: Isa::best().name().to_owned(),
         };
-        Ok(RunResult { summary, model, models: self.models })
+        let best = self.probe.state.best.take().map(|(_, model)| model);
+        Ok(RunResult { summary, model, models: self.models, best })
     }
 
     /// Updates that were sent, but are neither committed, dropped by a policy, waiting nor on their way.

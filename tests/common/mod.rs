@@ -68,7 +68,7 @@ pub fn quadratic_with(text: &str, change: impl FnOnce(Quadratic) -> Quadratic) -
     custom(text, |plan| {
         let shards = plan.nodes.iter().map(|node| node.shard).collect();
         let learner = Quadratic::random(5, shards, 1.0, plan.seeds.data);
-        Arc::new(change(Quadratic { optimizer: plan.learning.optimizer, ..learner }))
+        Arc::new(change(Quadratic { rule: plan.learning.rule.clone(), ..learner }))
     })
 }
 

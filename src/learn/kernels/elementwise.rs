@@ -83,6 +83,37 @@ multiversion! {
         lanes[0]
     }
 
+    /// The sum of squares in f64: sixteen lanes, then a fixed tree.
+    pub fn sum_squares(values: &[f32]) -> f64 {
+        let mut lanes = [0f64; 16];
+        for chunk in values.chunks(16) {
+            for (lane, v) in lanes.iter_mut().zip(chunk) {
+                let v = f64::from(*v);
+                *lane = v.mul_add(v, *lane);
+            }
+        }
+        for half in [8, 4, 2, 1] {
+            for i in 0..half {
+                lanes[i] += lanes[i + half];
+            }
+        }
+        lanes[0]
+    }
+
+    /// Whether no value is NaN or infinite.
+    pub fn all_finite(values: &[f32]) -> bool {
+        const EXPONENT: u32 = 0x7f80_0000;
+        let broken = |v: &f32| u32::from(v.to_bits() & EXPONENT == EXPONENT);
+        values.chunks(1024).all(|chunk| chunk.iter().map(broken).sum::<u32>() == 0)
+    }
+
+    /// y = (1 - share) y + share x.
+    pub fn average(y: &mut [f32], share: f32, x: &[f32]) {
+        for (y, x) in y.iter_mut().zip(x) {
+            *y = share.mul_add(x - *y, *y);
+        }
+    }
+
     /// y = factor x + y.
     pub fn add_scaled(y: &mut [f32], factor: f32, x: &[f32]) {
         for (y, x) in y.iter_mut().zip(x) {
@@ -137,8 +168,9 @@ mod tests {
                     tanh_backward(*isa, &mut y, &x);
                     add_scaled(*isa, &mut y, 0.3, &x);
                     relu_backward(*isa, &mut y, &x);
-                    let total = sum(*isa, &y);
-                    y.push(total);
+                    average(*isa, &mut y, 0.3, &x);
+                    let (total, squares) = (sum(*isa, &y), sum_squares(*isa, &y));
+                    y.extend([total, squares as f32]);
                     of_values(&y)
                 })
                 .collect();
@@ -151,6 +183,13 @@ mod tests {
         let isa = Isa::best();
         let values: Vec<f32> = (1..=100).map(|i| i as f32).collect();
         assert_eq!(sum(isa, &values), 5050.0);
+        assert_eq!(sum_squares(isa, &values), 338_350.0);
+        assert!(all_finite(isa, &values) && all_finite(isa, &[]));
+        for broken in [f32::NAN, -f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+            let with = [&values[..], &[broken]].concat();
+            assert!(!all_finite(isa, &with) && !all_finite(isa, &[broken]), "{broken}");
+        }
+        assert!(all_finite(isa, &[f32::MAX, f32::MIN, f32::MIN_POSITIVE, -0.0]));
         let mut sums = [9.0; 3];
         sum_rows(isa, &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0], &mut sums);
         assert_eq!(sums, [5.0, 7.0, 9.0]);

@@ -5,7 +5,7 @@ use super::state::Folding;
 use crate::domain::UpdateId;
 use crate::node::work::{Fold, FoldInput, Folded, Work};
 use crate::node::{Commit, Contribution, Cx, Effect, Effects, Reason};
-use crate::policy::PolicyEvent;
+use crate::policy::{PolicyEvent, Why};
 use std::sync::Arc;
 
 impl Server {
@@ -15,6 +15,7 @@ impl Server {
         for (id, weight) in chosen {
             let meta = state.pending.remove(&id).expect("a policy folds pending updates only");
             let held = state.held.remove(&id).expect("every pending update is held");
+            let weight = if meta.is_void() { 0.0 } else { weight };
             parts.push((meta.from, id, weight, meta, held));
         }
         // By sender, not by arrival: a synchronous round has the same bits whatever the interleaving.
@@ -24,6 +25,15 @@ impl Server {
         if let Some(last) = parts.iter().max_by_key(|p| p.1).map(|p| p.0) {
             state.contributors.retain(|c| *c != last);
             state.contributors.push(last);
+        }
+        // A fold needs something: if all are void they stay, with weight 0, and the model stays as it is.
+        if parts.iter().any(|p| !p.3.is_void()) {
+            parts.retain(|(from, _, _, meta, _)| {
+                if meta.is_void() {
+                    out.push(Effect::Dropped { from: *from, why: Why::NotFinite });
+                }
+                !meta.is_void()
+            });
         }
         let origin = parts.iter().map(|p| p.4.origin).min().unwrap_or(state.version);
         let contributions = parts

@@ -12,7 +12,7 @@ mod training;
 pub use devices::{DevicesFile, HostFile};
 pub use faults::{FaultEventFile, FaultsFile, MessageRuleFile, SlowDownFile};
 pub use network::{LinkFile, LinkOverrideFile, NetworkFile};
-pub use pick::Pick;
+pub use pick::{OptimizerPick, Pick};
 pub use tiers::{CompressionFile, PeersFile, TierFile, UplinkFile};
 pub use training::{EvaluationFile, LocalFile, TrainingFile};
 

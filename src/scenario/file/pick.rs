@@ -2,8 +2,9 @@
 
 use crate::domain::{Choice, OptionError};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::de::{Deserialize, Deserializer, Error};
-use serde::ser::{Serialize, Serializer};
+use serde::de::{Deserializer, Error};
+use serde::ser::Serializer;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::borrow::Cow;
 
@@ -56,6 +57,45 @@ impl JsonSchema for Pick {
                 { "type": "string" },
                 { "type": "number" },
                 { "type": "object", "properties": { "name": { "type": "string" } }, "required": ["name"] },
+            ],
+        })
+    }
+}
+
+/// A choice of local optimiser: as [`Pick`], but a map without a name means `sgd`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct OptimizerPick(Pick);
+
+impl OptimizerPick {
+    /// With its name.
+    #[must_use]
+    pub fn named(&self) -> Pick {
+        let mut pick = self.0.clone();
+        if let Value::Object(map) = &mut pick.0 {
+            map.entry("name").or_insert_with(|| "sgd".into());
+        }
+        pick
+    }
+}
+
+impl Default for OptimizerPick {
+    fn default() -> Self {
+        Self(Pick::text("sgd"))
+    }
+}
+
+impl JsonSchema for OptimizerPick {
+    fn schema_name() -> Cow<'static, str> {
+        Cow::Borrowed("OptimizerChoice")
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "description": "A name, `name(value, ..)` or `{name: .., option: value}`; without a name it is `sgd`.",
+            "anyOf": [
+                { "type": "string" },
+                { "type": "object", "properties": { "name": { "type": "string" } } },
             ],
         })
     }

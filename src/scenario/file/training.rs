@@ -1,8 +1,10 @@
 //! The sections `training` and `evaluation`.
 
 use crate::domain::units::Duration;
+use crate::learn::local::NotFinite;
 use crate::node::work::UpdateKind;
-use crate::scenario::plan::LocalOptimizer;
+use crate::scenario::file::{OptimizerPick, Pick};
+use crate::scenario::plan::BestBy;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -23,8 +25,18 @@ pub struct TrainingFile {
     pub batch: u64,
     /// How much a node trains before it answers.
     pub local: LocalFile,
-    /// The workers' local optimiser (SGD); without effect where workers send plain gradients.
-    pub optimizer: LocalOptimizer,
+    /// The workers' local optimiser: a choice (`hcddl list local-optimizers`); options without a name are those
+    /// of `sgd`. Without effect where workers send plain gradients.
+    pub optimizer: OptimizerPick,
+    /// How the local optimiser's learning rate changes: a choice (`hcddl list schedules`) that gives a factor
+    /// for each of a node's own steps. Without effect where workers send plain gradients.
+    pub schedule: Pick,
+    /// Largest Euclidean norm of a gradient; longer ones are shortened to it. Bounds the gradient of each batch's
+    /// loss, or the gradient that a worker sends. Default: no limit.
+    pub clip_norm: Option<f64>,
+    /// What becomes of a training job whose loss or parameters are not finite: `stop` ends the run, `skip` drops
+    /// the update and goes on with the node's next batches.
+    pub not_finite: NotFinite,
     /// Whether a node shuffles its shard anew each epoch.
     pub shuffle: bool,
     /// Whether the last, smaller batch of an epoch is dropped.
@@ -48,7 +60,10 @@ impl Default for TrainingFile {
             target_accuracy: None,
             batch: 32,
             local: LocalFile::default(),
-            optimizer: LocalOptimizer::default(),
+            optimizer: OptimizerPick::default(),
+            schedule: Pick::text("constant"),
+            clip_norm: None,
+            not_finite: NotFinite::Stop,
             shuffle: true,
             drop_last: false,
             shard_limit: None,
@@ -82,6 +97,9 @@ pub struct EvaluationFile {
     pub metrics: Vec<String>,
     /// Whether each peer's own model is evaluated too.
     pub per_node: bool,
+    /// Which evaluated model is kept as the best one, if the data has a validation split: that of the least
+    /// `val_loss` or of the highest `val_accuracy`.
+    pub best: BestBy,
 }
 
 impl Default for EvaluationFile {
@@ -91,6 +109,7 @@ impl Default for EvaluationFile {
             at_start: true,
             metrics: vec!["accuracy".to_owned(), "loss".to_owned()],
             per_node: false,
+            best: BestBy::ValLoss,
         }
     }
 }

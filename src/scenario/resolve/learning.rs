@@ -1,31 +1,33 @@
 //! What is trained, and how much at a time.
 
 use super::Resolver;
+use super::tiers::Tiers;
 use crate::error::UserError;
 use crate::node::work::UpdateKind;
-use crate::scenario::plan::{LearningPlan, LocalWork, TierPlan};
-use crate::topology::Topology;
+use crate::scenario::plan::{LearningPlan, LocalRule, LocalWork};
+use crate::topology::{NodeKind, Topology, TopologyNode};
 
 pub(super) fn resolve(
     cx: &mut Resolver<'_>,
     topology: &Topology,
-    tiers: &[TierPlan],
+    tiers: &Tiers,
 ) -> Result<LearningPlan, UserError> {
     let file = cx.file;
     let training = &file.training;
     // Peers exchange what their algorithm says; their own work is a gradient.
-    let gradients = tiers.iter().all(|tier| tier.update == UpdateKind::Gradient);
+    let gradients = tiers.plans.iter().all(|tier| tier.update == UpdateKind::Gradient);
     check_numbers(cx)?;
     if gradients {
         let why = "workers send plain gradients, the server's optimiser makes the step";
-        cx.without_effect("training.optimizer", why);
-        cx.without_effect("training.proximal", why);
+        for path in ["training.optimizer", "training.schedule", "training.proximal"] {
+            cx.without_effect(path, why);
+        }
     }
     if topology.is_peer_graph() {
         cx.without_effect("training.update", "peers exchange what their algorithm says");
     }
     if file.timing_only {
-        for path in ["data", "partition", "training.optimizer", "training.init_from"] {
+        for path in NOT_IN_TIMING_ONLY {
             cx.without_effect(path, "a timing-only run computes no gradients");
         }
     }
@@ -40,11 +42,47 @@ pub(super) fn resolve(
         shuffle: training.shuffle,
         drop_last: training.drop_last,
         local: local(cx, gradients)?,
-        optimizer: training.optimizer,
-        proximal: training.proximal,
+        rule: rule(cx)?,
+        gradients: sends_gradients(topology, tiers),
         shards: topology.trainers(),
         init_from: training.init_from.clone(),
     })
+}
+
+/// What computes no gradients does not need these.
+const NOT_IN_TIMING_ONLY: [&str; 7] = [
+    "data",
+    "partition",
+    "training.optimizer",
+    "training.schedule",
+    "training.clip_norm",
+    "training.not_finite",
+    "training.init_from",
+];
+
+fn rule(cx: &Resolver<'_>) -> Result<LocalRule, UserError> {
+    let training = &cx.file.training;
+    let registry = cx.registry;
+    let optimizer = training.optimizer.named();
+    Ok(LocalRule {
+        optimizer: cx.build(&registry.local_optimizers, &optimizer, "training.optimizer")?.0,
+        schedule: cx.build(&registry.schedules, &training.schedule, "training.schedule")?.0,
+        clip_norm: training.clip_norm,
+        proximal: training.proximal,
+        not_finite: training.not_finite,
+    })
+}
+
+/// Whether any worker or peer sends plain gradients.
+fn sends_gradients(topology: &Topology, tiers: &Tiers) -> bool {
+    let sends = |node: &TopologyNode| {
+        node.kind == NodeKind::Worker
+            && node.parent.is_some_and(|parent| {
+                let tier = usize::from(tiers.of_node[parent as usize]);
+                tiers.plans[tier].update == UpdateKind::Gradient
+            })
+    };
+    topology.is_peer_graph() || topology.nodes.iter().any(sends)
 }
 
 fn local(cx: &Resolver<'_>, gradients: bool) -> Result<LocalWork, UserError> {
@@ -67,15 +105,11 @@ fn local(cx: &Resolver<'_>, gradients: bool) -> Result<LocalWork, UserError> {
 
 fn check_numbers(cx: &Resolver<'_>) -> Result<(), UserError> {
     let training = &cx.file.training;
-    let optimizer = &training.optimizer;
     let positive = |x: f64| x.is_finite() && x > 0.0;
     let not_negative = |x: f64| x.is_finite() && x >= 0.0;
     cx.check(training.batch > 0, "training.batch", training.batch, "1 or more samples")?;
-    cx.check(positive(optimizer.lr), "training.optimizer.lr", optimizer.lr, "above 0")?;
-    let momentum = optimizer.momentum;
-    cx.check((0.0..1.0).contains(&momentum), "training.optimizer.momentum", momentum, "0 to below 1")?;
-    let decay = optimizer.weight_decay;
-    cx.check(not_negative(decay), "training.optimizer.weight_decay", decay, "0 or more")?;
+    let clip = training.clip_norm;
+    cx.check(clip.is_none_or(positive), "training.clip_norm", clip.unwrap_or_default(), "above 0")?;
     cx.check(not_negative(training.proximal), "training.proximal", training.proximal, "0 or more")?;
     let limit = training.shard_limit;
     cx.check(limit != Some(0), "training.shard_limit", 0, "1 or more samples")

@@ -40,7 +40,7 @@ pub fn resolve(written: &Written, registry: &Registry) -> Result<Plan, UserError
     let tiers = tiers::resolve(&mut cx, &topology)?;
     let mut nodes = nodes(&topology, &tiers.of_node);
     let peers = peers::resolve(&mut cx, &topology, &mut nodes)?;
-    let learning = learning::resolve(&mut cx, &topology, &tiers.plans)?;
+    let learning = learning::resolve(&mut cx, &topology, &tiers)?;
     let stop = stop::stop(&mut cx)?;
     let evaluation = stop::evaluation(&mut cx, &topology)?;
     let expect = stop::expect(&mut cx)?;

@@ -63,6 +63,7 @@ pub(super) fn evaluation(cx: &mut Resolver<'_>, topology: &Topology) -> Result<E
         at_start: file.at_start,
         metrics: file.metrics.clone(),
         per_node: file.per_node && topology.is_peer_graph(),
+        best: file.best,
     })
 }
 
