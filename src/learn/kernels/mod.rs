@@ -6,11 +6,15 @@
 
 pub mod elementwise;
 pub mod gemm;
+mod gemm_dot;
 mod isa;
 mod lanes;
 pub mod loss;
 pub mod math;
+mod transpose;
 
-pub use gemm::{View, gemm, gemm_dot};
+pub use gemm::{View, gemm};
+pub use gemm_dot::gemm_dot;
 pub use isa::Isa;
 pub(crate) use isa::multiversion;
+pub use transpose::{transpose, transpose_strided};

@@ -3,6 +3,7 @@
 mod activation;
 mod chain;
 mod conv2d;
+mod depthwise;
 mod linear;
 mod pool;
 mod window;
