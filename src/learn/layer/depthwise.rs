@@ -81,11 +81,11 @@ impl Depthwise {
                     bias_gradient[filter] += elementwise::sum(isa, side_dy);
                 }
                 let Some(dx) = dx.as_mut() else { continue };
-                if filter * self.channels % self.filters == 0 {
+                if (filter * self.channels).is_multiple_of(self.filters) {
                     side_dx.fill(0.0);
                 }
                 backward_plane(isa, self.window, side_dy, &params[filter * taps..], side_dx);
-                if (filter + 1) * self.channels % self.filters == 0 {
+                if ((filter + 1) * self.channels).is_multiple_of(self.filters) {
                     let dx = (&mut dx[channel * inputs..], x_len);
                     transpose_strided(isa, (inputs, samples), (side_dx, SIDE), dx);
                 }
