@@ -1,9 +1,8 @@
 //! Matrix products whose bits do not depend on the machine.
 //!
 //! [`gemm()`] sums k in blocks of at most 512: within a block one chain of fused multiply-adds in order of k,
-//! starting from zero; then the block is added to what is there. [`gemm_dot`] sums k in sixteen lanes and
-//! adds them as a fixed tree; it is for short results of long rows. Both are defined by these orders, not by
-//! the tiles, so every instruction set, tile and shape (also vectors) gives the same bits.
+//! starting from zero; then the block is added to what is there. It is defined by this order, not by tiles and
+//! blocks of rows, so every instruction set, tile and shape (also vectors) gives the same bits.
 //!
 //! The `gemm` crate would do for large shapes when the caller splits k, but it changes its order for
 //! vectors and small shapes (horizontal sums), and allocates in each call.
@@ -11,14 +10,18 @@
 // The indexes of a tile are constants that name registers.
 #![allow(clippy::needless_range_loop)]
 
-use super::Isa;
 use super::lanes::{LANES, Lanes};
-use std::mem::MaybeUninit;
+use super::{Isa, transpose};
+use std::cell::RefCell;
 
 /// Longest chain of fused multiply-adds.
 pub const K_BLOCK: usize = 512;
+/// Rows of A in a block; of K_BLOCK columns they take 384 KiB.
+const M_BLOCK: usize = 192;
+/// Elements of a block of A from which on it is packed.
+const PACK_FROM: usize = 4096;
 
-/// A read-only matrix: element (i, j) lies at `i * rows + j * columns` of the slice.
+/// A read-only matrix: element (i, j) lies at `i * row_stride + j * column_stride` of the slice; one of the two is 1.
 #[derive(Clone, Copy, Debug)]
 pub struct View<'a> {
     data: &'a [f32],
@@ -37,6 +40,11 @@ impl<'a> View<'a> {
     #[must_use]
     pub fn transposed(data: &'a [f32], columns: usize) -> Self {
         Self { data, row_stride: 1, column_stride: columns }
+    }
+
+    /// Where element (i, j) lies.
+    fn at(&self, i: usize, j: usize) -> *const f32 {
+        self.data.as_ptr().wrapping_add(i * self.row_stride + j * self.column_stride)
     }
 
     fn check(&self, rows: usize, columns: usize) {
@@ -97,35 +105,45 @@ struct Product<'a> {
 }
 
 impl Product<'_> {
-    /// Tiles of at most `M` rows and `V` vectors.
+    /// Tiles of at most `M` rows and `V` vectors. For each block of k and of rows, panels of columns; a panel of B
+    /// and a block of A fit the second cache, and are copied so that a tile reads them in order if that pays.
     #[inline(always)]
     unsafe fn run<L: Lanes, const M: usize, const V: usize>(self) {
-        let mut packed = [const { MaybeUninit::<f32>::uninit() }; K_BLOCK * 2 * LANES];
-        let packed = packed.as_mut_ptr().cast::<f32>();
+        let packed = packing_memory();
+        let packed_b = packed.wrapping_add(M_BLOCK * K_BLOCK);
         for k0 in (0..self.k).step_by(K_BLOCK) {
             let depth = K_BLOCK.min(self.k - k0);
             let add = self.add || k0 > 0;
-            let mut j0 = 0;
-            while j0 < self.n {
-                let width = (V * LANES).min(self.n - j0);
-                unsafe {
-                    let start = self.b.data.as_ptr();
-                    let start = start.wrapping_add(k0 * self.b.row_stride + j0 * self.b.column_stride);
-                    let (b, b_stride) = if self.b.column_stride == 1 || width == 1 {
-                        (start, self.b.row_stride)
-                    } else {
-                        pack(start, self.b, depth, width, packed);
-                        (packed.cast_const(), width)
-                    };
-                    let a = self.a.data.as_ptr().wrapping_add(k0 * self.a.column_stride);
-                    let panel = Panel { depth, a, b, b_stride, c: self.c.add(j0), add };
-                    if V == 2 && width > LANES {
-                        self.rows::<L, M, 2>(&panel, width);
-                    } else {
-                        self.rows::<L, M, 1>(&panel, width);
+            for i0 in (0..self.m).step_by(M_BLOCK) {
+                let height = M_BLOCK.min(self.m - i0);
+                let a = self.a.at(i0, k0);
+                let pack_a = height * depth > PACK_FROM && (self.n > V * LANES || self.a.column_stride != 1);
+                if pack_a {
+                    unsafe { pack_rows::<L, M>(a, self.a, height, depth, packed) };
+                }
+                let a = if pack_a { None } else { Some((a, self.a.row_stride, self.a.column_stride)) };
+                for j0 in (0..self.n).step_by(V * LANES) {
+                    let width = (V * LANES).min(self.n - j0);
+                    let from = self.b.at(k0, j0);
+                    unsafe {
+                        let (b, b_stride) = if self.b.column_stride != 1 && width > 1 {
+                            pack_columns::<L>(from, self.b, depth, width, packed_b);
+                            (packed_b.cast_const(), width)
+                        } else if height > 4 * M && width == V * LANES && self.b.row_stride > width {
+                            copy_rows::<L, V>(from, self.b.row_stride, depth, packed_b);
+                            (packed_b.cast_const(), width)
+                        } else {
+                            (from, self.b.row_stride)
+                        };
+                        let c = self.c.add(i0 * self.n + j0);
+                        let panel = Panel { height, depth, a, packed, b, b_stride, c, add };
+                        if V == 2 && width > LANES {
+                            self.rows::<L, M, 2>(&panel, width);
+                        } else {
+                            self.rows::<L, M, 1>(&panel, width);
+                        }
                     }
                 }
-                j0 += width;
             }
         }
     }
@@ -134,14 +152,13 @@ impl Product<'_> {
     #[inline(always)]
     unsafe fn rows<L: Lanes, const M: usize, const V: usize>(&self, panel: &Panel, width: usize) {
         let mut i = 0;
-        while i < self.m {
-            let left = self.m - i;
+        while i < panel.height {
             unsafe {
-                i += match left {
-                    12.. if M >= 12 && left != 16 => self.tile::<L, 12, V>(panel, i, width),
-                    8.. if M >= 8 => self.tile::<L, 8, V>(panel, i, width),
-                    6.. if M >= 6 => self.tile::<L, 6, V>(panel, i, width),
-                    4.. => self.tile::<L, 4, V>(panel, i, width),
+                i += match tile_rows::<M>(panel.height - i) {
+                    12 => self.tile::<L, 12, V>(panel, i, width),
+                    8 => self.tile::<L, 8, V>(panel, i, width),
+                    6 => self.tile::<L, 6, V>(panel, i, width),
+                    4 => self.tile::<L, 4, V>(panel, i, width),
                     3 => self.tile::<L, 3, V>(panel, i, width),
                     2 => self.tile::<L, 2, V>(panel, i, width),
                     _ => self.tile::<L, 1, V>(panel, i, width),
@@ -158,8 +175,10 @@ impl Product<'_> {
         i: usize,
         width: usize,
     ) -> usize {
-        let (stride, step) = (self.a.row_stride, self.a.column_stride);
-        let a = panel.a.wrapping_add(i * stride);
+        let (a, stride, step) = match panel.a {
+            Some((a, stride, step)) => (a.wrapping_add(i * stride), stride, step),
+            None => (panel.packed.wrapping_add(i * panel.depth), 1, R),
+        };
         unsafe {
             let c = panel.c.add(i * self.n);
             if width == V * LANES {
@@ -172,10 +191,26 @@ impl Product<'_> {
     }
 }
 
-/// One block of k and up to two vectors of columns.
+/// Rows of the next tile when this many are left.
+#[inline(always)]
+fn tile_rows<const M: usize>(left: usize) -> usize {
+    match left {
+        12.. if M >= 12 && left != 16 => 12,
+        8.. if M >= 8 => 8,
+        6.. if M >= 6 => 6,
+        4.. => 4,
+        left => left,
+    }
+}
+
+/// One block of k and of rows, and up to two vectors of columns.
 struct Panel {
+    height: usize,
     depth: usize,
-    a: *const f32,
+    /// Start, distance of rows and of columns, unless the block is packed: then tile after tile, each with its
+    /// columns one after another.
+    a: Option<(*const f32, usize, usize)>,
+    packed: *const f32,
     b: *const f32,
     b_stride: usize,
     c: *mut f32,
@@ -227,126 +262,61 @@ unsafe fn tile<L: Lanes, const R: usize, const V: usize, const PART: bool>(
     }
 }
 
-/// Copies a panel of B so that its rows are contiguous, `width` elements each.
+/// Copies `depth` rows of a panel of `V` vectors so that they are contiguous.
 #[inline(always)]
-unsafe fn pack(from: *const f32, b: View, depth: usize, width: usize, to: *mut f32) {
-    for j in 0..width {
-        let column = from.wrapping_add(j * b.column_stride);
-        for p in 0..depth {
-            unsafe { *to.add(p * width + j) = *column.wrapping_add(p * b.row_stride) };
+unsafe fn copy_rows<L: Lanes, const V: usize>(from: *const f32, stride: usize, depth: usize, to: *mut f32) {
+    for p in 0..depth {
+        for v in 0..V {
+            unsafe { L::load(from.add(p * stride + v * LANES)).store(to.add((p * V + v) * LANES)) };
         }
     }
 }
 
-/// C = A B', or C += A B' when `add`, by dot products of rows: A is m x k, B is n x k, C is m x n, all row
-/// after row. Element k goes to lane k mod 16.
-///
-/// # Panics
-/// If a matrix does not fit its slice.
-#[allow(clippy::too_many_arguments)]
-pub fn gemm_dot(isa: Isa, m: usize, n: usize, k: usize, a: &[f32], b: &[f32], c: &mut [f32], add: bool) {
-    assert!(
-        a.len() >= m * k && b.len() >= n * k && c.len() >= m * n,
-        "a matrix of a product does not fit its slice"
-    );
-    // SAFETY: the bounds were checked, and `Isa::available` offers only what the processor has.
-    unsafe {
-        match isa {
-            #[cfg(target_arch = "x86_64")]
-            Isa::Avx512 => dot_avx512(m, n, k, a, b, c, add),
-            #[cfg(target_arch = "x86_64")]
-            Isa::Avx2 => dot_avx2(m, n, k, a, b, c, add),
-            #[cfg(target_arch = "aarch64")]
-            Isa::Neon => dots::<super::lanes::arm::Quad, 2, 3>(m, n, k, a, b, c, add),
-            _ => dots::<[f32; LANES], 1, 1>(m, n, k, a, b, c, add),
-        }
-    }
-}
-
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2,fma,avx512f")]
-unsafe fn dot_avx512(m: usize, n: usize, k: usize, a: &[f32], b: &[f32], c: &mut [f32], add: bool) {
-    unsafe { dots::<std::arch::x86_64::__m512, 3, 5>(m, n, k, a, b, c, add) }
-}
-
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2,fma")]
-unsafe fn dot_avx2(m: usize, n: usize, k: usize, a: &[f32], b: &[f32], c: &mut [f32], add: bool) {
-    unsafe { dots::<super::lanes::x86::Pair, 2, 2>(m, n, k, a, b, c, add) }
-}
-
+/// Copies a panel of B whose columns are contiguous, so that its rows are, `width` elements each.
 #[inline(always)]
-unsafe fn dots<L: Lanes, const R: usize, const S: usize>(
-    m: usize,
-    n: usize,
-    k: usize,
-    a: &[f32],
-    b: &[f32],
-    c: &mut [f32],
-    add: bool,
+unsafe fn pack_columns<L: Lanes>(from: *const f32, b: View, depth: usize, width: usize, to: *mut f32) {
+    unsafe { transpose::strided::<L>(width, depth, from, b.column_stride, to, width) }
+}
+
+/// Copies a block of A as [`Panel`] says.
+#[inline(always)]
+unsafe fn pack_rows<L: Lanes, const M: usize>(
+    from: *const f32,
+    a: View,
+    height: usize,
+    depth: usize,
+    to: *mut f32,
 ) {
     let mut i = 0;
-    while i < m {
-        let rows = if m - i >= R { R } else { 1 };
-        let mut j = 0;
-        while j < n {
-            let columns = if n - j >= S { S } else { 1 };
-            unsafe {
-                let (from_a, from_b) = (a.as_ptr().add(i * k), b.as_ptr().add(j * k));
-                let to = c.as_mut_ptr().add(i * n + j);
-                match (rows == 1, columns == 1) {
-                    (false, false) => dot_tile::<L, R, S>(k, from_a, from_b, to, n, add),
-                    (false, true) => dot_tile::<L, R, 1>(k, from_a, from_b, to, n, add),
-                    (true, false) => dot_tile::<L, 1, S>(k, from_a, from_b, to, n, add),
-                    (true, true) => dot_tile::<L, 1, 1>(k, from_a, from_b, to, n, add),
+    while i < height {
+        let rows = tile_rows::<M>(height - i);
+        unsafe {
+            let (from, to) = (from.add(i * a.row_stride), to.add(i * depth));
+            if a.column_stride == 1 {
+                transpose::strided::<L>(rows, depth, from, a.row_stride, to, rows);
+            } else {
+                let mask = L::mask(rows);
+                for p in 0..depth {
+                    L::load_part(from.add(p * a.column_stride), mask).store_part(to.add(p * rows), mask);
                 }
             }
-            j += columns;
         }
         i += rows;
     }
 }
 
-#[inline(always)]
-unsafe fn dot_tile<L: Lanes, const R: usize, const S: usize>(
-    k: usize,
-    a: *const f32,
-    b: *const f32,
-    c: *mut f32,
-    c_stride: usize,
-    add: bool,
-) {
-    unsafe {
-        let mut sums = [[L::splat(0.0); S]; R];
-        let full = k / LANES * LANES;
-        for p in (0..full).step_by(LANES) {
-            let mut left = [L::splat(0.0); R];
-            for r in 0..R {
-                left[r] = L::load(a.add(r * k + p));
-            }
-            for s in 0..S {
-                let right = L::load(b.add(s * k + p));
-                for r in 0..R {
-                    sums[r][s] = left[r].fma(right, sums[r][s]);
-                }
-            }
-        }
-        if full < k {
-            let mask = L::mask(k - full);
-            for r in 0..R {
-                let left = L::load_part(a.add(r * k + full), mask);
-                for s in 0..S {
-                    sums[r][s] = left.fma(L::load_part(b.add(s * k + full), mask), sums[r][s]);
-                }
-            }
-        }
-        for r in 0..R {
-            for s in 0..S {
-                let to = c.add(r * c_stride + s);
-                *to = if add { *to + sums[r][s].sum() } else { sums[r][s].sum() };
-            }
-        }
+/// Where blocks are packed: one of A and a panel of B, for this thread.
+fn packing_memory() -> *mut f32 {
+    #[derive(Clone)]
+    #[repr(align(64))]
+    struct Line(#[allow(dead_code)] [f32; LANES]);
+    thread_local! {
+        static MEMORY: RefCell<Vec<Line>> = const { RefCell::new(Vec::new()) };
     }
+    MEMORY.with_borrow_mut(|memory| {
+        memory.resize(M_BLOCK * K_BLOCK / LANES + 2 * K_BLOCK, Line([0.0; LANES]));
+        memory.as_mut_ptr().cast()
+    })
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 use super::*;
 use crate::domain::Stream;
 use crate::domain::digest::of_values;
+use crate::learn::kernels::gemm_dot;
 
 fn random(len: usize, salt: u64) -> Vec<f32> {
     let mut stream = Stream::new(5, "gemm", salt, 0);
@@ -47,6 +48,25 @@ fn every_shape_stride_and_instruction_set_gives_the_bits_of_the_definition() {
                         gemm(*isa, m, n, k, a, b, &mut c, add);
                         assert_eq!(of_values(&c), of_values(&expected), "{m}x{n}x{k} {isa:?} add {add}");
                     }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn packed_blocks_give_the_same_bits_too() {
+    // More than one block of rows, of k and panels of columns, with rests of each.
+    for (m, n, k) in [(205, 70, 530), (64, 33, 100), (13, 100, 700), (400, 9, 20), (193, 17, 513)] {
+        let (a, b) = (random(m * k, 1), random(k * n, 2));
+        for a in [View::rows(&a, k), View::transposed(&a, m)] {
+            for b in [View::rows(&b, n), View::transposed(&b, k)] {
+                let mut expected = random(m * n, 3);
+                by_definition(m, n, k, a, b, &mut expected, true);
+                for isa in Isa::available() {
+                    let mut c = random(m * n, 3);
+                    gemm(*isa, m, n, k, a, b, &mut c, true);
+                    assert_eq!(of_values(&c), of_values(&expected), "{m}x{n}x{k} {isa:?}");
                 }
             }
         }

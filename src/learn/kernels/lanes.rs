@@ -24,6 +24,8 @@ pub(super) trait Lanes: Copy {
     /// `self * b + c` with one rounding.
     unsafe fn fma(self, b: Self, c: Self) -> Self;
     unsafe fn add(self, other: Self) -> Self;
+    /// `a0 b0 a1 b1 ...`: the first halves of both, lane by lane, and the second halves.
+    unsafe fn interleave(self, other: Self) -> (Self, Self);
 
     /// The sum as a fixed tree: halves of 8, 4, 2, 1.
     #[inline(always)]
@@ -83,6 +85,13 @@ impl Lanes for [f32; LANES] {
         }
         self
     }
+    #[inline(always)]
+    unsafe fn interleave(self, other: Self) -> (Self, Self) {
+        let half = |start: usize| {
+            std::array::from_fn(|l| if l % 2 == 0 { self[start + l / 2] } else { other[start + l / 2] })
+        };
+        (half(0), half(LANES / 2))
+    }
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -123,6 +132,15 @@ pub(super) mod x86 {
         #[inline(always)]
         unsafe fn add(self, other: Self) -> Self {
             unsafe { _mm512_add_ps(self, other) }
+        }
+        #[inline(always)]
+        unsafe fn interleave(self, other: Self) -> (Self, Self) {
+            // From 16 on, an index names a lane of the other.
+            unsafe {
+                let first = _mm512_setr_epi32(0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+                let second = _mm512_setr_epi32(8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
+                (_mm512_permutex2var_ps(self, first, other), _mm512_permutex2var_ps(self, second, other))
+            }
         }
     }
 
@@ -185,6 +203,14 @@ pub(super) mod x86 {
         #[inline(always)]
         unsafe fn add(self, other: Self) -> Self {
             unsafe { Self(_mm256_add_ps(self.0, other.0), _mm256_add_ps(self.1, other.1)) }
+        }
+        #[inline(always)]
+        unsafe fn interleave(self, other: Self) -> (Self, Self) {
+            let both = |a, b| unsafe {
+                let (low, high) = (_mm256_unpacklo_ps(a, b), _mm256_unpackhi_ps(a, b));
+                Self(_mm256_permute2f128_ps(low, high, 0x20), _mm256_permute2f128_ps(low, high, 0x31))
+            };
+            (both(self.0, other.0), both(self.1, other.1))
         }
     }
 }
@@ -252,6 +278,13 @@ pub(super) mod arm {
                 self.0[i] = unsafe { vaddq_f32(self.0[i], other.0[i]) };
             }
             self
+        }
+        #[inline(always)]
+        unsafe fn interleave(self, other: Self) -> (Self, Self) {
+            let (a, b) = (self.0, other.0);
+            let low = |i: usize| unsafe { vzip1q_f32(a[i], b[i]) };
+            let high = |i: usize| unsafe { vzip2q_f32(a[i], b[i]) };
+            (Self([low(0), high(0), low(1), high(1)]), Self([low(2), high(2), low(3), high(3)]))
         }
     }
 }

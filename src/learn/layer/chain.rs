@@ -98,7 +98,7 @@ impl Chain {
         let next = Back { x: own_y, y, dy, dx: None, kept: rest, gradient: gradients_after };
         self.back(index + 1, after, params, next, deltas);
         let [even, odd] = &mut deltas.gradients;
-        let (own_dx, own_dy) = if index % 2 == 0 { (even, odd) } else { (odd, even) };
+        let (own_dx, own_dy) = if index.is_multiple_of(2) { (even, odd) } else { (odd, even) };
         let dx = if index == 0 { dx.take() } else { Some(&mut own_dx[..inputs]) };
         let dy = &mut own_dy[..outputs];
         let io = Backward { x, y: own_y, dy, dx, kept, gradient, scratch: deltas.scratch };

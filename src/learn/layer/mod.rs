@@ -4,6 +4,7 @@ mod activation;
 mod batch_norm;
 mod chain;
 mod conv2d;
+mod depthwise;
 mod dropout;
 mod embedding;
 mod global_avg_pool;

@@ -15,36 +15,30 @@ pub(super) struct Window {
 impl Window {
     /// Windows from top to bottom and from left to right: floor((side + 2 padding - size) / stride) + 1.
     pub(super) fn places(&self) -> (usize, usize) {
-        let places = |side: usize| (side + 2 * self.padding - self.size) / self.stride + 1;
+        let places = |side: usize| self.strides(side + 2 * self.padding + self.stride - self.size);
         (places(self.height), places(self.width))
+    }
+
+    /// `pixels` / stride, rounded down. Divisions are slow; the common strides need none.
+    fn strides(&self, pixels: usize) -> usize {
+        match self.stride {
+            1 => pixels,
+            2 => pixels / 2,
+            stride => pixels / stride,
+        }
     }
 
     /// Along one axis, the windows (of `places`) whose pixel number `tap` lies inside of the image.
     pub(super) fn inside(&self, tap: usize, side: usize, places: usize) -> Range<usize> {
-        let end = (side + self.padding).saturating_sub(tap).div_ceil(self.stride).min(places);
-        self.padding.saturating_sub(tap).div_ceil(self.stride).min(end)..end
+        let up = |pixels: usize| self.strides(pixels + self.stride - 1);
+        let end = up((side + self.padding).saturating_sub(tap)).min(places);
+        up(self.padding.saturating_sub(tap)).min(end)..end
     }
 
     /// Along one axis, the pixels of window number `place` that lie inside of the image.
     pub(super) fn pixels(&self, place: usize, side: usize) -> Range<usize> {
         let start = place * self.stride;
         start.saturating_sub(self.padding)..(start + self.size).saturating_sub(self.padding).min(side)
-    }
-
-    /// For the pixel (ky, kx) of every window, calls `f(start in the image, start among the places, length)` for
-    /// each run of windows in a row where it lies inside of the image. Pixels of a run are `stride` apart.
-    #[inline(always)]
-    pub(super) fn runs(&self, ky: usize, kx: usize, mut f: impl FnMut(usize, usize, usize)) {
-        let (rows, columns) = self.places();
-        let run = self.inside(kx, self.width, columns);
-        if run.is_empty() {
-            return;
-        }
-        let left = run.start * self.stride + kx - self.padding;
-        for row in self.inside(ky, self.height, rows) {
-            let top = row * self.stride + ky - self.padding;
-            f(top * self.width + left, row * columns + run.start, run.len());
-        }
     }
 }
 
@@ -53,7 +47,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn runs_and_windows_name_the_same_pixels() {
+    fn taps_and_windows_name_the_same_pixels() {
         for (height, width, size, stride, padding) in [
             (5, 7, 3, 1, 0),
             (6, 5, 3, 2, 1),
@@ -64,11 +58,14 @@ mod tests {
         ] {
             let window = Window { height, width, size, stride, padding };
             let (rows, columns) = window.places();
-            let mut by_runs = vec![];
+            let mut by_taps = vec![];
             for (ky, kx) in (0..size).flat_map(|ky| (0..size).map(move |kx| (ky, kx))) {
-                window.runs(ky, kx, |image, place, len| {
-                    by_runs.extend((0..len).map(|i| (place + i, image + i * stride)));
-                });
+                for row in window.inside(ky, height, rows) {
+                    for column in window.inside(kx, width, columns) {
+                        let (y, x) = (row * stride + ky - padding, column * stride + kx - padding);
+                        by_taps.push((row * columns + column, y * width + x));
+                    }
+                }
             }
             let mut by_windows = vec![];
             for (row, column) in (0..rows).flat_map(|row| (0..columns).map(move |column| (row, column))) {
@@ -77,8 +74,8 @@ mod tests {
                     by_windows.extend(window.pixels(column, width).map(|x| (place, y * width + x)));
                 }
             }
-            by_runs.sort_unstable();
-            assert_eq!(by_runs, by_windows, "{window:?}");
+            by_taps.sort_unstable();
+            assert_eq!(by_taps, by_windows, "{window:?}");
         }
     }
 

@@ -91,6 +91,7 @@ impl NetworkBuilder {
     ///
     /// # Errors
     /// When it is a token.
+    #[allow(clippy::len_without_is_empty)]
     pub fn len(&self) -> Result<usize, OptionError> {
         self.image().map(|(channels, height, width)| channels * height * width)
     }

@@ -72,7 +72,13 @@ fn strided_padded_and_grouped() -> Vec<(&'static str, Network)> {
     };
     let separable = depthwise(depthwise(depthwise(start(), 4, 1), 5, 2), 5, 1);
     let multiplied = start().conv2d_with(8, 2, |plain| Conv2d { groups: 4, stride: 2, ..plain }).unwrap();
+    // Large weights on small images: samples side by side, in two parts for a batch of 33.
+    let wide =
+        start().conv2d_with(32, 3, |plain| Conv2d { stride: 2, padding: 1, ..no_bias(plain) }).unwrap();
+    let wide = wide.conv2d_with(32, 3, |plain| Conv2d { padding: 1, ..plain }).unwrap();
+    let wide = wide.conv2d(260, 1, Activation::Relu).unwrap().max_pool(2).unwrap();
     vec![
+        ("wide", wide.head(Init::Torch).unwrap()),
         ("strided", strided.head(Init::Torch).unwrap()),
         ("grouped", grouped.head(Init::Torch).unwrap()),
         ("separable", separable.head(Init::Torch).unwrap()),
@@ -312,10 +318,11 @@ fn gradients_have_their_committed_digests_on_every_instruction_set() {
         ("mlp tanh", "de1588057b4fa277c9edcd250d81a66e"),
         ("uneven", "db8714c6d0da1820c4944b869c3c828c"),
         ("pooled first", "8dfc05fd1b20cd8fb2702034d6d5b6fa"),
+        ("wide", "ba5931404f41bf280289c2489f5e218a"),
         ("strided", "5e4f769d1bd0853f26a05126c5b79630"),
         ("grouped", "2631b4cb72f1606d7700f6220c8e9966"),
-        ("separable", "8f2092abe66b17b6fb26806e206c1e42"),
-        ("multiplied", "d592f43cc0ffbc7b2e2796f0774d69dd"),
+        ("separable", "180ca8a8b52b3d3f38e4b933c25ba373"),
+        ("multiplied", "8b33c1e86ab24e7c61539af754271f2c"),
         ("geomx_cnn", "e758a4cb7f7f69d3aa78b0461b6357c2"),
         ("layers", "?"),
         ("linear", "d2dbeb45fd3e22994b008cc485606c0c"),
