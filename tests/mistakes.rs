@@ -55,6 +55,8 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     ("a class too rare for its holders", "topology: flat(142)\npartition: power_law", "partition"),
     ("option of a partition out of bounds", "partition: dirichlet(-1)", "partition.alpha"),
     ("model for other data", "model: lenet", "model"),
+    ("layer that does not fit", "model:\n  name: layers\n  layers:\n    - conv2d(6, 5)\n    - {name: conv2d, filters: 16, kernel: 5}\n    - linear(classes)", "model.layers.1"),
+    ("option of a layer out of bounds", "model: {name: layers, layers: [conv2d(6, 5), {name: dropout, p: 2}]}", "model.layers.1.p"),
     ("model file that is not there", "training: {init_from: nothing.safetensors}", "training.init_from"),
     ("nothing ends the run", "training: {target_accuracy: 0.9}", "training.target_accuracy"),
     ("target in per cent", "training: {rounds: 10, target_accuracy: 90}", "training.target_accuracy"),

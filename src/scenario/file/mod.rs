@@ -41,7 +41,7 @@ pub struct ScenarioFile {
     /// Who reports to whom, or who mixes with whom: a choice (`hcddl list topologies`) or the path of a file
     /// with one, relative to this file.
     pub topology: Pick,
-    /// What is trained: a choice (`hcddl list models`).
+    /// What is trained: a choice (`hcddl list models`); `layers` is one of your own (`hcddl list layers`).
     pub model: Pick,
     /// What it is trained on: a choice (`hcddl list data`). Every data set also takes `limit_train` and `limit_test`
     /// (keep the first so many samples), `validation` (this share of the training samples is kept to validate on)
