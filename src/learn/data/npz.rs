@@ -217,10 +217,7 @@ mod tests {
     use serde_json::{Value, json};
     use std::io::Write;
 
-    fn npy<T: npyz::AutoSerialize>(shape: &[u64], values: &[T], order: npyz::Order) -> Vec<u8>
-    where
-        T: Clone,
-    {
+    fn npy<T: npyz::AutoSerialize + Clone>(shape: &[u64], values: &[T], order: npyz::Order) -> Vec<u8> {
         let mut bytes = Vec::new();
         let options = npyz::WriteOptions::new().default_dtype().shape(shape).order(order);
         let mut writer = options.writer(&mut bytes).begin_nd().unwrap();

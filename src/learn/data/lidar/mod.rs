@@ -187,7 +187,7 @@ fn trajectory(path: &Path, resolution: usize, lidar: &Lidar) -> Result<Vec<Place
         return Err(bad(format!("holds an array of shape {shape:?}")));
     }
     let values: Vec<f64> = file.into_vec().map_err(|e| bad(format!("cannot be read: {e}")))?;
-    if let Some(value) = values.iter().find(|value| !(value.abs() <= 1.0)) {
+    if let Some(value) = values.iter().find(|value| !(-1.0..=1.0).contains(*value)) {
         return Err(bad(format!("holds {value}, which lies outside of the plan")));
     }
     let count = resolution * (shape[0] as usize - 1);
