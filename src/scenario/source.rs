@@ -91,7 +91,7 @@ impl Source {
         } else {
             (error.message, error.allowed, error.hint)
         };
-        self.error(&joined(path, &key), message, allowed, hint)
+        self.error(&joined(&dotted(path), &key), message, allowed, hint)
     }
 
     /// A value as a type, with the error's place.
