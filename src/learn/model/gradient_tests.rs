@@ -92,7 +92,7 @@ fn other_networks() -> Vec<(&'static str, Network)> {
     let layers = json!([
         "conv2d(4, 3, 2, same)", {"name": "group_norm", "groups": 2}, "tanh", "depthwise(3)", "batch_norm",
         {"name": "residual", "layers": ["conv2d(4, 3, 1, same)", "layer_norm"], "activation": "sigmoid"},
-        {"name": "max_pool", "size": 3, "stride": 2, "padding": 1}, "sine(2.0)", "flatten", "linear(6, tanh)",
+        {"name": "avg_pool", "size": 3, "stride": 2, "padding": 1}, "sine(2.0)", "flatten", "linear(6, tanh)",
         "dropout(0.2)", "linear(classes)", "log_softmax"
     ]);
     let narrow = json!({"embedding": 6, "hidden": 5});
@@ -118,10 +118,9 @@ fn other_networks() -> Vec<(&'static str, Network)> {
             "alexnet imagenet",
             network("alexnet", &cifar(63), json!({"variant": "imagenet", "filters": 4, "hidden": 20})),
         ),
-        ("resnet18_gn", network("resnet18_gn", &cifar(24), json!({"width": 4}))),
+        ("resnet18_gn", network("resnet18_gn", &cifar(33), json!({"width": 4, "group": 4}))),
         ("resnet56", network("resnet56", &cifar(8), json!({"blocks": 1}))),
-        ("resnet56 batch", network("resnet56", &cifar(8), json!({"blocks": 1, "statistics": "batch"}))),
-        ("mobilenet", network("mobilenet", &cifar(16), json!({"width": 0.0625}))),
+        ("mobilenet", network("mobilenet", &cifar(20), json!({"width": 0.0625}))),
         ("gru_tagger", network("gru_tagger", &tags, narrow.clone())),
         (
             "gru_tagger lstm",
@@ -176,8 +175,10 @@ fn start(network: &Network) -> Vec<f32> {
     let mut params = network.init(3);
     let mut stream = Stream::new(11, "moved", 0, 0);
     for (range, tensor) in ranges(network) {
+        // Shifts lie around 2.5, so that few values are near the kink of a ReLU and no channel is dead.
+        let shift = if tensor.role == Role::Shift { 2.5 } else { 0.0 };
         if matches!(tensor.role, Role::Scale | Role::Shift | Role::Uniform(0.0)) {
-            params[range].iter_mut().for_each(|p| *p += 0.3 * stream.normal() as f32);
+            params[range].iter_mut().for_each(|p| *p += shift + 0.3 * stream.normal() as f32);
         }
     }
     params
@@ -200,54 +201,65 @@ pub(crate) fn ours(network: &Network, params: &[f32], batch: &Batch, isa: Isa) -
     (loss.mean(), gradient)
 }
 
-/// How much the loss changes along short ways on which one tensor moves.
-struct Ways {
+/// How much the loss changes along a short way on which one tensor moves.
+struct Way {
     tensor: String,
-    /// For each length: the loss at the end less that at the start, and the same as the gradient tells.
-    tried: Vec<(f64, f64)>,
+    /// The loss at the end less that at the start.
+    change: f64,
+    /// The same as the gradient tells: its integral.
+    told: f64,
 }
 
-impl Ways {
-    /// Whether a gradient that is `factor` times the one found explains one of the changes.
-    fn are_explained(&self, factor: f64) -> bool {
-        self.tried.iter().any(|(change, told)| (factor * told - change).abs() <= 3e-3 * change.abs())
+impl Way {
+    /// Whether a gradient that is `factor` times the one found explains the change.
+    fn is_explained(&self, factor: f64) -> bool {
+        (factor * self.told - self.change).abs() <= 5e-3 * self.change.abs()
     }
 }
 
-/// The change of the loss along `way` for one tensor's range, and its integral of the gradient by Simpson's rule,
-/// which lets ways be long enough for the rounding of f32 not to matter.
-fn tried(
-    network: &Network,
-    sample: &Sample,
-    gradient: &[f32],
-    range: &Range<usize>,
-    way: &[f64],
-) -> (f64, f64) {
-    let at = |sign: f64| {
+/// The change of the loss from one end to the other as one tensor's `range` moves by -`half` to +`half`, and the
+/// integral of the gradient between. Simpson's rule is refined until the integral stands still, because a ReLU's
+/// gradient jumps; so ways may be long enough for the rounding of f32 not to matter.
+fn walked(network: &Network, sample: &Sample, range: &Range<usize>, half: &[f64]) -> (f64, f64) {
+    let moved = |part: f64| {
         let mut params = sample.params.clone();
-        params[range.clone()].iter_mut().zip(way).for_each(|(p, w)| *p += (sign * w) as f32);
-        let (loss, gradient) = ours(network, &params, &sample.batch, Isa::best());
-        (loss, gradient, params)
+        params[range.clone()].iter_mut().zip(half).for_each(|(p, h)| *p += (part * h) as f32);
+        params
     };
-    let ((after, at_end, to), (before, at_start, from)) = (at(1.0), at(-1.0));
-    // The steps as they are after rounding.
-    let along = |gradient: &[f32]| -> f64 {
-        range.clone().map(|i| f64::from(gradient[i]) * (f64::from(to[i]) - f64::from(from[i]))).sum()
+    // The whole step as it is after rounding.
+    let (from, to) = (moved(-1.0), moved(1.0));
+    let step: Vec<f64> = range.clone().map(|i| f64::from(to[i]) - f64::from(from[i])).collect();
+    let at = |params: &[f32]| {
+        let (loss, gradient) = ours(network, params, &sample.batch, Isa::best());
+        let along: f64 = gradient[range.clone()].iter().zip(&step).map(|(g, s)| f64::from(*g) * s).sum();
+        (loss, along)
     };
-    (after - before, (along(&at_start) + 4.0 * along(gradient) + along(&at_end)) / 6.0)
+    let ((before, at_start), (after, at_end)) = (at(&from), at(&to));
+    let mut trapezoid = 0.5 * (at_start + at_end);
+    let mut simpson = f64::NAN;
+    for parts in [1, 2, 4, 8, 16, 32] {
+        let middle = |i: usize| at(&moved((2 * i + 1) as f64 / f64::from(parts) - 1.0)).1;
+        let between: f64 = (0..parts as usize).map(middle).sum();
+        let finer = 0.5 * (trapezoid + between / f64::from(parts));
+        let (coarse, fine) = (simpson, (4.0 * finer - trapezoid) / 3.0);
+        (trapezoid, simpson) = (finer, fine);
+        if (fine - coarse).abs() < 1e-3 * fine.abs() {
+            break;
+        }
+    }
+    (after - before, simpson)
 }
 
 fn norm(values: &[f32]) -> f64 {
     values.iter().map(|v| f64::from(*v).powi(2)).sum::<f64>().sqrt()
 }
 
-/// Ways for each tensor, along its gradient with random weights: shorter ones until one is explained. Tensors
-/// that cannot move the loss are left out, after a check that they do not: the bias of a convolution before a
-/// batch norm.
-fn ways(network: &Network, sample: &Sample) -> Vec<Ways> {
+/// A way for each tensor, along its gradient with random weights. Tensors that cannot move the loss are left out,
+/// after a check that they do not: the bias of a convolution before a batch norm.
+fn ways(network: &Network, sample: &Sample) -> Vec<Way> {
     let (loss, gradient) = ours(network, &sample.params, &sample.batch, Isa::best());
     let whole = norm(&gradient);
-    let mut all = Vec::new();
+    let mut ways = Vec::new();
     for (index, (range, tensor)) in ranges(network).into_iter().enumerate() {
         if matches!(tensor.role, Role::Statistic { .. }) {
             continue;
@@ -255,45 +267,39 @@ fn ways(network: &Network, sample: &Sample) -> Vec<Ways> {
         let mut stream = Stream::new(1, "direction", index as u64, 0);
         let own = &gradient[range.clone()];
         let is_mute = norm(own) < 1e-6 * whole;
-        let mut draw =
+        let random =
             |g: &f32| if is_mute { stream.normal() } else { (0.5 + stream.uniform()) * f64::from(*g) };
-        let way: Vec<f64> = own.iter().map(&mut draw).collect();
-        let length = way.iter().map(|w| w * w).sum::<f64>().sqrt();
-        let tried = |wanted: f64| {
-            let way: Vec<f64> = way.iter().map(|w| w * wanted / length).collect();
-            tried(network, sample, &gradient, &range, &way)
+        let way: Vec<f64> = own.iter().map(random).collect();
+        let long = way.iter().map(|w| w * w).sum::<f64>().sqrt();
+        let walked = |half: f64| {
+            let half: Vec<f64> = way.iter().map(|w| w * half / long).collect();
+            walked(network, sample, &range, &half)
         };
         let tensor = tensor.name.into_owned();
         if is_mute {
-            let (change, _) = tried(0.1);
+            let (change, _) = walked(0.1);
             assert!(change.abs() < 1e-5, "{tensor}: {change}");
             assert!(tensor.contains("conv") && tensor.ends_with("bias"), "{tensor} is mute");
             continue;
         }
-        let longest =
-            (2e-3 * loss.max(1.0) / norm(own)).min(0.1 * norm(&sample.params[range.clone()]).max(0.3));
-        let mut ways = Ways { tensor, tried: Vec::new() };
-        for share in [1.0, 0.3, 0.1] {
-            ways.tried.push(tried(share * longest));
-            if ways.are_explained(1.0) {
-                break;
-            }
-        }
-        all.push(ways);
+        let farthest = 0.1 * norm(&sample.params[range.clone()]).max(0.3);
+        let (change, told) = walked((2e-4 * loss.max(1.0) / norm(own)).min(farthest));
+        ways.push(Way { tensor, change, told });
     }
-    all
+    ways
 }
 
 #[test]
 fn gradients_explain_the_loss_and_a_planted_error_of_one_percent_is_caught() {
     let mut wrong = Vec::new();
     for (name, network) in networks() {
-        let all = ways(&network, &sample(&network, 8));
-        assert!(!all.is_empty());
-        for ways in all {
-            let caught = [0.99, 1.01].iter().all(|factor| !ways.are_explained(*factor));
-            if !ways.are_explained(1.0) || !caught {
-                wrong.push(format!("{name} {}: (change, as told) {:?}", ways.tensor, ways.tried));
+        let ways = ways(&network, &sample(&network, 8));
+        assert!(!ways.is_empty());
+        for way in ways {
+            let is_caught = [0.99, 1.01].iter().all(|factor| !way.is_explained(*factor));
+            if !way.is_explained(1.0) || !is_caught {
+                let Way { tensor, change, told } = way;
+                wrong.push(format!("{name} {tensor}: {change}, {told} by the gradient"));
             }
         }
     }
@@ -323,21 +329,20 @@ fn gradients_have_their_committed_digests_on_every_instruction_set() {
         ("grouped", "2631b4cb72f1606d7700f6220c8e9966"),
         ("separable", "180ca8a8b52b3d3f38e4b933c25ba373"),
         ("multiplied", "8b33c1e86ab24e7c61539af754271f2c"),
-        ("geomx_cnn", "e758a4cb7f7f69d3aa78b0461b6357c2"),
-        ("layers", "?"),
+        ("geomx_cnn", "796db9189c0ba1f677e72cf30c7daab9"),
+        ("layers", "fea88adee82ea63a5980061afe464bc4"),
         ("linear", "d2dbeb45fd3e22994b008cc485606c0c"),
         ("softmax sigmoid", "2dc3362da4e5627aff3b18ec4c775e81"),
         ("mlp sigmoid", "9a8f75a5fd3f225bddf66c39682d3d0b"),
         ("simple", "91db515a92421388ef9746788de9b8ed"),
         ("alexnet", "a90de2f450d5c59e303a0df324432889"),
-        ("alexnet imagenet", "aac2f122dd9761e012a9fe1e155bb26e"),
-        ("resnet18_gn", "?"),
-        ("resnet56", "?"),
-        ("resnet56 batch", "?"),
-        ("mobilenet", "?"),
-        ("gru_tagger", "?"),
-        ("gru_tagger lstm", "?"),
-        ("char_lstm", "?"),
+        ("alexnet imagenet", "47d71d87d6554e543b841a277692b313"),
+        ("resnet18_gn", "3c103d00b3c636bf480d04095a67f586"),
+        ("resnet56", "7c3cdae821b84052c21e75fdac8105ce"),
+        ("mobilenet", "859ab03fcf0f1176cc6b0b057426b623"),
+        ("gru_tagger", "8ae73f77a994c8857bd2e639d695236c"),
+        ("gru_tagger lstm", "152e107131f9a7308e79babfd7b7c9a4"),
+        ("char_lstm", "abf813e02e4cdf2580e9d5cee01bd489"),
         ("fourier", "d86d2bd79bd5e57156962be95ff89eaa"),
     ];
     let mut found = Vec::new();

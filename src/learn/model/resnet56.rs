@@ -1,5 +1,5 @@
 //! The ResNet-56 of FedML (python/fedml/model/cv/resnet.py): He et al., 2016, for 32x32 images, with bottlenecks
-//! and batch norm. 591,322 parameters for 3 channels and 10 classes, and 8,128 running statistics.
+//! and batch norm. 591,322 parameters for 3 channels and 10 classes, and 8,992 running statistics.
 
 use super::blocks::{Norm, convolved, residual};
 use super::{BuildModel, Init, Network, NetworkBuilder};
