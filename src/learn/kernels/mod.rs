@@ -14,6 +14,7 @@ mod lanes;
 pub mod loss;
 pub mod math;
 pub mod norm;
+pub mod pool;
 mod reduce;
 pub mod softmax;
 mod transpose;

@@ -219,6 +219,19 @@ struct Together<'a> {
     first: bool,
 }
 
+/// As many values as `to` holds. A run is often shorter than what a call of memcpy pays for.
+#[inline(always)]
+fn copy(from: &[f32], to: &mut [f32]) {
+    const STEP: usize = 8;
+    let len = to.len();
+    if !(STEP..8 * STEP).contains(&len) {
+        return to.copy_from_slice(&from[..len]);
+    }
+    for start in (0..len - STEP).step_by(STEP).chain([len - STEP]) {
+        to[start..start + STEP].copy_from_slice(&from[start..start + STEP]);
+    }
+}
+
 multiversion! {
     /// For `samples` images side by side [channels, height, width, samples]: the columns [channels, pixel of the
     /// window, place of the window, samples]; zero outside of the image.
@@ -242,7 +255,7 @@ multiversion! {
                     let from = &image[(row * window.stride + ky - window.padding) * line + left..];
                     let to = &mut to[(row * places + run.start) * samples..][..run.len() * samples];
                     if window.stride == 1 {
-                        to.copy_from_slice(&from[..to.len()]);
+                        copy(from, to);
                     } else if samples == 1 {
                         for (to, from) in to.iter_mut().zip(from.iter().step_by(step)) {
                             *to = *from;

@@ -2,6 +2,7 @@
 
 use super::window::Window;
 use super::{Backward, Forward, Layer, Pass};
+use crate::learn::kernels::pool;
 
 /// Images [channels, height, width] and square windows; rows and columns that fill no window are ignored.
 #[derive(Clone, Copy, Debug)]
@@ -52,6 +53,11 @@ impl PoolShape {
         (self.output_len() * self.size * self.size) as f64
     }
 
+    /// Whether windows are 2 x 2, side by side.
+    fn is_2x2(&self) -> bool {
+        (self.size, self.stride, self.padding) == (2, 2, 0)
+    }
+
     /// Whether no input lies in two windows, and each window has its full size.
     fn is_plain(&self) -> bool {
         self.stride == self.size && self.padding == 0
@@ -69,18 +75,9 @@ impl PoolShape {
         })
     }
 
-    /// Calls `f(output, upper left input, itself)` for each window of one sample, in order. The common size is
-    /// compiled on its own.
+    /// Calls `f(output, upper left input, itself)` for each window of one sample, in order.
     #[inline(always)]
-    fn windows(&self, f: impl FnMut(usize, usize, &Self)) {
-        match self.size {
-            2 => Self { size: 2, ..*self }.windows_of_size(f),
-            _ => self.windows_of_size(f),
-        }
-    }
-
-    #[inline(always)]
-    fn windows_of_size(&self, mut f: impl FnMut(usize, usize, &Self)) {
+    fn windows(&self, mut f: impl FnMut(usize, usize, &Self)) {
         let mut output = 0;
         for channel in 0..self.channels {
             for row in 0..self.height / self.size {
@@ -122,8 +119,11 @@ impl Layer for AvgPool2d {
         self.0.forward_flops()
     }
 
-    fn forward(&self, _pass: Pass, _params: &[f32], io: Forward<'_>) {
+    fn forward(&self, pass: Pass, _params: &[f32], io: Forward<'_>) {
         let Forward { x, y, .. } = io;
+        if self.0.is_2x2() {
+            return pool::mean_2x2(pass.isa, self.0.height, self.0.width, x, y);
+        }
         let share = 1.0 / (self.0.size * self.0.size) as f32;
         for (x, y) in x.chunks_exact(self.0.input_len()).zip(y.chunks_exact_mut(self.0.output_len())) {
             if self.0.is_plain() {
@@ -138,8 +138,11 @@ impl Layer for AvgPool2d {
         }
     }
 
-    fn backward(&self, _: Pass, _params: &[f32], io: Backward<'_>) {
+    fn backward(&self, pass: Pass, _params: &[f32], io: Backward<'_>) {
         let Some(dx) = io.dx else { return };
+        if self.0.is_2x2() {
+            return pool::mean_2x2_backward(pass.isa, self.0.height, self.0.width, io.dy, dx);
+        }
         let share = 1.0 / (self.0.size * self.0.size) as f32;
         dx.fill(0.0);
         for (dy, dx) in io.dy.chunks_exact(self.0.output_len()).zip(dx.chunks_exact_mut(self.0.input_len())) {
@@ -179,8 +182,11 @@ impl Layer for MaxPool2d {
         self.0.forward_flops()
     }
 
-    fn forward(&self, _pass: Pass, _params: &[f32], io: Forward<'_>) {
+    fn forward(&self, pass: Pass, _params: &[f32], io: Forward<'_>) {
         let Forward { x, y, .. } = io;
+        if self.0.is_2x2() {
+            return pool::max_2x2(pass.isa, self.0.height, self.0.width, x, y);
+        }
         for (x, y) in x.chunks_exact(self.0.input_len()).zip(y.chunks_exact_mut(self.0.output_len())) {
             // A NaN wins, so that it reaches the loss.
             let larger = |best: f32, v: f32| if v > best || v.is_nan() { v } else { best };
@@ -196,8 +202,11 @@ impl Layer for MaxPool2d {
         }
     }
 
-    fn backward(&self, _: Pass, _params: &[f32], io: Backward<'_>) {
+    fn backward(&self, pass: Pass, _params: &[f32], io: Backward<'_>) {
         let Some(dx) = io.dx else { return };
+        if self.0.is_2x2() {
+            return pool::max_2x2_backward(pass.isa, self.0.height, self.0.width, io.x, io.y, io.dy, dx);
+        }
         dx.fill(0.0);
         let (inputs, outputs) = (self.0.input_len(), self.0.output_len());
         let samples = io.x.chunks_exact(inputs).zip(io.y.chunks_exact(outputs));
