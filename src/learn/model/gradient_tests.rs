@@ -120,7 +120,7 @@ fn other_networks() -> Vec<(&'static str, Network)> {
         ),
         ("resnet18_gn", network("resnet18_gn", &cifar(33), json!({"width": 4, "group": 4}))),
         ("resnet56", network("resnet56", &cifar(8), json!({"blocks": 1}))),
-        ("mobilenet", network("mobilenet", &cifar(20), json!({"width": 0.0625}))),
+        ("mobilenet", network("mobilenet", &cifar(32), json!({"width": 0.125}))),
         ("gru_tagger", network("gru_tagger", &tags, narrow.clone())),
         (
             "gru_tagger lstm",
@@ -175,8 +175,8 @@ fn start(network: &Network) -> Vec<f32> {
     let mut params = network.init(3);
     let mut stream = Stream::new(11, "moved", 0, 0);
     for (range, tensor) in ranges(network) {
-        // Shifts lie around 2.5, so that few values are near the kink of a ReLU and no channel is dead.
-        let shift = if tensor.role == Role::Shift { 2.5 } else { 0.0 };
+        // Shifts lie around 1, so that fewer values are near the kink of a ReLU and no channel is dead.
+        let shift = if tensor.role == Role::Shift { 1.0 } else { 0.0 };
         if matches!(tensor.role, Role::Scale | Role::Shift | Role::Uniform(0.0)) {
             params[range].iter_mut().for_each(|p| *p += shift + 0.3 * stream.normal() as f32);
         }
@@ -255,7 +255,7 @@ fn norm(values: &[f32]) -> f64 {
 }
 
 /// A way for each tensor, along its gradient with random weights. Tensors that cannot move the loss are left out,
-/// after a check that they do not: the bias of a convolution before a batch norm.
+/// after a check that they do not: biases and shifts that a batch norm takes away again.
 fn ways(network: &Network, sample: &Sample) -> Vec<Way> {
     let (loss, gradient) = ours(network, &sample.params, &sample.batch, Isa::best());
     let whole = norm(&gradient);
@@ -279,13 +279,14 @@ fn ways(network: &Network, sample: &Sample) -> Vec<Way> {
         if is_mute {
             let (change, _) = walked(0.1);
             assert!(change.abs() < 1e-5, "{tensor}: {change}");
-            assert!(tensor.contains("conv") && tensor.ends_with("bias"), "{tensor} is mute");
+            assert!(tensor.ends_with("bias"), "{tensor} is mute");
             continue;
         }
         let farthest = 0.1 * norm(&sample.params[range.clone()]).max(0.3);
         let (change, told) = walked((2e-4 * loss.max(1.0) / norm(own)).min(farthest));
         ways.push(Way { tensor, change, told });
     }
+    assert!(2 * ways.len() > network.tensors().len(), "most tensors are mute");
     ways
 }
 
@@ -330,16 +331,16 @@ fn gradients_have_their_committed_digests_on_every_instruction_set() {
         ("separable", "180ca8a8b52b3d3f38e4b933c25ba373"),
         ("multiplied", "8b33c1e86ab24e7c61539af754271f2c"),
         ("geomx_cnn", "796db9189c0ba1f677e72cf30c7daab9"),
-        ("layers", "fea88adee82ea63a5980061afe464bc4"),
+        ("layers", "b1c1f158f4fc033488a993fd07fe31ee"),
         ("linear", "d2dbeb45fd3e22994b008cc485606c0c"),
         ("softmax sigmoid", "2dc3362da4e5627aff3b18ec4c775e81"),
         ("mlp sigmoid", "9a8f75a5fd3f225bddf66c39682d3d0b"),
         ("simple", "91db515a92421388ef9746788de9b8ed"),
         ("alexnet", "a90de2f450d5c59e303a0df324432889"),
         ("alexnet imagenet", "47d71d87d6554e543b841a277692b313"),
-        ("resnet18_gn", "3c103d00b3c636bf480d04095a67f586"),
-        ("resnet56", "7c3cdae821b84052c21e75fdac8105ce"),
-        ("mobilenet", "859ab03fcf0f1176cc6b0b057426b623"),
+        ("resnet18_gn", "efb5ce5e56ccc41ec75eb4f0aaa23d92"),
+        ("resnet56", "cb34d8f9ec21df0d7f09f909b20f7698"),
+        ("mobilenet", "5e5d469089d67b21e7d84625c467c131"),
         ("gru_tagger", "8ae73f77a994c8857bd2e639d695236c"),
         ("gru_tagger lstm", "152e107131f9a7308e79babfd7b7c9a4"),
         ("char_lstm", "abf813e02e4cdf2580e9d5cee01bd489"),
