@@ -41,7 +41,7 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     ("topology file that is not there", "topology: ../topologies/flt.yml", "topology"),
     ("ring algorithm on a star", "topology: star(5)\npeers: {algorithm: ring_all_reduce}", "peers.algorithm"),
     ("unknown model", "model: lenett", "model"),
-    ("unknown data set", "data: cifar10", "data"),
+    ("unknown data set", "data: imagenet", "data"),
     ("too few samples for the workers", "topology: flat(5000)", "topology"),
     ("missing data file", "data: mnist\ndata_dir: nowhere", "data"),
     ("truncated data file", "data: fashion_mnist\ndata_dir: damaged", "data"),
