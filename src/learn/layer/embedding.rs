@@ -2,7 +2,7 @@
 
 use super::{Backward, Forward, Layer, Pass, Role, Tensor};
 
-/// y = W[x]. x is a token's id as a number (exact below 2^24). Parameter: W `[vocabulary, width]`. The padding
+/// `y = W[x]`. x is a token's id as a number (exact below 2^24). Parameter: W `[vocabulary, width]`. The padding
 /// token's row has no gradient.
 ///
 /// Both passes panic if an id is not a whole number below `vocabulary`; data sets check theirs.
