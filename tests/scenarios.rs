@@ -29,7 +29,8 @@ fn scenario(name: &str) -> PathBuf {
 
 #[test]
 fn every_scenario_resolves_without_a_warning() {
-    for folder in ["scenarios", "scenarios/hcddl", "bench/scenarios"] {
+    let systems = ["hcddl", "pos_tagger", "dinno", "fedml", "hips"].map(|name| format!("scenarios/{name}"));
+    for folder in systems.iter().map(String::as_str).chain(["scenarios", "bench/scenarios"]) {
         for path in files(folder) {
             let plan = plan(&path, &[]);
             assert!(!plan.nodes.is_empty());
