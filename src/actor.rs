@@ -16,6 +16,9 @@ pub(crate) enum Call {
     Save,
 }
 
+// It never leaves its process.
+impl ractor::Message for Call {}
+
 /// What it answers.
 pub(crate) enum Answer {
     Effects(Effects),

@@ -1,6 +1,6 @@
 //! From plan to nodes: the one place that knows which settings make which node.
 
-use crate::domain::{NodeId, OptionError, Params};
+use crate::domain::{NodeId, OptionError, Params, Span};
 use crate::learn::Learner;
 use crate::node::reliable::Reliable;
 use crate::node::server::{Server, ServerConfig};
@@ -18,6 +18,18 @@ pub struct Factory<'a> {
     registry: &'a Registry,
     learner: &'a dyn Learner,
     init: Params,
+    delivery: Delivery,
+}
+
+/// How messages are kept from being lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Delivery {
+    /// They never are.
+    Plain,
+    /// Each is sent again until it is acknowledged, first after this.
+    Timed(Span),
+    /// Each is sent again when the connection was lost and is there again: below is a stream.
+    OverStreams,
 }
 
 /// How a node comes into being.
@@ -35,7 +47,15 @@ impl<'a> Factory<'a> {
     /// A factory for this plan; `init` is the model that all start from.
     #[must_use]
     pub fn new(plan: &'a Plan, registry: &'a Registry, learner: &'a dyn Learner, init: Params) -> Self {
-        Self { plan, registry, learner, init }
+        let network = &plan.network;
+        let delivery = if network.reliable { Delivery::Timed(network.resend_after) } else { Delivery::Plain };
+        Self { plan, registry, learner, init, delivery }
+    }
+
+    /// The same for nodes that talk over streams.
+    #[must_use]
+    pub fn over_streams(self) -> Self {
+        Self { delivery: Delivery::OverStreams, ..self }
     }
 
     /// Builds one node. `incarnation` counts its restarts; `down` are nodes that are not there now.
@@ -60,11 +80,12 @@ impl<'a> Factory<'a> {
             Role::Worker => self.worker(id, plan, birth, incarnation),
             Role::Peer => self.peer(id, plan, birth, incarnation)?,
         };
-        if self.plan.network.reliable {
-            let after = self.plan.network.resend_after;
-            return Ok(Box::new(Reliable::new(node, after, incarnation, reliable)));
-        }
-        Ok(node)
+        let resend_after = match self.delivery {
+            Delivery::Plain => return Ok(node),
+            Delivery::Timed(after) => Some(after),
+            Delivery::OverStreams => None,
+        };
+        Ok(Box::new(Reliable::new(node, resend_after, incarnation, reliable)))
     }
 
     /// Gradient steps of one job of a node.

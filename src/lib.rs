@@ -61,7 +61,8 @@
 //! 8. [`sim`]: the conductor, its heap, the compute pool, metrics, checkpoints; `actor`: one actor around each
 //!    node.
 //! 9. `record`: the run directory; `report`: tables and explanations; `cli`: one file for each subcommand.
-//! 10. `fetch`: data files from the network; `transport`: messages as bytes.
+//! 10. `deploy`: the same nodes on real devices.
+//! 11. `fetch`: data files from the network; `transport`: messages as bytes.
 //!
 //! `ARCHITECTURE.md` walks through it with a gradient and with a key of a scenario.
 
@@ -70,6 +71,8 @@ pub mod actor;
 #[cfg(feature = "runtime")]
 pub mod cli;
 pub mod compress;
+#[cfg(feature = "runtime")]
+pub mod deploy;
 pub mod device;
 pub mod domain;
 pub mod error;

@@ -68,6 +68,9 @@ pub enum Event {
     Up(NodeId),
     /// A node that this one talks to is lost, after the detection delay.
     Down(NodeId),
+    /// The connection to a node broke and is there again, before anybody counted it as lost: what was on its way
+    /// may be gone. Only reliable delivery looks at it.
+    Reconnected(NodeId),
     /// The run must end.
     Stop(Reason),
 }

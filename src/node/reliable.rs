@@ -70,7 +70,7 @@ impl ReliableState {
 /// A node with reliable delivery.
 pub struct Reliable {
     inner: Box<dyn Node>,
-    resend_after: Span,
+    resend_after: Option<Span>,
     incarnation: u32,
     state: ReliableState,
 }
@@ -83,11 +83,12 @@ const POSITION_BITS: u32 = 32;
 const BACKOFF_MAX: u32 = 6;
 
 impl Reliable {
-    /// Wraps a node. `incarnation` counts its restarts.
+    /// Wraps a node. `incarnation` counts its restarts. Without `resend_after` a message is sent again only when a
+    /// connection was lost and is there again: below is a stream that loses nothing else.
     #[must_use]
     pub fn new(
         inner: Box<dyn Node>,
-        resend_after: Span,
+        resend_after: Option<Span>,
         incarnation: u32,
         state: Option<ReliableState>,
     ) -> Self {
@@ -117,9 +118,11 @@ impl Reliable {
         outgoing
             .unacknowledged
             .insert(sequence, Unacknowledged { message: message.clone(), attempts: 1, timer });
-        self.state.timers.insert(timer, (to, lane, sequence));
         out.send(to, message);
-        out.push(Effect::SetTimer { after: self.resend_after, token: timer });
+        if let Some(after) = self.resend_after {
+            self.state.timers.insert(timer, (to, lane, sequence));
+            out.push(Effect::SetTimer { after, token: timer });
+        }
     }
 
     fn acknowledged(&mut self, from: NodeId, head: &Head, out: &mut Effects) {
@@ -127,8 +130,24 @@ impl Reliable {
         let found =
             self.state.outgoing.get_mut(&(from, lane)).and_then(|o| o.unacknowledged.remove(&head.clock));
         if let Some(unacknowledged) = found {
-            self.state.timers.remove(&unacknowledged.timer);
-            out.push(Effect::ClearTimer(unacknowledged.timer));
+            self.forget_timer(unacknowledged.timer, out);
+        }
+    }
+
+    fn forget_timer(&mut self, timer: Token, out: &mut Effects) {
+        if self.state.timers.remove(&timer).is_some() {
+            out.push(Effect::ClearTimer(timer));
+        }
+    }
+
+    /// The connection is there again: sends what has not been acknowledged, in order.
+    fn resend_all(&mut self, to: NodeId, out: &mut Effects) {
+        for lane in [Lane::Control, Lane::Model] {
+            let waiting = self.state.outgoing.get(&(to, lane)).map(|o| &o.unacknowledged);
+            for unacknowledged in waiting.into_iter().flat_map(BTreeMap::values) {
+                out.push(count("resends"));
+                out.send(to, unacknowledged.message.clone());
+            }
         }
     }
 
@@ -141,7 +160,9 @@ impl Reliable {
             waiting.attempts += 1;
             out.push(count("resends"));
             out.send(to, waiting.message.clone());
-            out.push(Effect::SetTimer { after: self.resend_after.times(backoff), token });
+            if let Some(after) = self.resend_after {
+                out.push(Effect::SetTimer { after: after.times(backoff), token });
+            }
         }
     }
 
@@ -170,8 +191,7 @@ impl Reliable {
         for lane in [Lane::Control, Lane::Model] {
             if let Some(outgoing) = self.state.outgoing.remove(&(node, lane)) {
                 for unacknowledged in outgoing.unacknowledged.into_values() {
-                    self.state.timers.remove(&unacknowledged.timer);
-                    out.push(Effect::ClearTimer(unacknowledged.timer));
+                    self.forget_timer(unacknowledged.timer, out);
                 }
             }
         }
@@ -194,6 +214,7 @@ impl Node for Reliable {
                 }
             }
             Event::Timer(token) if token.0 & TIMER_BIT != 0 => self.resend(token, out),
+            Event::Reconnected(node) => self.resend_all(node, out),
             Event::Down(node) => {
                 self.reset(node, out);
                 self.pass_on(cx, Event::Down(node), out);
@@ -260,7 +281,7 @@ mod tests {
 
     #[test]
     fn delivers_once_and_in_order_whatever_the_network_does() {
-        let node = |_| Reliable::new(Box::new(Echo(vec![])), Span::from_millis(1), 0, None);
+        let node = |_| Reliable::new(Box::new(Echo(vec![])), Some(Span::from_millis(1)), 0, None);
         let (mut a, mut b) = (node(0), node(1));
         let messages: Vec<Message> =
             (1..=4).flat_map(|i| sent(&step(&mut a, Event::Timer(Token(i))))).collect();
@@ -276,7 +297,7 @@ mod tests {
 
     #[test]
     fn resends_until_acknowledged_and_starts_anew_after_a_loss() {
-        let mut a = Reliable::new(Box::new(Echo(vec![])), Span::from_millis(1), 0, None);
+        let mut a = Reliable::new(Box::new(Echo(vec![])), Some(Span::from_millis(1)), 0, None);
         let first = step(&mut a, Event::Timer(Token(7)));
         let [Effect::Send { message, .. }, Effect::SetTimer { token, after }] = &first[..] else {
             panic!("{first:?}");
@@ -288,5 +309,18 @@ mod tests {
         assert_eq!(step(&mut a, Event::Down(NodeId(1))), [Effect::ClearTimer(*token)]);
         let anew = sent(&step(&mut a, Event::Timer(Token(8))));
         assert!(anew[0].sequence > message.sequence && anew[0].sequence & 0xFFFF_FFFF == 1);
+    }
+
+    #[test]
+    fn without_timers_it_resends_when_the_connection_is_there_again() {
+        let mut a = Reliable::new(Box::new(Echo(vec![])), None, 0, None);
+        let messages: Vec<Message> =
+            (1..=3).flat_map(|i| sent(&step(&mut a, Event::Timer(Token(i))))).collect();
+        assert!(a.state.timers.is_empty());
+        let ack = Head { clock: messages[0].sequence, ..Head::default() };
+        step(&mut a, Event::Received { from: NodeId(1), message: Message::control(ACK, ack) });
+        assert_eq!(sent(&step(&mut a, Event::Reconnected(NodeId(1)))), messages[1..]);
+        step(&mut a, Event::Down(NodeId(1)));
+        assert_eq!(step(&mut a, Event::Reconnected(NodeId(1))), []);
     }
 }

@@ -38,6 +38,8 @@ pub struct Plan {
     pub network: NetworkPlan,
     /// What goes wrong, in order of time.
     pub faults: FaultsPlan,
+    /// How it is deployed.
+    pub deploy: DeployPlan,
     /// What must hold at the end.
     pub expect: Expect,
     /// Compute no gradients: only times, bytes, versions and staleness.
@@ -281,6 +283,33 @@ pub struct MessageRule {
     pub duplicate: f64,
     /// Added to the latency.
     pub delay: Span,
+}
+
+/// How a run is deployed on real devices.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct DeployPlan {
+    /// Hosts of the inventory by node, ascending; the other nodes take the hosts that are left.
+    pub placement: Vec<(NodeId, String)>,
+    /// First port of each host.
+    pub port: u16,
+    /// Directory with the data files on every device; `None` when samples are pushed.
+    pub data_on_device: Option<std::path::PathBuf>,
+    /// A neighbour that has been silent for so long counts as lost.
+    pub detection: Span,
+    /// Time between two signs of life.
+    pub heartbeat: Span,
+    /// A node that has not been there from the start counts as lost after this.
+    pub start_timeout: Span,
+    /// An attached run stops when its controller has been silent for so long.
+    pub lease: Span,
+    /// Mutual TLS between the nodes.
+    pub tls: bool,
+    /// Commits of the root between two checkpoints; 0 for none.
+    pub checkpoint_every: u64,
+    /// Compute threads of each node; 0 for all cores.
+    pub threads: u16,
+    /// Whether results are held back to their modelled duration.
+    pub paced: bool,
 }
 
 /// What must hold at the end of a run for `hcddl test` to pass.

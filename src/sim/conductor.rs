@@ -263,6 +263,7 @@ impl<R: Runner> Conductor<'_, R> {
             Event::Up(_) => (4, "hears that a node is there"),
             Event::Down(_) => (5, "hears that a node is lost"),
             Event::Stop(_) => (6, "stops"),
+            Event::Reconnected(_) => (8, "is connected again"),
         };
         tracing::debug!("{}: {} {what}", self.now, self.plan.nodes[node.index()].name);
         self.trace.push(&[self.now.0, u64::from(node.0) | (class << 32), words[0], words[1]]);

@@ -313,6 +313,7 @@ impl Node for Server {
             Event::Up(node) => self.child_changed(cx, node, true, out),
             Event::Down(node) => self.child_changed(cx, node, false, out),
             Event::Stop(reason) => self.finish(reason, out),
+            Event::Reconnected(_) => {}
         }
     }
 

@@ -2,6 +2,7 @@
 //! entry in the key reference (`docs/scenario-keys.md`) and in the JSON Schema; each default is written once,
 //! in the `Default` of its section.
 
+mod deploy;
 mod devices;
 mod faults;
 mod network;
@@ -9,6 +10,7 @@ mod pick;
 mod tiers;
 mod training;
 
+pub use deploy::DeployFile;
 pub use devices::{DevicesFile, HostFile};
 pub use faults::{FaultEventFile, FaultsFile, MessageRuleFile, SlowDownFile};
 pub use network::{LinkFile, LinkOverrideFile, NetworkFile};
@@ -82,6 +84,9 @@ pub struct ScenarioFile {
     /// What goes wrong, and when.
     #[serde(default)]
     pub faults: FaultsFile,
+    /// How the run is deployed on real devices.
+    #[serde(default)]
+    pub deploy: DeployFile,
     /// What must hold at the end for `hcddl test` to pass.
     #[serde(default)]
     pub expect: Expect,

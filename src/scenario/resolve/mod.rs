@@ -1,5 +1,6 @@
 //! From what was written to what was meant: a [`Plan`], or the first mistake with its place.
 
+mod deploy;
 mod faults;
 mod learning;
 mod machines;
@@ -47,6 +48,7 @@ pub fn resolve(written: &Written, registry: &Registry) -> Result<Plan, UserError
     let machines = machines::resolve(&mut cx, &names, &seeds, &mut nodes)?;
     let (network, hosts) = network::resolve(&mut cx, &names, &mut nodes, machines)?;
     let faults = faults::resolve(&mut cx, &names, &mut nodes)?;
+    let deploy = deploy::resolve(&mut cx, &names)?;
     Ok(Plan {
         name: written.file.name.clone().unwrap_or_else(|| "scenario".to_owned()),
         seeds,
@@ -59,6 +61,7 @@ pub fn resolve(written: &Written, registry: &Registry) -> Result<Plan, UserError
         evaluation,
         network,
         faults,
+        deploy,
         expect,
         timing_only: written.file.timing_only,
         codecs: cx.codecs,

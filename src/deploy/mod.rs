@@ -1,0 +1,33 @@
+//! Deployment: the same nodes on real devices, one process each.
+//!
+//! A run on a host lives in one directory, `<base>/runs/<run id>/`:
+//!
+//! | file | what |
+//! |---|---|
+//! | `deployment.json` | [`Deployment`]: who is where, and how processes behave |
+//! | `scenario.yml` | the scenario, complete: options applied, paths absolute |
+//! | `tls/ca.pem`, `tls/<node>.pem`, `tls/<node>.key` | identities, made for this run; keys have mode 0600 |
+//! | `data/<node>.bin` | the samples that a node needs, when they are pushed: a link into the cache |
+//! | `agent.json`, `agent.log`, `agent.sock` | the supervisor of this host |
+//! | `host.csv` | CPU, memory, temperature and throttling of the host over time |
+//! | `nodes/<node>/` | what a node writes: [`node_file`] |
+//!
+//! `<base>` is `~/.hcddl`; beside `runs/` it holds `bin/<hash>/hcddl`, `data/<hash>` and `lock`.
+
+pub mod deployment;
+
+pub use deployment::{Deployment, NodeProgress, NodeState, Placed, Settings};
+
+/// File names in the directory of a node.
+pub mod node_file {
+    /// [`NodeProgress`](super::NodeProgress), replaced now and then, and at the end.
+    pub const PROGRESS: &str = "progress.json";
+    /// What the process says (standard error).
+    pub const LOG: &str = "log.txt";
+    /// The order of the node's inputs.
+    pub const ORDER: &str = "order.log";
+    /// How often the node has been started: a number.
+    pub const BIRTHS: &str = "births";
+    /// The latest checkpoint of a root server.
+    pub const CHECKPOINT: &str = "checkpoint.bin";
+}
