@@ -8,9 +8,11 @@
 //! | `timeline.json` | Chrome trace events, opens in Perfetto | [`timeline`] |
 //! | `summary.json` | the end of the run | [`recorder`] |
 //! | `repeat.json` | what is needed to repeat it | [`repeat`] |
+//! | `order.log` | of a node of a deployed run: the order of its inputs | [`order`] |
 //! | `checkpoint.bin` | where an interrupted run continues | [`checkpoint`] |
 
 pub mod checkpoint;
+pub mod order;
 pub mod recorder;
 pub mod repeat;
 pub mod rundir;
@@ -38,6 +40,14 @@ pub enum RecordError {
         /// The run directory.
         dir: PathBuf,
         /// What is missing or damaged, and the next step.
+        problem: String,
+    },
+    /// An order log that cannot be read.
+    #[error("`{path}` {problem}")]
+    Order {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
         problem: String,
     },
     /// The operating system said no.
