@@ -144,7 +144,21 @@ impl Engine {
         if plan.batch == 0 {
             return Err(LearnError::at("batch", OptionError::new("", "batch is 0", "1 or more")));
         }
-        let Holdings { data, augment, shards: split } = Holdings::new(plan, seeds.data, tables)?;
+        Self::of(Holdings::new(plan, seeds.data, tables)?, plan, seeds, tables, shards)
+    }
+
+    /// As [`Engine::new`], with the data at hand.
+    ///
+    /// # Errors
+    /// As [`build`], but for the data.
+    pub fn of(
+        holdings: Holdings,
+        plan: &LearningPlan,
+        seeds: Seeds,
+        tables: &LearnTables,
+        shards: &[Option<u32>],
+    ) -> Result<Self, LearnError> {
+        let Holdings { data, augment, shards: split } = holdings;
         let network = made("model", &tables.models, &plan.model, |build, choice| build(choice, &data.shape))?;
         if plan.gradients && !network.statistics().is_empty() {
             return Err(LearnError::at("update", statistics_in_gradients()));

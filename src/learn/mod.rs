@@ -27,6 +27,8 @@ pub mod optimizer;
 #[cfg(feature = "runtime")]
 pub mod partition;
 pub mod plan;
+#[cfg(feature = "runtime")]
+pub mod portion;
 pub mod quadratic;
 #[cfg(feature = "candle")]
 pub mod reference;

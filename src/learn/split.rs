@@ -92,6 +92,15 @@ pub fn data_set(
     Ok((data, augment))
 }
 
+/// The changes of training images that a choice of a data set asks for.
+///
+/// # Errors
+/// [`OptionError`] with the option concerned.
+pub fn pipeline(choice: &Choice, shape: &DataShape, tables: &LearnTables) -> Result<Pipeline, OptionError> {
+    let (_, _, options): (_, _, DataOptions) = taken(&tables.data, choice, DATA_OPTIONS)?;
+    Pipeline::new(&options.augment, &tables.augment, shape)
+}
+
 /// The row of a choice, the choice with its own options, and those that all rows have.
 fn taken<B: Copy, T: DeserializeOwned>(
     table: &Table<B>,

@@ -128,10 +128,7 @@ impl Entry {
             7 => What::Down(node),
             8 => What::Reconnected(node),
             9 => What::Stop(reason_of(a)?),
-            10 => What::Commit {
-                version: Version(a),
-                digest: Digest(u128::from(b) | (u128::from(c) << 64)),
-            },
+            10 => What::Commit { version: Version(a), digest: Digest(u128::from(b) | (u128::from(c) << 64)) },
             11 => What::Checkpoint { number: a },
             _ => return None,
         };
@@ -252,7 +249,10 @@ mod tests {
             What::Commit { version: Version(12), digest: Digest(u128::MAX / 3) },
             What::Checkpoint { number: 5 },
         ];
-        all.into_iter().enumerate().map(|(i, what)| Entry { now: Time(i as u64 * 1_000_000_007), what }).collect()
+        all.into_iter()
+            .enumerate()
+            .map(|(i, what)| Entry { now: Time(i as u64 * 1_000_000_007), what })
+            .collect()
     }
 
     #[test]

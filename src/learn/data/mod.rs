@@ -23,8 +23,8 @@ pub use sources::{File, Source, source, sources};
 
 use crate::domain::{Choice, OptionError, Stream, Table};
 use crate::learn::model::DataShape;
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
 /// What a data set may depend on besides its options.
@@ -72,7 +72,7 @@ pub fn table() -> Table<BuildData> {
 }
 
 /// A data set in memory.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct DataSet {
     /// What its samples look like.
     pub shape: DataShape,
@@ -94,10 +94,17 @@ impl DataSet {
     pub fn new(shape: DataShape, train: Samples, test: Samples) -> Self {
         Self { shape, train, validation: None, test, order: Order::Shuffled, average: Average::Rows }
     }
+
+    /// The same without any samples.
+    #[must_use]
+    pub fn clone_without_samples(&self) -> Self {
+        let none = self.train.select(&[]);
+        Self { order: self.order, average: self.average, ..Self::new(self.shape.clone(), none.clone(), none) }
+    }
 }
 
 /// How an epoch goes through a shard.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Order {
     /// In a new random order each time.
     Shuffled,
@@ -115,7 +122,7 @@ pub enum Order {
 }
 
 /// What the mean of an evaluation is taken over.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Average {
     /// All rows that count.
     Rows,

@@ -1,11 +1,11 @@
 //! How pixels become numbers.
 
 use crate::domain::OptionError;
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, Serialize};
 use std::sync::Arc;
 
 /// How pixels become f32.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Scale {
     /// (pixel / divisor - mean) / deviation, the same for each.
     Same {

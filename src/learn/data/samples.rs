@@ -4,9 +4,10 @@ use super::Scale;
 use crate::domain::OptionError;
 use crate::learn::batch::{Batch, IGNORE};
 use crate::learn::kernels::{Isa, elementwise};
+use serde::{Deserialize, Serialize};
 
 /// Samples one after another. Each is one row of `row_len` values, or a sequence of such rows.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Samples {
     features: Features,
     targets: Labels,
@@ -17,7 +18,7 @@ pub struct Samples {
 }
 
 /// Input values of all rows.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum Features {
     /// Pixels as they came, made f32 batch by batch.
     Bytes {
@@ -33,7 +34,7 @@ pub enum Features {
 }
 
 /// What should come out.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum Labels {
     /// A class for each sample.
     Classes(Vec<u16>),
@@ -49,7 +50,7 @@ pub enum Labels {
 }
 
 /// Who each sample comes from: a user, a speaker, a robot.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Owners {
     /// Number of the owner of each sample.
     pub of: Vec<u32>,
