@@ -11,6 +11,7 @@ mod data;
 mod init;
 mod interrupt;
 mod list;
+mod node;
 mod output;
 mod schema;
 mod session;
@@ -57,6 +58,8 @@ enum Command {
     Init(init::InitArgs),
     /// Run many scenarios and report which did what they expect
     Test(test::TestArgs),
+    /// Run one node of a deployed run (what `hcddl deploy` starts on each device)
+    Node(node::NodeArgs),
     /// Print the JSON Schema of a scenario, for editors
     Schema(schema::SchemaArgs),
     /// Print a completion script for a shell
@@ -140,6 +143,7 @@ fn execute(command: Command, registry: &Registry) -> anyhow::Result<Ending> {
         Command::Data(args) => data::execute(&args, registry),
         Command::Init(args) => init::execute(&args),
         Command::Test(args) => test::execute(&args, registry),
+        Command::Node(args) => node::execute(&args, registry),
         Command::Schema(args) => schema::execute(&args),
         Command::Completions(args) => completions::execute(&args),
     }

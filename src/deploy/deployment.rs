@@ -123,3 +123,9 @@ pub enum NodeState {
     /// It cannot go on; `reason` says why. Exit code 1.
     Failed,
 }
+
+/// `host:port`, an IPv6 address in brackets.
+#[must_use]
+pub fn socket(address: &str, port: u16) -> String {
+    if address.contains(':') { format!("[{address}]:{port}") } else { format!("{address}:{port}") }
+}

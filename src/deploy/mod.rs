@@ -6,7 +6,7 @@
 //! |---|---|
 //! | `deployment.json` | [`Deployment`]: who is where, and how processes behave |
 //! | `scenario.yml` | the scenario, complete: options applied, paths absolute |
-//! | `tls/ca.pem`, `tls/<node>.pem`, `tls/<node>.key` | identities, made for this run; keys have mode 0600 |
+//! | `tls/ca.pem`, `tls/<node>.pem`, `tls/<node>.key`, `tls/secret` | identities, made for this run; keys and secret have mode 0600 |
 //! | `data/<node>.bin` | the samples that a node needs, when they are pushed: a link into the cache |
 //! | `agent.json`, `agent.log`, `agent.sock` | the supervisor of this host |
 //! | `host.csv` | CPU, memory, temperature and throttling of the host over time |
@@ -14,7 +14,10 @@
 //!
 //! `<base>` is `~/.hcddl`; beside `runs/` it holds `bin/<hash>/hcddl`, `data/<hash>` and `lock`.
 
+pub mod bundle;
 pub mod deployment;
+pub mod node;
+pub mod result;
 
 pub use deployment::{Deployment, NodeProgress, NodeState, Placed, Settings};
 

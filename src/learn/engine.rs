@@ -279,6 +279,10 @@ impl Learner for Engine {
     }
 
     fn train(&self, node: NodeId, job: &Train) -> Result<Trained, String> {
+        self.train_while(node, job, &|| true)
+    }
+
+    fn train_while(&self, node: NodeId, job: &Train, go_on: &dyn Fn() -> bool) -> Result<Trained, String> {
         let Some((index, shard)) = self.shard(node).filter(|(_, shard)| !shard.samples.is_empty()) else {
             return Err(format!("{node} holds no training samples"));
         };
@@ -287,7 +291,7 @@ impl Learner for Engine {
             let isa = network.isa;
             let (statistics, epoch) = (self.network.statistics(), self.batches(shard));
             let site = Site { isa, params_len: self.params_len(), statistics, epoch };
-            run(site, job, &self.rule, buffers, |at, cursor, out| {
+            run(site, job, &self.rule, buffers, go_on, |at, cursor, out| {
                 self.load(isa, index, shard, cursor, batch);
                 self.augment.apply(self.data_seed, index, cursor, batch, image);
                 let key = Stream::new(self.data_seed, "batch", u64::from(index), cursor).word();

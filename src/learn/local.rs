@@ -91,6 +91,19 @@ pub struct StepLoss {
     pub samples: u64,
 }
 
+/// The steps of a job, as long as it may go on.
+#[derive(Clone, Copy)]
+struct Steps<'a> {
+    asked: u64,
+    go_on: &'a dyn Fn() -> bool,
+}
+
+impl Steps<'_> {
+    fn each(&self) -> impl Iterator<Item = u64> {
+        (0..self.asked).take_while(|_| (self.go_on)())
+    }
+}
+
 /// Why a job ended early.
 enum Fault {
     Failed(String),
@@ -107,7 +120,8 @@ impl From<String> for Fault {
     }
 }
 
-/// Runs a job. `gradient(at, cursor, out)` writes the gradient of the mean loss of batch `cursor`.
+/// Runs a job. `gradient(at, cursor, out)` writes the gradient of the mean loss of batch `cursor`. When `go_on` says
+/// no the job ends before its next step, as one with so many steps fewer.
 ///
 /// # Errors
 /// Parameters that are absent or of another length, errors of `gradient`, and a loss or parameters that are no
@@ -117,6 +131,7 @@ pub fn run(
     job: &Train,
     rule: &LocalRule,
     buffers: &mut Buffers,
+    go_on: &dyn Fn() -> bool,
     mut gradient: impl FnMut(&[f32], u64, &mut [f32]) -> Result<StepLoss, String>,
 ) -> Result<Trained, String> {
     let Some(start) = job.model.values() else {
@@ -125,10 +140,11 @@ pub fn run(
     if start.len() != site.params_len {
         return Err(format!("{} parameters were sent to a model of {}", start.len(), site.params_len));
     }
-    let steps = job.steps.max(1);
-    let (mut samples, mut losses) = (0, 0.0);
+    let asked = Steps { asked: job.steps.max(1), go_on };
+    let (mut steps, mut samples, mut losses) = (0, 0, 0.0);
     let mut counted = |at: &[f32], i: u64, out: &mut [f32]| -> Result<u64, Fault> {
         let batch = gradient(at, job.cursor + i, out)?;
+        steps += 1;
         samples += batch.samples;
         losses += batch.loss;
         if batch.loss.is_finite() {
@@ -136,7 +152,7 @@ pub fn run(
         }
         Err(Fault::NotFinite { what: format!("the loss is {}", batch.loss), step: i + 1 })
     };
-    match compute(site, job, rule, start, buffers, &mut counted) {
+    match compute(site, job, rule, start, asked, buffers, &mut counted) {
         Ok((tensor, opt)) => {
             let (tensor, loss) = (Params::new(tensor), (losses / steps as f64) as f32);
             Ok(Trained { tensor, opt, steps, samples, loss, forward_passes: samples, skipped: None })
@@ -145,8 +161,9 @@ pub fn run(
             Ok(skipped(job, start, step, samples))
         }
         Err(Fault::NotFinite { what, step }) => Err(format!(
-            "{what} at step {step} of {steps}; try a smaller learning rate, `training.clip_norm`, or \
-             `training.not_finite: skip` to go on without such updates"
+            "{what} at step {step} of {}; try a smaller learning rate, `training.clip_norm`, or \
+             `training.not_finite: skip` to go on without such updates",
+            job.steps
         )),
         Err(Fault::Failed(why)) => Err(why),
     }
@@ -175,10 +192,10 @@ fn compute(
     job: &Train,
     rule: &LocalRule,
     start: &[f32],
+    steps: Steps<'_>,
     buffers: &mut Buffers,
     gradient: Counted,
 ) -> Result<(Vec<f32>, Option<OptState>), Fault> {
-    let steps = job.steps.max(1);
     let (tensor, opt) = if job.output == UpdateKind::Gradient {
         let mut mean = mean_gradient(site.isa, start, steps, buffers, gradient)?;
         clip(site, rule, &mut mean);
@@ -193,7 +210,7 @@ fn compute(
     if elementwise::all_finite(site.isa, &tensor) {
         return Ok((tensor, opt));
     }
-    Err(Fault::NotFinite { what: "the update is not finite".to_owned(), step: steps })
+    Err(Fault::NotFinite { what: "the update is not finite".to_owned(), step: steps.asked })
 }
 
 /// A batch's gradient at a place, as [`run`] counts it; returns the number of samples.
@@ -203,17 +220,19 @@ type Counted<'a> = &'a mut dyn FnMut(&[f32], u64, &mut [f32]) -> Result<u64, Fau
 fn mean_gradient(
     isa: Isa,
     at: &[f32],
-    steps: u64,
+    steps: Steps<'_>,
     buffers: &mut Buffers,
     gradient: Counted,
 ) -> Result<Vec<f32>, Fault> {
     let mut mean = vec![0.0; at.len()];
-    let first = gradient(at, 0, &mut mean)?;
-    if steps > 1 {
+    let mut left = steps.each().peekable();
+    let Some(i) = left.next() else { return Ok(mean) };
+    let first = gradient(at, i, &mut mean)?;
+    if left.peek().is_some() {
         elementwise::scale(isa, &mut mean, first as f32);
         let mut samples = first;
         buffers.gradient.resize(at.len(), 0.0);
-        for i in 1..steps {
+        for i in left {
             let count = gradient(at, i, &mut buffers.gradient)?;
             elementwise::add_scaled(isa, &mut mean, count as f32, &buffers.gradient);
             samples += count;
@@ -229,7 +248,7 @@ fn descend(
     job: &Train,
     rule: &LocalRule,
     start: &[f32],
-    steps: u64,
+    steps: Steps<'_>,
     buffers: &mut Buffers,
     gradient: Counted,
 ) -> Result<(Vec<f32>, Option<OptState>), Fault> {
@@ -240,8 +259,10 @@ fn descend(
     let Buffers { gradient: g, moments } = buffers;
     g.resize(start.len(), 0.0);
     remember(kept, optimizer.moments(), start.len(), moments)?;
-    for i in 0..steps {
+    let mut done = 0;
+    for i in steps.each() {
         gradient(&x, i, g)?;
+        done += 1;
         clip(site, rule, g);
         let lr = optimizer.lr() * f64::from(job.lr_scale) * rule.schedule.factor(job.cursor + i, site.epoch);
         for range in trained(site) {
@@ -265,7 +286,7 @@ fn descend(
         }
     }
     let opt = (optimizer.persistent() && optimizer.moments() > 0).then(|| OptState {
-        step: taken + steps,
+        step: taken + done,
         slots: moments[..optimizer.moments()].iter().map(|moment| Params::new(moment.clone())).collect(),
     });
     Ok((x, opt))

@@ -19,7 +19,7 @@ fn job(steps: u64, output: UpdateKind) -> Train {
 
 /// f(x) = x^2 / 2 scaled by the batch number: gradient = (cursor - 9) x, with as many samples.
 fn toy(job: &Train, rule: &LocalRule) -> Result<Trained, String> {
-    run(ONE, job, rule, &mut Buffers::default(), |at, cursor, out| {
+    run(ONE, job, rule, &mut Buffers::default(), &|| true, |at, cursor, out| {
         out[0] = (cursor - 9) as f32 * at[0];
         Ok(StepLoss { loss: f64::from(at[0]), samples: cursor - 9 })
     })

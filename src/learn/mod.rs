@@ -55,6 +55,15 @@ pub trait Learner: Send + Sync {
     /// # Errors
     /// A message that says what failed: an empty shard, a loss that is not finite.
     fn train(&self, node: NodeId, job: &Train) -> Result<Trained, String>;
+    /// As [`Learner::train`], but the job ends before its next step when `go_on` says no; the result then is that of
+    /// a job with the steps done so far, which may be none. A learner that cannot stop does them all.
+    ///
+    /// # Errors
+    /// As [`Learner::train`].
+    fn train_while(&self, node: NodeId, job: &Train, go_on: &dyn Fn() -> bool) -> Result<Trained, String> {
+        let _ = go_on;
+        self.train(node, job)
+    }
     /// Evaluates a part of a split. Parts are independent, so they can run in parallel; the caller adds
     /// them up in order of `part`.
     fn evaluate(&self, model: &[f32], split: Split, part: usize) -> EvalPart;

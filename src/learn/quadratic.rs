@@ -98,6 +98,10 @@ impl Learner for Quadratic {
     }
 
     fn train(&self, node: NodeId, job: &Train) -> Result<Trained, String> {
+        self.train_while(node, job, &|| true)
+    }
+
+    fn train_while(&self, node: NodeId, job: &Train, go_on: &dyn Fn() -> bool) -> Result<Trained, String> {
         let Some((shard, function)) = self.shard(node) else {
             return Err(format!("{node} holds no function"));
         };
@@ -107,7 +111,7 @@ impl Learner for Quadratic {
             statistics: &[],
             epoch: self.batches_per_epoch.max(1),
         };
-        run(site, job, &self.rule, &mut Buffers::default(), |at, cursor, out| {
+        run(site, job, &self.rule, &mut Buffers::default(), go_on, |at, cursor, out| {
             let mut stream = Stream::new(self.seed, "gradient noise", u64::from(shard), cursor);
             for (((out, x), a), b) in out.iter_mut().zip(at).zip(&function.a).zip(&function.b) {
                 *out = a * (x - b);

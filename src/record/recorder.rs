@@ -137,11 +137,24 @@ impl Recorder {
     /// # Errors
     /// The first error since the start.
     pub fn finish(mut self, summary: &Summary) -> Result<Vec<String>, RecordError> {
-        self.take_error()?;
-        self.flush()?;
-        let cut = self.timeline.as_mut().map(Timeline::finish).transpose()?.flatten();
+        let cut = self.close_files()?;
         self.dir.write(file::SUMMARY, &crate::report::json(summary))?;
         Ok(cut.into_iter().collect())
+    }
+
+    /// Closes the timeline and the tables, without a summary.
+    ///
+    /// # Errors
+    /// The first error since the start.
+    pub fn close(&mut self) -> Result<(), RecordError> {
+        self.close_files().map(|_| ())
+    }
+
+    /// Returns what the user should know of the timeline.
+    fn close_files(&mut self) -> Result<Option<String>, RecordError> {
+        self.take_error()?;
+        self.flush()?;
+        Ok(self.timeline.as_mut().map(Timeline::finish).transpose()?.flatten())
     }
 
     fn flush(&mut self) -> Result<(), RecordError> {

@@ -9,12 +9,11 @@ pub mod terminal;
 pub mod verdict;
 
 use crate::node::Reason;
-use crate::sim::outcome::Summary;
 
-/// The text of summary.json, and of `hcddl sim --json`.
+/// The text of summary.json (and of `hcddl sim --json`) and of other results.
 #[must_use]
-pub fn json(summary: &Summary) -> String {
-    serde_json::to_string_pretty(summary).expect("plain data") + "\n"
+pub fn json(result: &impl serde::Serialize) -> String {
+    serde_json::to_string_pretty(result).expect("plain data") + "\n"
 }
 
 /// Why a run ended, as the end of a sentence that starts with "ended".

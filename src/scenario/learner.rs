@@ -34,7 +34,7 @@ impl Written {
             .map_err(|error| self.learn_error(error))
     }
 
-    fn learn_error(&self, error: LearnError) -> UserError {
+    pub(crate) fn learn_error(&self, error: LearnError) -> UserError {
         let section = error.key.split('.').next().unwrap_or_default();
         let path = match section {
             // The default has no options, so there are too many nodes.

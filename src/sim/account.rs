@@ -229,6 +229,13 @@ impl Account {
             .collect()
     }
 
+    /// How long jobs of a node have run.
+    pub fn computed(&mut self, node: NodeId, now: Time) -> Span {
+        let time = &mut self.nodes[node.index()];
+        time.settle(now);
+        time.compute
+    }
+
     /// Joules in all, above idle, and by host.
     pub fn energy(&self, plan: &Plan, now: Time) -> (f64, f64, BTreeMap<String, f64>) {
         let total = now.since(Time::ZERO);

@@ -2,10 +2,12 @@
 //! codecs, so it may run on any thread at any time.
 
 use crate::compress::Codec;
-use crate::domain::{Coded, Data, NodeId, Params, Seeds, Stream};
+use crate::domain::{Coded, Data, NodeId, OptionError, Params, Seeds, Stream};
 use crate::learn::Learner;
 use crate::node::work::{Outcome, Trained, Work};
 use crate::policy::fold;
+use crate::registry::Registry;
+use crate::scenario::plan::Plan;
 use std::borrow::Cow;
 use std::sync::Arc;
 
@@ -19,8 +21,24 @@ pub(crate) struct Tools {
 }
 
 impl Tools {
+    /// The tools of a plan.
+    ///
+    /// # Errors
+    /// When a codec of the plan cannot be built (a checked plan always can).
+    pub fn new(plan: &Plan, registry: &Registry, learner: Arc<dyn Learner>) -> Result<Self, OptionError> {
+        let codec = |choice| registry.codecs.resolve(choice).and_then(|(row, choice)| (row.build)(&choice));
+        let codecs: Result<Vec<_>, OptionError> = plan.codecs.iter().map(codec).collect();
+        Ok(Self { learner, codecs: Arc::new(codecs?), seeds: plan.seeds, timing_only: plan.timing_only })
+    }
+
     /// Computes a job's result.
     pub fn execute(&self, node: NodeId, work: Work) -> Outcome {
+        self.execute_while(node, work, &|| true)
+    }
+
+    /// As [`Tools::execute`]; training ends after the current step when `go_on` says no, with the steps done so
+    /// far, which are those of a job with fewer steps.
+    pub fn execute_while(&self, node: NodeId, work: Work, go_on: &dyn Fn() -> bool) -> Outcome {
         match work {
             Work::Train(job) if self.timing_only || job.model.values().is_none() => {
                 let batch = self.learner.cost().batch.min(self.learner.shard_len(node)) as u64;
@@ -34,7 +52,7 @@ impl Tools {
                     skipped: None,
                 })
             }
-            Work::Train(job) => match self.learner.train(node, &job) {
+            Work::Train(job) => match self.learner.train_while(node, &job, go_on) {
                 Ok(trained) => Outcome::Trained(trained),
                 Err(why) => Outcome::Failed(why),
             },

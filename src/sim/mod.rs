@@ -10,13 +10,13 @@ pub mod account;
 #[cfg(feature = "runtime")]
 pub mod checkpoint;
 #[cfg(feature = "runtime")]
-mod compute;
+pub(crate) mod compute;
 #[cfg(feature = "runtime")]
 mod conductor;
 #[cfg(feature = "runtime")]
 mod effects;
 #[cfg(feature = "runtime")]
-mod execute;
+pub(crate) mod execute;
 #[cfg(feature = "runtime")]
 mod faults;
 #[cfg(feature = "runtime")]
@@ -27,9 +27,9 @@ pub mod metrics;
 #[cfg(feature = "runtime")]
 mod network;
 #[cfg(feature = "runtime")]
-mod pool;
+pub(crate) mod pool;
 #[cfg(feature = "runtime")]
-mod probe;
+pub(crate) mod probe;
 #[cfg(feature = "runtime")]
 mod run;
 #[cfg(feature = "runtime")]

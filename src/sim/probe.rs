@@ -1,5 +1,6 @@
 //! The probe: evaluates models beside the run. It takes no virtual time and no node knows of it.
 
+use super::account::Account;
 use super::conductor::Conductor;
 use super::execute::Tools;
 use super::metrics::{Metric, MetricView};
@@ -7,7 +8,7 @@ use super::outcome::{Best, EvaluationRow, Observer};
 use super::pool::{Handle, Pool};
 use super::runner::Runner;
 use crate::domain::{NodeId, Params, Table, Time, Version};
-use crate::learn::{EvalPart, Split};
+use crate::learn::{EvalPart, Learner, Split};
 use crate::node::{Commit, Reason};
 use crate::scenario::plan::{BestBy, Plan};
 use serde::{Deserialize, Serialize};
@@ -82,6 +83,26 @@ impl<'a> Probe<'a> {
     /// Rounds that every peer has finished.
     pub fn rounds_finished(&self) -> u64 {
         self.state.peer_rounds.values().copied().min().unwrap_or(0)
+    }
+
+    /// Whether the model of this version has been evaluated, or is being so.
+    pub fn has_evaluated(&self, version: Version) -> bool {
+        self.state.evaluated == Some(version)
+    }
+
+    /// Takes the training loss since the last evaluation and starts another one.
+    pub fn begin(
+        &mut self,
+        pool: &mut Pool,
+        version: Version,
+        models: &BTreeMap<NodeId, Params>,
+        account: &Account,
+        now: Time,
+        learner: &dyn Learner,
+    ) {
+        let train_loss = self.take_train_loss();
+        let view = MetricView { plan: self.plan, learner, account, now, models, train_loss };
+        self.start(pool, version, models, &view);
     }
 
     /// Starts an evaluation of one model, or of several peers' mean.
@@ -184,7 +205,7 @@ impl<'a> Probe<'a> {
         }
     }
 
-    fn note_loss(&mut self, commit: &Commit) {
+    pub fn note_loss(&mut self, commit: &Commit) {
         for contribution in commit.contributors.iter().filter(|c| c.loss.is_finite()) {
             self.state.loss_sum += f64::from(contribution.loss) * contribution.samples as f64;
             self.state.loss_samples += contribution.samples;
@@ -198,7 +219,7 @@ impl<'a> Probe<'a> {
         loss
     }
 
-    fn is_due(&self, version: u64) -> bool {
+    pub fn is_due(&self, version: u64) -> bool {
         self.plan.evaluation.every > 0 && version.is_multiple_of(self.plan.evaluation.every)
     }
 }
@@ -233,18 +254,8 @@ impl<R: Runner> Conductor<'_, R> {
 
     /// Evaluates; waits for the result only if a target hangs on it.
     pub(super) fn evaluate(&mut self, version: Version, models: &BTreeMap<NodeId, Params>) -> Option<Reason> {
-        let train_loss = self.probe.take_train_loss();
-        let learner = std::sync::Arc::clone(&self.tools.learner);
-        let learner = learner.as_ref();
-        let view = MetricView {
-            plan: self.plan,
-            learner,
-            account: &self.account,
-            now: self.now,
-            models,
-            train_loss,
-        };
-        self.probe.start(&mut self.pool, version, models, &view);
+        let learner = Arc::clone(&self.tools.learner);
+        self.probe.begin(&mut self.pool, version, models, &self.account, self.now, learner.as_ref());
         let wait = self.plan.stop.target_accuracy.is_some();
         self.probe.collect(&mut self.pool, self.observer, wait);
         let reached = wait && self.probe.state.target_reached.is_some();
@@ -253,7 +264,7 @@ impl<R: Runner> Conductor<'_, R> {
 
     /// Evaluates the last model, unless that was done.
     pub(super) fn evaluate_end(&mut self, version: Version) {
-        if self.probe.state.evaluated != Some(version) {
+        if !self.probe.has_evaluated(version) {
             let models = self.models.clone();
             self.evaluate(version, &models);
         }

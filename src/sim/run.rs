@@ -106,17 +106,7 @@ async fn drive<R: Runner>(
     started: Instant,
 ) -> Result<RunResult, SimError> {
     let init = initial_model(plan, learner.as_ref());
-    let codecs: Result<Vec<_>, OptionError> = plan
-        .codecs
-        .iter()
-        .map(|choice| registry.codecs.resolve(choice).and_then(|(row, choice)| (row.build)(&choice)))
-        .collect();
-    let tools = Tools {
-        learner: Arc::clone(&learner),
-        codecs: Arc::new(codecs.map_err(SimError::Build)?),
-        seeds: plan.seeds,
-        timing_only: plan.timing_only,
-    };
+    let tools = Tools::new(plan, registry, Arc::clone(&learner)).map_err(SimError::Build)?;
     let pool = match options.clock {
         Clock::Virtual => Pool::new(options.threads)?,
         Clock::Real => Pool::detached(options.threads)?,

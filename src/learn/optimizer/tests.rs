@@ -21,7 +21,7 @@ fn after(isa: Isa, rule: &LocalRule, x0: &[f32], gradients: &[Vec<f32>]) -> Vec<
     let steps = gradients.len() as u64;
     let job = Train { model, opt: None, cursor: 0, steps, output: UpdateKind::Model, lr_scale: 1.0 };
     let site = Site { isa, params_len: x0.len(), statistics: &[], epoch: 1 };
-    let trained = run(site, &job, rule, &mut Buffers::default(), |_, cursor, out| {
+    let trained = run(site, &job, rule, &mut Buffers::default(), &|| true, |_, cursor, out| {
         out.copy_from_slice(&gradients[cursor as usize]);
         Ok(StepLoss { loss: 1.0, samples: 1 })
     });

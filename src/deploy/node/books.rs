@@ -1,0 +1,227 @@
+//! What a deployed node writes down: its commits, evaluations and timeline in the files of a run directory, with
+//! measured instead of modelled times, and where it stands.
+
+use super::checkpoint::Saved;
+use super::jobs::Running;
+use super::{Place, write_progress};
+use crate::deploy::deployment::{NodeProgress, NodeState};
+use crate::deploy::result::NodeResult;
+use crate::domain::{Message, NodeId, Params, Time, Version};
+use crate::learn::safetensors;
+use crate::node::kinds::UPDATE;
+use crate::node::work::Trained;
+use crate::node::{Commit, Reason};
+use crate::policy::Why;
+use crate::record::rundir::file;
+use crate::record::{Recorder, RecorderOptions, RunDir};
+use crate::registry::Registry;
+use crate::report::pace::Pace;
+use crate::scenario::plan::Plan;
+use crate::sim::account::Account;
+use crate::sim::execute::Tools;
+use crate::sim::outcome::{CommitRow, Observer, Progress, SpanKind, TimelineSpan};
+use crate::sim::pool::Pool;
+use crate::sim::probe::Probe;
+use crate::transport::links::Traffic;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// See the module.
+pub(super) struct Books<'a> {
+    place: &'a Place,
+    plan: &'a Plan,
+    pub account: Account,
+    probe: Probe<'a>,
+    tools: Tools,
+    /// Evaluates beside the node.
+    pool: Pool,
+    recorder: Recorder,
+    dir: RunDir,
+    pub progress: NodeProgress,
+    pace: Pace,
+    /// The node's last committed model.
+    model: Params,
+    version: Version,
+}
+
+const PROGRESS_EVERY: Duration = Duration::from_millis(250);
+
+impl<'a> Books<'a> {
+    /// Opens the files of this life of the node: `nodes/<name>/life<birth>/`.
+    pub fn new(
+        place: &'a Place,
+        plan: &'a Plan,
+        registry: &Registry,
+        tools: Tools,
+        init: Params,
+    ) -> anyhow::Result<Self> {
+        let dir = RunDir::create(Some(&place.own.join(format!("life{}", place.birth))), &plan.name)?;
+        let evaluates = super::evaluates(plan, place.me);
+        let mut books = Self {
+            place,
+            plan,
+            account: Account::new(plan),
+            probe: Probe::new(plan, &registry.metrics, tools.clone()),
+            tools,
+            pool: Pool::detached(1)?,
+            recorder: Recorder::create(&dir, plan, RecorderOptions::default())?,
+            dir,
+            progress: NodeProgress { birth: place.birth, ..NodeProgress::default() },
+            pace: Pace::new(PROGRESS_EVERY),
+            model: init,
+            version: Version(0),
+        };
+        if evaluates && plan.evaluation.at_start && place.birth == 0 {
+            books.evaluate(Time::ZERO);
+        }
+        Ok(books)
+    }
+
+    /// Goes on from a checkpoint; returns the node's state.
+    pub fn resume(&mut self, saved: Saved) -> crate::node::NodeState {
+        tracing::warn!("continues from checkpoint {} (version {})", saved.number, saved.version.0);
+        self.account = saved.account;
+        self.probe.state = saved.probe;
+        self.version = saved.version;
+        self.progress.commits = saved.version.0;
+        saved.state
+    }
+
+    /// What a checkpoint holds.
+    pub fn saved(&self, number: u64, now: Time, state: crate::node::NodeState) -> Saved {
+        let (account, probe) = (self.account.clone(), self.probe.state.clone());
+        Saved { number, now, state, version: self.version, account, probe }
+    }
+
+    pub fn sent(&mut self, now: Time, to: NodeId, message: &Message) {
+        let me = self.place.me;
+        self.account.updates_sent += u64::from(message.kind == UPDATE);
+        self.account.sent(self.plan, now, me, to, message.bytes());
+        // When the last byte has left is not known here.
+        self.account.departed(now, me);
+    }
+
+    pub fn job_ended(&mut self, now: Time, job: &Running) {
+        let me = self.place.me;
+        self.account.job_ended(now, me);
+        if self.recorder.wants_spans() {
+            self.recorder.span(&TimelineSpan {
+                node: me,
+                kind: SpanKind::Compute,
+                start: job.started,
+                end: now,
+                label: job.label.to_owned(),
+                other: None,
+                bytes: 0,
+            });
+        }
+    }
+
+    pub fn trained(&mut self, trained: &Trained) {
+        let account = &mut self.account;
+        account.client_fits += 1;
+        account.gradient_steps += trained.steps;
+        account.samples += trained.samples;
+        account.forward_passes += trained.forward_passes;
+        account.batches[self.place.me.index()] += trained.steps;
+        if let Some(step) = trained.skipped {
+            *account.metrics.entry("skipped_jobs".to_owned()).or_insert(0.0) += 1.0;
+            tracing::warn!("skips a job: not finite at step {step}");
+        }
+        if self.plan.nodes[self.place.me.index()].children.is_empty() && self.plan.peers.is_none() {
+            self.progress.commits = account.client_fits;
+            self.progress.loss = Some(f64::from(trained.loss));
+        }
+    }
+
+    pub fn dropped(&mut self, why: Why) {
+        *self.account.dropped.entry(why.name().to_owned()).or_insert(0) += 1;
+    }
+
+    /// Takes note of a commit; says if the target is reached.
+    pub fn commit(&mut self, now: Time, commit: &Commit, top: bool) -> Option<Reason> {
+        let me = self.place.me;
+        // Staleness of every server and peer is told, also below the root.
+        let bytes_in = self.account.committed(me, commit, true, self.plan.peers.is_none());
+        self.model = commit.model.clone();
+        self.version = commit.version;
+        self.progress.commits = commit.version.0;
+        self.progress.staleness = Some(self.account.staleness().mean);
+        let mut reached = false;
+        if top {
+            self.probe.note_loss(commit);
+            if self.probe.is_due(commit.version.0) {
+                reached = self.evaluate(now);
+            }
+        }
+        self.recorder.commit(&CommitRow {
+            node: me,
+            version: commit.version,
+            at: now,
+            contributors: commit.contributors.clone(),
+            bytes_in,
+        });
+        reached.then_some(Reason::Target)
+    }
+
+    /// Evaluates the last model; waits for the result only if a target hangs on it.
+    fn evaluate(&mut self, now: Time) -> bool {
+        let models = BTreeMap::from([(self.place.me, self.model.clone())]);
+        let learner = Arc::clone(&self.tools.learner);
+        self.probe.begin(&mut self.pool, self.version, &models, &self.account, now, learner.as_ref());
+        let wait = self.plan.stop.target_accuracy.is_some();
+        self.probe.collect(&mut self.pool, &mut self.recorder, wait);
+        wait && self.probe.state.target_reached.is_some()
+    }
+
+    /// Collects evaluations and says where the node stands, now and then.
+    pub fn look(&mut self, now: Time) -> anyhow::Result<()> {
+        self.probe.collect(&mut self.pool, &mut self.recorder, false);
+        self.recorder.progress(&Progress::default());
+        self.progress.now = now.0;
+        if let Some(accuracy) = self.probe.accuracy() {
+            self.progress.accuracy = Some(accuracy);
+            self.progress.loss = self.probe.state.last.get("loss").copied();
+        }
+        if self.pace.due() {
+            write_progress(self.place, &self.progress)?;
+        }
+        Ok(())
+    }
+
+    /// Writes what only the end knows.
+    pub fn finish(
+        &mut self,
+        now: Time,
+        over: &Result<Reason, String>,
+        reason: String,
+        traffic: Traffic,
+    ) -> anyhow::Result<()> {
+        let top = super::evaluates(self.plan, self.place.me);
+        if top && over.is_ok() && !self.probe.has_evaluated(self.version) {
+            self.evaluate(now);
+        }
+        self.probe.collect(&mut self.pool, &mut self.recorder, true);
+        let result = NodeResult::of(self.plan, self.place.me, self.place.birth, now, &mut self.account)
+            .with_evaluation(&self.probe, &self.model, self.version)
+            .ended(reason.clone(), traffic);
+        self.recorder.close()?;
+        self.dir.write(NodeResult::FILE, &crate::report::json(&result))?;
+        if let Some(values) = self.model.values().filter(|_| top) {
+            let path = self.dir.join(file::MODEL);
+            safetensors::save(&path, &self.tools.learner.tensors(), values).map_err(anyhow::Error::msg)?;
+        }
+        let best = self.probe.state.best.as_ref().and_then(|(_, model)| model.values());
+        if let Some(values) = best {
+            let path = self.dir.join(file::BEST);
+            safetensors::save(&path, &self.tools.learner.tensors(), values).map_err(anyhow::Error::msg)?;
+        }
+        self.progress.state = if over.is_ok() { NodeState::Finished } else { NodeState::Failed };
+        self.progress.accuracy = self.probe.accuracy().or(self.progress.accuracy);
+        self.progress.now = now.0;
+        self.progress.bytes_sent = traffic.sent;
+        self.progress.reason = Some(reason);
+        write_progress(self.place, &self.progress)
+    }
+}

@@ -1,0 +1,339 @@
+//! The stage: hands a node one event after the other, as they really come, and carries its effects out. It is to a
+//! deployed node what the conductor is to the simulated ones.
+
+use super::books::Books;
+use super::ending::Notice;
+use super::jobs::{self, Jobs};
+use super::timers::Timers;
+use super::{Place, checkpoint};
+use crate::actor::Actors;
+use crate::deploy::deployment::{NodeState, Settings};
+use crate::deploy::node_file;
+use crate::domain::{JobId, NodeId, Params, Time};
+use crate::factory::{Birth, Factory};
+use crate::learn::Learner;
+use crate::node::work::Outcome;
+use crate::node::{Cx, Effects, Event, Reason};
+use crate::record::order::{Entry, OrderLog, What};
+use crate::registry::Registry;
+use crate::scenario::plan::Plan;
+use crate::sim::compute::Compute;
+use crate::sim::execute::Tools;
+use crate::sim::runner::Runner;
+use crate::transport::links::{Input, Links};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+
+/// What comes from within the process.
+pub(super) enum Happening {
+    /// A job has a result.
+    Job(jobs::Result),
+}
+
+/// What a stage is made of.
+pub(super) struct StageParts<'a> {
+    pub place: &'a Place,
+    pub plan: &'a Plan,
+    pub registry: &'a Registry,
+    pub learner: Arc<dyn Learner>,
+    pub links: Links,
+    pub received: UnboundedReceiver<Input>,
+    pub interrupt: Arc<AtomicBool>,
+}
+
+/// See the module.
+pub(super) struct Stage<'a> {
+    pub place: &'a Place,
+    pub plan: &'a Plan,
+    pub me: NodeId,
+    pub settings: &'a Settings,
+    pub runner: Actors,
+    pub links: Links,
+    pub log: OrderLog,
+    pub timers: Timers,
+    pub jobs: Jobs,
+    /// Modelled durations, when results are held back to them.
+    pub pace: Option<Compute<'a>>,
+    held: BTreeMap<(Time, JobId), jobs::Result>,
+    pub books: Books<'a>,
+    /// Messages sent to each neighbour in this life.
+    pub ordinals: BTreeMap<NodeId, u64>,
+    pub lost: BTreeSet<NodeId>,
+    pub finished_peers: BTreeSet<NodeId>,
+    /// Events that follow from effects, before anything from outside.
+    pub next: VecDeque<(What, Event)>,
+    /// Why the run is over; an error if it did not end as it should.
+    pub over: Option<Result<Reason, String>>,
+    pub saver: checkpoint::Saver,
+    started: Instant,
+    /// What the clock showed at the start: a later life goes on from its checkpoint.
+    offset: Time,
+    effects: Effects,
+    interrupt: Arc<AtomicBool>,
+    received: UnboundedReceiver<Input>,
+    happenings: UnboundedReceiver<Happening>,
+    next_look: Instant,
+}
+
+/// Between two looks at the interrupt flag, evaluations and the progress file.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+
+impl<'a> Stage<'a> {
+    /// Runs a node to its end; returns whether the run ended as it should.
+    ///
+    /// # Errors
+    /// A full disk, or a bug.
+    pub async fn run(parts: StageParts<'a>, settings: &'a Settings) -> anyhow::Result<bool> {
+        let mut stage = Self::open(parts, settings).await?;
+        stage.books.progress.state = NodeState::Running;
+        stage.dispatch(What::Start, Event::Start).await?;
+        stage.live().await?;
+        stage.end().await
+    }
+
+    async fn open(parts: StageParts<'a>, settings: &'a Settings) -> anyhow::Result<Self> {
+        let StageParts { place, plan, registry, learner, links, received, interrupt } = parts;
+        let me = place.me;
+        let init = Params::new(learner.init(plan.seeds.init));
+        let tools =
+            Tools::new(plan, registry, Arc::clone(&learner)).map_err(|error| anyhow::anyhow!("{error}"))?;
+        let (results, happenings) = unbounded_channel();
+        let mut log = OrderLog::open(&place.own.join(node_file::ORDER), me)?;
+        let saved = checkpoint::load(place)?;
+        let offset = saved.as_ref().map_or(Time::ZERO, |saved| saved.now);
+        let number = saved.as_ref().map(|saved| saved.number);
+        log.push(&Entry { now: offset, what: What::Born { birth: place.birth, checkpoint: number } })?;
+        let mut books = Books::new(place, plan, registry, tools.clone(), init.clone())?;
+        let birth = match saved {
+            Some(saved) => Birth::Restart(Some(books.resume(saved))),
+            None if place.birth == 0 => Birth::New,
+            None => Birth::Restart(None),
+        };
+        let factory_learner = Arc::clone(&learner);
+        let factory = Factory::new(plan, registry, factory_learner.as_ref(), init).over_streams();
+        let node = factory.node(me, birth, place.birth, &BTreeSet::new());
+        let mut runner = Actors::new();
+        runner.place(me, node.map_err(|error| anyhow::anyhow!("{error}"))?).await?;
+        let pace = settings.paced.then(|| Compute::new(plan, learner.as_ref(), &tools.codecs));
+        Ok(Self {
+            place,
+            plan,
+            me,
+            settings,
+            runner,
+            links,
+            log,
+            timers: Timers::default(),
+            jobs: Jobs::new(tools, usize::from(settings.threads), results)?,
+            pace,
+            held: BTreeMap::new(),
+            books,
+            ordinals: BTreeMap::new(),
+            lost: BTreeSet::new(),
+            finished_peers: BTreeSet::new(),
+            next: VecDeque::new(),
+            over: None,
+            saver: checkpoint::Saver::new(place, number.unwrap_or(0)),
+            started: Instant::now(),
+            offset,
+            effects: Effects::default(),
+            interrupt,
+            received,
+            happenings,
+            next_look: Instant::now(),
+        })
+    }
+
+    /// Nanoseconds since the node started.
+    pub fn now(&self) -> Time {
+        Time(self.offset.0 + self.started.elapsed().as_nanos() as u64)
+    }
+
+    async fn live(&mut self) -> anyhow::Result<()> {
+        while self.over.is_none() {
+            if let Some((what, event)) = self.next.pop_front() {
+                self.dispatch(what, event).await?;
+                continue;
+            }
+            let wake = self.next_wake();
+            tokio::select! {
+                Some(input) = self.received.recv() => self.heard(input).await?,
+                Some(Happening::Job(result)) = self.happenings.recv() => self.job_result(result).await?,
+                () = tokio::time::sleep_until(wake.into()) => self.woken().await?,
+            }
+        }
+        Ok(())
+    }
+
+    fn next_wake(&self) -> Instant {
+        let held = self.held.keys().next().map(|(at, _)| *at);
+        let due = self.timers.next().into_iter().chain(held).min();
+        let due = due.map(|at| self.started + Duration::from_nanos(at.0.saturating_sub(self.offset.0)));
+        due.map_or(self.next_look, |due| due.min(self.next_look))
+    }
+
+    /// What the links bring.
+    async fn heard(&mut self, input: Input) -> anyhow::Result<()> {
+        match input {
+            Input::Received { from, stamp, message, credit } => {
+                self.books.progress.bytes_received += message.bytes();
+                let what = What::Received { from, birth: stamp.birth, ordinal: stamp.ordinal };
+                let handled = self.dispatch(what, Event::Received { from, message }).await;
+                drop(credit);
+                handled
+            }
+            Input::Up(node) => {
+                self.lost.remove(&node);
+                tracing::warn!("{} is there again", self.name(node));
+                self.dispatch(What::Up(node), Event::Up(node)).await
+            }
+            Input::Down(node) => {
+                self.lost.insert(node);
+                tracing::warn!("{} is lost", self.name(node));
+                self.dispatch(What::Down(node), Event::Down(node)).await?;
+                self.peers_finished(BTreeSet::new());
+                Ok(())
+            }
+            Input::Reconnected(node) => {
+                tracing::info!("connected to {} again", self.name(node));
+                self.dispatch(What::Reconnected(node), Event::Reconnected(node)).await
+            }
+            Input::Notice { from, bytes } => {
+                match Notice::decode(&bytes) {
+                    Some(notice) => self.noticed(from, notice),
+                    None => tracing::warn!("{} sent a notice that means nothing", self.name(from)),
+                }
+                Ok(())
+            }
+        }
+    }
+
+    async fn job_result(&mut self, result: jobs::Result) -> anyhow::Result<()> {
+        match self.jobs.held_until(&result) {
+            None => Ok(()),
+            Some(until) if until > self.now() => {
+                self.held.insert((until, result.job), result);
+                Ok(())
+            }
+            Some(_) => self.job_done(result).await,
+        }
+    }
+
+    async fn job_done(&mut self, result: jobs::Result) -> anyhow::Result<()> {
+        let jobs::Result { job, outcome, .. } = result;
+        let Some(running) = self.jobs.finish(job) else { return Ok(()) };
+        self.books.job_ended(self.now(), &running);
+        let mut steps = None;
+        match &outcome {
+            Outcome::Failed(why) => {
+                let why = format!("{}, job {} at {}: {why}", self.name(self.me), job.0, self.now());
+                self.fail(why);
+                return Ok(());
+            }
+            Outcome::Trained(trained) => {
+                self.books.trained(trained);
+                if running.steps.is_some_and(|asked| trained.steps < asked) && trained.skipped.is_none() {
+                    steps = Some(trained.steps);
+                }
+                // Given up before its first step: nothing to tell, as in the simulator.
+                if steps == Some(0) {
+                    return Ok(());
+                }
+            }
+            _ => {}
+        }
+        self.dispatch(What::Done { job, steps }, Event::Done { job, outcome }).await
+    }
+
+    /// Timers, results that were held back, and what need not be looked at for every event.
+    async fn woken(&mut self) -> anyhow::Result<()> {
+        while let Some(token) = self.timers.take_due(self.now()) {
+            self.dispatch(What::Timer(token), Event::Timer(token)).await?;
+        }
+        while let Some((key, result)) = self.held.pop_first() {
+            if key.0 > self.now() {
+                self.held.insert(key, result);
+                break;
+            }
+            if self.jobs.held_until(&result).is_some() {
+                self.job_done(result).await?;
+            }
+        }
+        if Instant::now() >= self.next_look {
+            self.next_look = Instant::now() + LOOK_EVERY;
+            self.look_around()?;
+        }
+        Ok(())
+    }
+
+    fn look_around(&mut self) -> anyhow::Result<()> {
+        let traffic = self.links.traffic();
+        self.books.progress.bytes_sent = traffic.sent;
+        self.books.progress.lost = self.lost.iter().map(|node| self.name(*node).to_owned()).collect();
+        self.books.look(self.now())?;
+        self.saver.check()?;
+        if self.over.is_some() {
+            return Ok(());
+        }
+        if self.interrupt.load(Ordering::Relaxed) {
+            self.over = Some(Ok(Reason::Interrupted));
+        } else if self.is_top() && self.plan.stop.time.is_some_and(|limit| self.now().0 >= limit.0) {
+            self.over = Some(Ok(Reason::TimeLimit));
+        }
+        Ok(())
+    }
+
+    /// Hands one event to the node and does what it wants.
+    pub async fn dispatch(&mut self, what: What, event: Event) -> anyhow::Result<()> {
+        let now = self.now();
+        self.log.push(&Entry { now, what })?;
+        self.books.account.events += 1;
+        let cx = Cx { now, me: self.me, seeds: self.plan.seeds };
+        // One buffer serves all events.
+        let mut effects = std::mem::take(&mut self.effects);
+        self.runner.handle(cx, event, &mut effects).await?;
+        self.apply(now, &mut effects).await?;
+        self.effects = effects;
+        Ok(())
+    }
+
+    /// The run cannot go on.
+    pub fn fail(&mut self, why: String) {
+        tracing::error!("{why}");
+        if self.is_top() {
+            self.over = Some(Err(why.clone()));
+        }
+        for node in self.above() {
+            self.links.notice(node, Notice::Failed(why.clone()).encode());
+        }
+        self.books.progress.reason = Some(why);
+    }
+
+    /// Whether this is the root server or a peer.
+    pub fn is_top(&self) -> bool {
+        super::evaluates(self.plan, self.me)
+    }
+
+    pub fn name(&self, node: NodeId) -> &'a str {
+        &self.plan.nodes[node.index()].name
+    }
+
+    /// The parent, or the other peers that this node knows.
+    pub fn above(&self) -> Vec<NodeId> {
+        let node = &self.plan.nodes[self.me.index()];
+        let neighbours = node.neighbours.iter().map(|n| n.node);
+        let all: BTreeSet<NodeId> = node.parent.into_iter().chain(neighbours).collect();
+        all.into_iter().collect()
+    }
+}
+
+/// The part of the stage that waits for others at the end.
+impl Stage<'_> {
+    /// The next thing that comes from outside within `wait`, when the node itself is told nothing any more.
+    pub async fn next_input(&mut self, wait: Duration) -> Option<Input> {
+        tokio::time::timeout(wait, self.received.recv()).await.ok().flatten()
+    }
+}
