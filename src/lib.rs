@@ -61,7 +61,7 @@
 //! 8. [`sim`]: the conductor, its heap, the compute pool, metrics, checkpoints; `actor`: one actor around each
 //!    node.
 //! 9. `record`: the run directory; `report`: tables and explanations; `cli`: one file for each subcommand.
-//! 10. `deploy`: the same nodes on real devices.
+//! 10. `deploy`: the same nodes on real devices; `replay`: a deployed run executed again.
 //! 11. `fetch`: data files from the network; `transport`: messages as bytes.
 //!
 //! `ARCHITECTURE.md` walks through it with a gradient and with a key of a scenario.
@@ -87,6 +87,8 @@ pub mod policy;
 #[cfg(feature = "runtime")]
 pub mod record;
 pub mod registry;
+#[cfg(feature = "runtime")]
+pub mod replay;
 #[cfg(feature = "runtime")]
 pub mod report;
 pub mod scenario;

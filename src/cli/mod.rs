@@ -13,6 +13,7 @@ mod interrupt;
 mod list;
 mod node;
 mod output;
+mod replay;
 mod schema;
 mod session;
 mod sim;
@@ -60,6 +61,8 @@ enum Command {
     Test(test::TestArgs),
     /// Run one node of a deployed run (what `hcddl deploy` starts on each device)
     Node(node::NodeArgs),
+    /// Execute a run again and compare every committed model with it, to the bit
+    Replay(replay::ReplayArgs),
     /// Print the JSON Schema of a scenario, for editors
     Schema(schema::SchemaArgs),
     /// Print a completion script for a shell
@@ -144,6 +147,7 @@ fn execute(command: Command, registry: &Registry) -> anyhow::Result<Ending> {
         Command::Init(args) => init::execute(&args),
         Command::Test(args) => test::execute(&args, registry),
         Command::Node(args) => node::execute(&args, registry),
+        Command::Replay(args) => replay::execute(&args, registry),
         Command::Schema(args) => schema::execute(&args),
         Command::Completions(args) => completions::execute(&args),
     }

@@ -1,0 +1,123 @@
+//! `hcddl replay RUN_DIR`
+
+use super::{Ending, ScenarioArgs, Usage, output, session};
+use crate::record::RunDir;
+use crate::record::rundir::file;
+use crate::registry::Registry;
+use crate::replay::{Difference, Logs, Replayed, Until, replay, state_text};
+use crate::scenario::plan::Plan;
+use crate::sim::outcome::{RunnerKind, Silent, SimOptions, Summary};
+use anyhow::Context;
+use clap::Args;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Instant;
+
+#[derive(Debug, Args)]
+pub struct ReplayArgs {
+    /// The directory of a deployed or simulated run
+    #[arg(value_name = "RUN_DIR")]
+    dir: PathBuf,
+    /// Stop after so many inputs of a node and show its state: `global:120`
+    #[arg(long, value_name = "NODE:N")]
+    until: Option<String>,
+    /// Threads that compute gradients; 0 for all cores
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u16).range(0..=1024))]
+    threads: u16,
+    /// Where data files are [default: as the run had it]
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+}
+
+pub fn execute(args: &ReplayArgs, registry: &Registry) -> anyhow::Result<Ending> {
+    let deployed = args.dir.join("scenario.yml");
+    let scenario = ScenarioArgs { data_dir: args.data_dir.clone(), ..ScenarioArgs::default() };
+    if !deployed.is_file() {
+        return simulated(args, &scenario, registry);
+    }
+    let session = session::load(&deployed, &scenario, registry)?;
+    let plan = &session.plan;
+    let until = args.until.as_deref().map(|text| parse_until(text, plan)).transpose()?;
+    let logs = Logs::read(&args.dir, plan)?;
+    let learner = session.learner()?;
+    let started = Instant::now();
+    let replayed = replay(plan, registry, learner, &logs, usize::from(args.threads), until)?;
+    if let Some(state) = &replayed.state {
+        output::result(&(state_text(state) + "\n"))?;
+    }
+    report(plan, &replayed, logs.end().seconds(), started.elapsed().as_secs_f64());
+    Ok(if replayed.divergence.is_none() { Ending::Done } else { Ending::Failed })
+}
+
+fn parse_until(text: &str, plan: &Plan) -> Result<Until, Usage> {
+    let parsed = text.rsplit_once(':').and_then(|(name, inputs)| {
+        let node = plan.nodes.iter().position(|node| node.name == name)?;
+        Some(Until { node: crate::domain::NodeId(node as u32), inputs: inputs.parse().ok()? })
+    });
+    parsed.ok_or_else(|| {
+        Usage(format!("--until `{text}` is no node of the run and a number of inputs, as in `global:120`"))
+    })
+}
+
+fn report(plan: &Plan, replayed: &Replayed, real: f64, took: f64) {
+    let name = |node: crate::domain::NodeId| &plan.nodes[node.index()].name;
+    let Replayed { events, commits, .. } = replayed;
+    output::note("replayed", &format!("{events} inputs; {commits} commits have the digests of the run"));
+    if let Some(digest) = replayed.digest {
+        output::note("model", &digest.to_string());
+    }
+    output::note(
+        "time",
+        &format!("{took:.2} s for a run of {real:.2} s: {:.1} times faster", real / took.max(1e-9)),
+    );
+    for cut in &replayed.cut {
+        let text = format!("{} entries of {} are left: it waits for {}", cut.left, name(cut.node), cut.why);
+        output::note("not executed", &text);
+    }
+    if let Some(divergence) = &replayed.divergence {
+        let what = match &divergence.what {
+            Difference::Model { version, logged, computed } => {
+                format!("version {} has the digest {computed}, the run had {logged}", version.0)
+            }
+            Difference::Commit(text) => text.clone(),
+            Difference::Job(job) => format!("job {job} ended in the run and was not begun now"),
+        };
+        let (node, position) = (name(divergence.node), divergence.position);
+        output::note("first divergence", &format!("{node}, entry {position} at {}: {what}", divergence.now));
+    }
+}
+
+/// A simulated run is repeated by its scenario and seeds alone.
+fn simulated(args: &ReplayArgs, scenario: &ScenarioArgs, registry: &Registry) -> anyhow::Result<Ending> {
+    if args.until.is_some() {
+        return Err(Usage("--until needs the order logs of a deployed run".to_owned()).into());
+    }
+    let dir = RunDir::open(&args.dir)?;
+    let before = summary(&dir.join(file::SUMMARY))?;
+    let session = session::load(&dir.join(file::PLAN), scenario, registry)?;
+    let options = SimOptions {
+        threads: usize::from(args.threads),
+        runner: RunnerKind::Direct,
+        ..SimOptions::default()
+    };
+    let interrupt = Arc::new(AtomicBool::new(false));
+    let again = session.run(session.learner()?, &options, &mut Silent, interrupt, None)?.summary;
+    let mut equal = true;
+    for (what, was, is) in [
+        ("trace", &before.trace_digest, &again.trace_digest),
+        ("weights", &before.weight_digest, &again.weight_digest),
+    ] {
+        equal &= was == is;
+        let verdict =
+            if was == is { "the digest of the run".to_owned() } else { format!("the run had {was}") };
+        output::note(what, &format!("{is}: {verdict}"));
+    }
+    Ok(if equal { Ending::Done } else { Ending::Failed })
+}
+
+fn summary(path: &Path) -> anyhow::Result<Summary> {
+    let text = std::fs::read_to_string(path)
+        .with_context(|| format!("cannot read `{}`: the run has not ended", path.display()))?;
+    serde_json::from_str(&text).with_context(|| format!("`{}` is damaged", path.display()))
+}

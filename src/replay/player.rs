@@ -1,0 +1,335 @@
+//! The player: takes each node through its log.
+
+use super::{Cut, Difference, Divergence, Logs, ReplayError, Replayed, Until};
+use crate::domain::digest::of_values;
+use crate::domain::{Digest, JobId, Message, NodeId, Params, Time, Version};
+use crate::factory::{Birth, Factory};
+use crate::learn::Learner;
+use crate::node::work::{Outcome, Train, Work};
+use crate::node::{Cx, Effect, Effects, Event, NodeState};
+use crate::record::order::{Entry, What};
+use crate::registry::Registry;
+use crate::scenario::plan::Plan;
+use crate::sim::SimError;
+use crate::sim::execute::Tools;
+use crate::sim::pool::{Handle, Pool};
+use crate::sim::runner::{Direct, Runner};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+
+/// Executes a deployed run again, with `threads` compute threads (0: all cores), to its end or to `until`.
+///
+/// # Errors
+/// [`ReplayError::Sim`] when the nodes cannot be built. That a run differs from its logs is no error but a
+/// [`Divergence`].
+pub fn replay(
+    plan: &Plan,
+    registry: &Registry,
+    learner: Arc<dyn Learner>,
+    logs: &Logs,
+    threads: usize,
+    until: Option<Until>,
+) -> Result<Replayed, ReplayError> {
+    let init = Params::new(learner.init(plan.seeds.init));
+    let tools = Tools::new(plan, registry, Arc::clone(&learner)).map_err(SimError::Build)?;
+    let mut player = Player {
+        plan,
+        factory: Factory::new(plan, registry, learner.as_ref(), init).over_streams(),
+        runner: Direct::default(),
+        tools,
+        pool: Pool::new(threads).map_err(SimError::Threads)?,
+        tracks: logs.0.iter().map(|entries| Track::new(entries)).collect(),
+        sent: BTreeMap::new(),
+        ready: BTreeSet::new(),
+        waiting: BTreeMap::new(),
+        effects: Effects::default(),
+        result: Replayed::default(),
+        until,
+    };
+    // Nothing here waits for anything; the runner's calls are async for the actors' sake.
+    let runtime = tokio::runtime::Builder::new_current_thread().build().map_err(SimError::Runtime)?;
+    runtime.block_on(player.play())?;
+    Ok(player.end())
+}
+
+/// A node on its way through its log.
+struct Track<'a> {
+    entries: &'a [Entry],
+    at: usize,
+    birth: u32,
+    inputs: u64,
+    /// Steps of each job that the log says has ended, by the life that began it.
+    ends: BTreeMap<(u32, JobId), Option<u64>>,
+    jobs: BTreeMap<JobId, Job>,
+    /// Commits of the last input that the log has to confirm.
+    commits: VecDeque<(Version, Digest)>,
+    /// States at the checkpoints from which later lives go on.
+    saved: BTreeMap<u64, Option<NodeState>>,
+    digest: Option<Digest>,
+}
+
+/// A job that a node has begun.
+enum Job {
+    /// Under way on the pool.
+    Running(Handle<Outcome>),
+    /// Never ended, or cut short: computed when that is known.
+    Described(Work),
+}
+
+impl<'a> Track<'a> {
+    fn new(entries: &'a [Entry]) -> Self {
+        let (mut birth, mut ends, mut saved) = (0, BTreeMap::new(), BTreeMap::new());
+        for entry in entries {
+            match entry.what {
+                What::Born { birth: life, checkpoint } => {
+                    birth = life;
+                    saved.extend(checkpoint.map(|number| (number, None)));
+                }
+                What::Done { job, steps } => {
+                    ends.insert((birth, job), steps);
+                }
+                _ => {}
+            }
+        }
+        let (jobs, commits) = (BTreeMap::new(), VecDeque::new());
+        Self { entries, at: 0, birth: 0, inputs: 0, ends, jobs, commits, saved, digest: None }
+    }
+}
+
+/// A sender's life and its receiver.
+type Stream = (NodeId, NodeId, u32);
+
+struct Player<'a> {
+    plan: &'a Plan,
+    factory: Factory<'a>,
+    runner: Direct,
+    tools: Tools,
+    pool: Pool,
+    tracks: Vec<Track<'a>>,
+    /// Messages that have been sent and not been received, by ordinal; and how many were sent.
+    sent: BTreeMap<Stream, (u64, BTreeMap<u64, Message>)>,
+    /// Nodes that can go on, the one with the earliest clock first: so jobs overlap as they did.
+    ready: BTreeSet<(Time, NodeId)>,
+    /// Who waits for a message of this stream.
+    waiting: BTreeMap<Stream, NodeId>,
+    effects: Effects,
+    result: Replayed,
+    until: Option<Until>,
+}
+
+/// Whether a node can go on.
+enum Step {
+    Went,
+    Waits(Stream),
+    Ended,
+}
+
+impl Player<'_> {
+    async fn play(&mut self) -> Result<(), SimError> {
+        for id in 0..self.tracks.len() as u32 {
+            self.make_ready(NodeId(id));
+        }
+        while let Some((_, node)) = self.ready.pop_first() {
+            match self.step(node).await? {
+                Step::Went if self.is_there() => return Ok(()),
+                Step::Went => self.make_ready(node),
+                Step::Waits(stream) => {
+                    self.waiting.insert(stream, node);
+                }
+                Step::Ended => {}
+            }
+            if self.result.divergence.is_some() {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    fn make_ready(&mut self, node: NodeId) {
+        let track = &self.tracks[node.index()];
+        if let Some(entry) = track.entries.get(track.at) {
+            self.ready.insert((entry.now, node));
+        }
+    }
+
+    fn is_there(&self) -> bool {
+        self.until.is_some_and(|until| self.tracks[until.node.index()].inputs >= until.inputs)
+    }
+
+    /// Executes a node's next entry.
+    async fn step(&mut self, node: NodeId) -> Result<Step, SimError> {
+        let track = &mut self.tracks[node.index()];
+        let Some(entry) = track.entries.get(track.at) else { return Ok(Step::Ended) };
+        let entry = entry.clone();
+        if !matches!(entry.what, What::Commit { .. }) && !track.commits.is_empty() {
+            let (version, _) = track.commits[0];
+            self.differs(
+                node,
+                entry.now,
+                Difference::Commit(format!("version {} is not in the log", version.0)),
+            );
+            return Ok(Step::Ended);
+        }
+        let event = match entry.what {
+            What::Born { birth, checkpoint } => {
+                self.born(node, birth, checkpoint).await?;
+                None
+            }
+            What::Commit { version, digest } => {
+                self.check(node, entry.now, version, digest);
+                None
+            }
+            What::Checkpoint { number } => {
+                let state = self.runner.save(node).await?;
+                self.tracks[node.index()].saved.entry(number).and_modify(|saved| *saved = state);
+                None
+            }
+            What::Received { from, birth, ordinal } => {
+                let stream = (from, node, birth);
+                let message = self.sent.get_mut(&stream).and_then(|(_, messages)| messages.remove(&ordinal));
+                let Some(message) = message else { return Ok(Step::Waits(stream)) };
+                Some(Event::Received { from, message })
+            }
+            What::Done { job, steps } => match self.outcome(node, job, steps) {
+                Some(outcome) => Some(Event::Done { job, outcome }),
+                None => {
+                    self.differs(node, entry.now, Difference::Job(job.0));
+                    return Ok(Step::Ended);
+                }
+            },
+            What::Start => Some(Event::Start),
+            What::Timer(token) => Some(Event::Timer(token)),
+            What::Up(other) => Some(Event::Up(other)),
+            What::Down(other) => Some(Event::Down(other)),
+            What::Reconnected(other) => Some(Event::Reconnected(other)),
+            What::Stop(reason) => Some(Event::Stop(reason)),
+        };
+        self.tracks[node.index()].at += 1;
+        if let Some(event) = event {
+            self.dispatch(node, entry.now, event).await?;
+        }
+        Ok(Step::Went)
+    }
+
+    async fn born(&mut self, node: NodeId, birth: u32, checkpoint: Option<u64>) -> Result<(), SimError> {
+        let track = &mut self.tracks[node.index()];
+        track.birth = birth;
+        track.jobs.clear();
+        let state = checkpoint.and_then(|number| track.saved.get_mut(&number)?.take());
+        let how = if birth == 0 { Birth::New } else { Birth::Restart(state) };
+        self.runner.remove(node).await;
+        let built = self.factory.node(node, how, birth, &BTreeSet::new()).map_err(SimError::Build)?;
+        self.runner.place(node, built).await
+    }
+
+    async fn dispatch(&mut self, node: NodeId, now: Time, event: Event) -> Result<(), SimError> {
+        self.result.events += 1;
+        self.tracks[node.index()].inputs += 1;
+        let cx = Cx { now, me: node, seeds: self.plan.seeds };
+        let mut effects = std::mem::take(&mut self.effects);
+        self.runner.handle(cx, event, &mut effects).await?;
+        for effect in effects.0.drain(..) {
+            match effect {
+                Effect::Send { to, message } => self.send(node, to, message),
+                Effect::Run { job, work } => self.start(node, job, work),
+                Effect::Commit(commit) => {
+                    let digest = commit.model.values().map_or_else(|| of_values(&[]), of_values);
+                    let track = &mut self.tracks[node.index()];
+                    track.commits.push_back((commit.version, digest));
+                    track.digest = Some(digest);
+                }
+                // The log says which timers ran down and which jobs were given up.
+                Effect::Cancel { .. }
+                | Effect::SetTimer { .. }
+                | Effect::ClearTimer(_)
+                | Effect::Dropped { .. }
+                | Effect::Record(_)
+                | Effect::Finish(_) => {}
+            }
+        }
+        self.effects = effects;
+        Ok(())
+    }
+
+    fn send(&mut self, from: NodeId, to: NodeId, message: Message) {
+        let stream = (from, to, self.tracks[from.index()].birth);
+        let (count, messages) = self.sent.entry(stream).or_default();
+        messages.insert(*count, message);
+        *count += 1;
+        if let Some(node) = self.waiting.remove(&stream) {
+            self.make_ready(node);
+        }
+    }
+
+    fn start(&mut self, node: NodeId, job: JobId, work: Work) {
+        let track = &mut self.tracks[node.index()];
+        let begun = match track.ends.get(&(track.birth, job)) {
+            Some(None) => {
+                let tools = self.tools.clone();
+                Job::Running(self.pool.start(move || tools.execute(node, work)))
+            }
+            _ => Job::Described(work),
+        };
+        track.jobs.insert(job, begun);
+    }
+
+    fn outcome(&mut self, node: NodeId, job: JobId, steps: Option<u64>) -> Option<Outcome> {
+        Some(match (self.tracks[node.index()].jobs.remove(&job)?, steps) {
+            (Job::Running(handle), _) => self.pool.wait(handle),
+            (Job::Described(Work::Train(train)), Some(steps)) => {
+                self.tools.execute(node, Work::Train(Train { steps, ..train }))
+            }
+            (Job::Described(work), _) => self.tools.execute(node, work),
+        })
+    }
+
+    fn check(&mut self, node: NodeId, now: Time, version: Version, logged: Digest) {
+        match self.tracks[node.index()].commits.pop_front() {
+            Some((committed, computed)) if committed == version && computed == logged => {
+                self.result.commits += 1;
+            }
+            Some((committed, computed)) if committed == version => {
+                self.differs(node, now, Difference::Model { version, logged, computed });
+            }
+            Some((committed, _)) => {
+                let text = format!("version {} instead of {}", committed.0, version.0);
+                self.differs(node, now, Difference::Commit(text));
+            }
+            None => {
+                self.differs(
+                    node,
+                    now,
+                    Difference::Commit(format!("version {} is not committed now", version.0)),
+                );
+            }
+        }
+    }
+
+    fn differs(&mut self, node: NodeId, now: Time, what: Difference) {
+        let position = self.tracks[node.index()].at;
+        self.result.divergence.get_or_insert(Divergence { node, position, now, what });
+    }
+
+    fn end(mut self) -> Replayed {
+        let name = |id: NodeId| self.plan.nodes[id.index()].name.as_str();
+        if self.result.divergence.is_none() && !self.is_there() {
+            for (stream, node) in &self.waiting {
+                let track = &self.tracks[node.index()];
+                let (from, _, birth) = *stream;
+                let sent = self.sent.get(stream).map_or(0, |(count, _)| *count);
+                let why = format!(
+                    "a message of {} (life {birth}) that is not among the {sent} it sent according to its log",
+                    name(from)
+                );
+                self.result.cut.push(Cut { node: *node, left: track.entries.len() - track.at, why });
+            }
+        }
+        self.result.digest = self.tracks.first().and_then(|track| track.digest);
+        if let Some(until) = self.until {
+            let runtime = tokio::runtime::Builder::new_current_thread().build();
+            let save = runtime.ok().and_then(|runtime| runtime.block_on(self.runner.save(until.node)).ok());
+            self.result.state = save.flatten();
+        }
+        self.result
+    }
+}
