@@ -16,6 +16,7 @@
 
 pub mod bundle;
 pub mod deployment;
+pub mod gather;
 pub mod node;
 pub mod result;
 

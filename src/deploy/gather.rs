@@ -1,0 +1,295 @@
+//! From what the nodes of a deployed run wrote to the files of a run directory, as a simulation has them: with
+//! measured instead of modelled times. Times are of each node's own clock, which starts with its process.
+
+use super::node_file;
+use super::result::NodeResult;
+use crate::domain::{NodeId, Time, digest};
+use crate::learn::Learner;
+use crate::learn::safetensors;
+use crate::node::Reason;
+use crate::record::order::{self, What};
+use crate::record::rundir::file;
+use crate::scenario::plan::{Plan, Role};
+use crate::sim::outcome::{Summary, TimeSplit};
+use anyhow::Context;
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// What the nodes reported.
+#[derive(Debug)]
+pub struct Gathered {
+    /// The run as a whole.
+    pub summary: Summary,
+    /// What each node reported at its end, in order of the nodes; `None` if it was not there at the end.
+    pub nodes: Vec<Option<NodeResult>>,
+    /// What the user should know, each a sentence.
+    pub warnings: Vec<String>,
+}
+
+/// Writes metrics.csv, commits.csv, model.safetensors and summary.json of the run whose nodes' files lie in
+/// `run/nodes/`.
+///
+/// # Errors
+/// Files that cannot be read or written. Nodes without a report are warned about.
+pub fn gather(run: &Path, plan: &Plan, learner: &dyn Learner) -> anyhow::Result<Gathered> {
+    let mut warnings = Vec::new();
+    let lives: Vec<Vec<PathBuf>> =
+        plan.nodes.iter().map(|node| lives(&run.join("nodes").join(&node.name))).collect();
+    let mut nodes = Vec::new();
+    for (node, lives) in plan.nodes.iter().zip(&lives) {
+        let result = lives.last().map(|life| read_result(life)).transpose()?.flatten();
+        if result.is_none() {
+            warnings.push(format!(
+                "{} left no result: see nodes/{}/{}",
+                node.name,
+                node.name,
+                node_file::LOG
+            ));
+        }
+        nodes.push(result);
+    }
+    let tops: Vec<usize> =
+        (0..plan.nodes.len()).filter(|i| super::node::evaluates(plan, NodeId(*i as u32))).collect();
+    merge_tables(run, &lives, &tops)?;
+    let weight_digest = models(run, &lives, &tops, learner)?;
+    warnings.extend(lost_commits(run, plan)?);
+    let summary = summary(run, plan, &nodes, &tops, weight_digest)?;
+    let path = run.join(file::SUMMARY);
+    fs::write(&path, crate::report::json(&summary))
+        .with_context(|| format!("cannot write `{}`", path.display()))?;
+    Ok(Gathered { summary, nodes, warnings })
+}
+
+/// The directories of a node's lives, first to last.
+fn lives(node: &Path) -> Vec<PathBuf> {
+    (0..).map(|birth| node.join(format!("life{birth}"))).take_while(|life| life.is_dir()).collect()
+}
+
+fn read_result(life: &Path) -> anyhow::Result<Option<NodeResult>> {
+    let path = life.join(NodeResult::FILE);
+    match fs::read_to_string(&path) {
+        Ok(text) => {
+            Ok(Some(serde_json::from_str(&text).with_context(|| format!("`{}` is damaged", path.display()))?))
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error).with_context(|| format!("cannot read `{}`", path.display())),
+    }
+}
+
+/// commits.csv of all nodes by time; metrics.csv of the root, of all its lives, or of every peer.
+fn merge_tables(run: &Path, lives: &[Vec<PathBuf>], tops: &[usize]) -> anyhow::Result<()> {
+    let all = lives.iter().flatten();
+    merge(run, file::COMMITS, all)?;
+    merge(run, file::METRICS, tops.iter().flat_map(|top| &lives[*top]))
+}
+
+/// Rows of several CSV files of the same columns, ordered by their column `virtual_time_s`.
+fn merge<'a>(run: &Path, name: &str, dirs: impl Iterator<Item = &'a PathBuf>) -> anyhow::Result<()> {
+    let (mut header, mut rows) = (String::new(), Vec::new());
+    for dir in dirs {
+        let Ok(text) = fs::read_to_string(dir.join(name)) else { continue };
+        let mut lines = text.split_inclusive('\n').filter(|line| line.ends_with('\n'));
+        let Some(first) = lines.next() else { continue };
+        // A life with more columns has all that others have: columns are only ever added at the end.
+        if first.len() > header.len() {
+            first.clone_into(&mut header);
+        }
+        let column = first.trim_end().split(',').position(|column| column == "virtual_time_s").unwrap_or(0);
+        for line in lines {
+            let time: f64 =
+                line.trim_end().split(',').nth(column).and_then(|t| t.parse().ok()).unwrap_or(0.0);
+            rows.push((time, line.to_owned()));
+        }
+    }
+    rows.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let path = run.join(name);
+    let text: String = std::iter::once(header).chain(rows.into_iter().map(|(_, line)| line)).collect();
+    fs::write(&path, text).with_context(|| format!("cannot write `{}`", path.display()))
+}
+
+/// Copies the final (and best) model of the root; returns the digest of the root's model, or of all peers'.
+fn models(
+    run: &Path,
+    lives: &[Vec<PathBuf>],
+    tops: &[usize],
+    learner: &dyn Learner,
+) -> anyhow::Result<Option<String>> {
+    let mut values = Vec::new();
+    for (i, top) in tops.iter().enumerate() {
+        let Some(life) = lives[*top].last() else { return Ok(None) };
+        for name in [file::MODEL, file::BEST] {
+            let from = life.join(name);
+            if i == 0 && from.is_file() {
+                fs::copy(&from, run.join(name))
+                    .with_context(|| format!("cannot copy `{}`", from.display()))?;
+            }
+        }
+        let model = life.join(file::MODEL);
+        if !model.is_file() {
+            return Ok(None);
+        }
+        let own = safetensors::load(&model, &learner.tensors()).map_err(anyhow::Error::msg)?;
+        values.extend_from_slice(&own);
+    }
+    Ok(Some(digest::of_values(&values).to_string()))
+}
+
+/// Commits of a root that were lost because it was killed after its last checkpoint.
+fn lost_commits(run: &Path, plan: &Plan) -> anyhow::Result<Vec<String>> {
+    let mut lost = Vec::new();
+    for node in plan.nodes.iter().filter(|node| node.parent.is_none() && matches!(node.role, Role::Server(_)))
+    {
+        let Ok((_, entries)) = order::read(&run.join("nodes").join(&node.name).join(node_file::ORDER)) else {
+            continue;
+        };
+        let (mut version, mut at_checkpoint) = (0, BTreeMap::new());
+        for entry in entries {
+            match entry.what {
+                What::Commit { version: committed, .. } => version = committed.0,
+                What::Checkpoint { number } => {
+                    at_checkpoint.insert(number, version);
+                }
+                What::Born { birth, checkpoint } if birth > 0 => {
+                    let from = checkpoint.and_then(|number| at_checkpoint.get(&number)).copied().unwrap_or(0);
+                    lost.push(format!(
+                        "{} was started again from version {from}: {} commits since its last checkpoint are lost",
+                        node.name,
+                        version - from
+                    ));
+                    version = from;
+                }
+                _ => {}
+            }
+        }
+    }
+    Ok(lost)
+}
+
+fn summary(
+    run: &Path,
+    plan: &Plan,
+    nodes: &[Option<NodeResult>],
+    tops: &[usize],
+    weight_digest: Option<String>,
+) -> anyhow::Result<Summary> {
+    let there: Vec<&NodeResult> = nodes.iter().flatten().collect();
+    let sum = |of: fn(&NodeResult) -> u64| there.iter().map(|node| of(node)).sum::<u64>();
+    let empty = NodeResult::default();
+    let root = tops.first().and_then(|top| nodes[*top].as_ref()).unwrap_or(&empty);
+    let mut dropped: BTreeMap<String, u64> = BTreeMap::new();
+    for (why, count) in there.iter().flat_map(|node| &node.dropped) {
+        *dropped.entry(why.clone()).or_insert(0) += count;
+    }
+    let mut metrics = mean_metrics(tops.iter().filter_map(|top| nodes[*top].as_ref()));
+    let settled = sum(|node| node.updates_committed) + dropped.values().sum::<u64>();
+    metrics.insert("updates_open".to_owned(), sum(|node| node.updates_sent).saturating_sub(settled) as f64);
+    let commits =
+        tops.iter().filter_map(|top| nodes[*top].as_ref()).map(|node| node.version).min().unwrap_or(0);
+    let seeds = plan.seeds;
+    Ok(Summary {
+        name: plan.name.clone(),
+        reason: reason(root),
+        accuracy: metrics.get("accuracy").copied(),
+        loss: metrics.get("loss").copied(),
+        metrics,
+        time_to_target_s: root.time_to_target_s,
+        virtual_time_s: root.seconds,
+        wall_time_s: root.seconds,
+        commits,
+        client_fits: sum(|node| node.client_fits),
+        gradient_steps: sum(|node| node.gradient_steps),
+        events: sum(|node| node.events),
+        staleness: root.staleness,
+        bytes_up: sum(|node| node.bytes_up),
+        bytes_down: sum(|node| node.bytes_down),
+        bytes_by_tier: BTreeMap::new(),
+        messages: sum(|node| node.messages),
+        dropped_updates: dropped,
+        lost_updates: 0,
+        time_split: time_split(&there),
+        energy_j: 0.0,
+        energy_marginal_j: 0.0,
+        energy_by_host_j: BTreeMap::new(),
+        trace_digest: trace_digest(run, plan)?,
+        weight_digest: weight_digest.unwrap_or_default(),
+        seeds: [seeds.data, seeds.init, seeds.interleaving],
+        best: root.best.clone(),
+        kernels: root.kernels.clone(),
+    })
+}
+
+/// The mean over peers; a root's own.
+fn mean_metrics<'a>(nodes: impl Iterator<Item = &'a NodeResult>) -> BTreeMap<String, f64> {
+    let mut sums: BTreeMap<String, (f64, f64)> = BTreeMap::new();
+    for (name, value) in nodes.flat_map(|node| &node.metrics) {
+        let (sum, count) = sums.entry(name.clone()).or_insert((0.0, 0.0));
+        *sum += value;
+        *count += 1.0;
+    }
+    sums.into_iter().map(|(name, (sum, count))| (name, sum / count)).collect()
+}
+
+fn reason(root: &NodeResult) -> Reason {
+    match root.reason.as_str() {
+        "rounds" => Reason::Rounds,
+        "target" => Reason::Target,
+        "timelimit" => Reason::TimeLimit,
+        "interrupted" => Reason::Interrupted,
+        "" => Reason::Stalled("the root left no result".to_owned()),
+        why => Reason::Stalled(why.to_owned()),
+    }
+}
+
+/// Shares of time with a job and without one; a deployed node does not know when its last byte has left.
+fn time_split(nodes: &[&NodeResult]) -> BTreeMap<String, TimeSplit> {
+    let mut sums: BTreeMap<String, (u64, f64, f64)> = BTreeMap::new();
+    for node in nodes {
+        let (count, compute, all) = sums.entry(node.kind.clone()).or_default();
+        *count += 1;
+        *compute += node.compute_s;
+        *all += node.seconds;
+    }
+    let split = |(nodes, compute, all): (u64, f64, f64)| {
+        let compute = if all > 0.0 { compute / all } else { 0.0 };
+        TimeSplit { nodes, compute, send: 0.0, wait: 1.0 - compute, idle: 0.0 }
+    };
+    sums.into_iter().map(|(kind, sum)| (kind, split(sum))).collect()
+}
+
+/// The order of every node's inputs, as one digest.
+fn trace_digest(run: &Path, plan: &Plan) -> anyhow::Result<String> {
+    let mut all = Vec::new();
+    for node in &plan.nodes {
+        let path = run.join("nodes").join(&node.name).join(node_file::ORDER);
+        all.extend(fs::read(&path).unwrap_or_default());
+    }
+    Ok(digest::of_bytes(&all).to_string())
+}
+
+/// The block of results of the older HCDDL: total time, steps, loss, accuracy, best accuracy; mean times of a round.
+#[must_use]
+pub fn results_text(gathered: &Gathered, now: Time) -> String {
+    let Gathered { summary, nodes, .. } = gathered;
+    let workers: Vec<&NodeResult> = nodes.iter().flatten().filter(|node| node.client_fits > 0).collect();
+    let servers: Vec<&NodeResult> =
+        nodes.iter().flatten().filter(|node| node.kind.ends_with("server")).collect();
+    let per = |seconds: f64, count: u64| if count == 0 { 0.0 } else { seconds / count as f64 };
+    let compute: f64 = workers.iter().map(|node| node.compute_s).sum();
+    let folding: f64 = servers.iter().map(|node| node.compute_s).sum();
+    let round = per(summary.virtual_time_s, summary.commits);
+    let t_comp = per(compute, summary.client_fits);
+    let t_aggr = per(folding, servers.iter().map(|node| node.version).sum());
+    let best = summary.best.as_ref().map(|best| best.accuracy).or(summary.accuracy).unwrap_or(f64::NAN);
+    format!(
+        "[ Results for run {} ]\nTotal time: {:.3} s\nTotal steps: {}\nFinal loss: {:.4}\nFinal accuracy: {:.4}\n\
+         Max accuracy: {best:.4}\nt_conf: {:.6}\nt_round: {round:.6}\nt_fit: {:.6}\nt_aggr: {t_aggr:.6}\nt_comp: {t_comp:.6}\n",
+        summary.name,
+        summary.virtual_time_s,
+        summary.commits,
+        summary.loss.unwrap_or(f64::NAN),
+        summary.accuracy.unwrap_or(f64::NAN),
+        now.seconds(),
+        round - t_aggr,
+    )
+}
