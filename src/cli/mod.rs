@@ -13,6 +13,7 @@ mod interrupt;
 mod list;
 mod node;
 mod output;
+mod profile;
 mod replay;
 mod schema;
 mod session;
@@ -61,6 +62,8 @@ enum Command {
     Test(test::TestArgs),
     /// Run one node of a deployed run (what `hcddl deploy` starts on each device)
     Node(node::NodeArgs),
+    /// Measure the devices and links of a deployed run, as sections of a scenario for `sim`
+    Profile(profile::ProfileArgs),
     /// Execute a run again and compare every committed model with it, to the bit
     Replay(replay::ReplayArgs),
     /// Print the JSON Schema of a scenario, for editors
@@ -147,6 +150,7 @@ fn execute(command: Command, registry: &Registry) -> anyhow::Result<Ending> {
         Command::Init(args) => init::execute(&args),
         Command::Test(args) => test::execute(&args, registry),
         Command::Node(args) => node::execute(&args, registry),
+        Command::Profile(args) => profile::execute(&args, registry),
         Command::Replay(args) => replay::execute(&args, registry),
         Command::Schema(args) => schema::execute(&args),
         Command::Completions(args) => completions::execute(&args),

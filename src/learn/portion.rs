@@ -99,7 +99,7 @@ mod tests {
         let registry = Registry::default();
         for data in ["digits", "{name: digits, validation: 0.1, limit_train: 700}", "blobs"] {
             let text = format!(
-                "topology: flat(3)\nmodel: mlp(16)\ndata: {data}\nseed: 5\npartition: dirichlet(0.5)"
+                "topology: flat(3)\nmodel: {{name: mlp, hidden: [16]}}\ndata: {data}\nseed: 5\npartition: dirichlet(0.5)"
             );
             let written = scenario::parse("test", &text, &[]).unwrap();
             let plan = scenario::resolve(&written, &registry).unwrap();

@@ -7,6 +7,7 @@
 
 mod player;
 mod show;
+pub mod timing;
 
 pub use show::state_text;
 
@@ -105,6 +106,8 @@ pub struct Replayed {
     pub digest: Option<Digest>,
     /// State of the node of [`Until`].
     pub state: Option<NodeState>,
+    /// How long jobs and messages took in the run.
+    pub timing: timing::Timing,
 }
 
 /// Where the execution differs from the log.

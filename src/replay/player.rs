@@ -188,10 +188,14 @@ impl Player<'_> {
                 let stream = (from, node, birth);
                 let message = self.sent.get_mut(&stream).and_then(|(_, messages)| messages.remove(&ordinal));
                 let Some(message) = message else { return Ok(Step::Waits(stream)) };
+                self.result.timing.received(node, from, entry.now, &message);
                 Some(Event::Received { from, message })
             }
             What::Done { job, steps } => match self.outcome(node, job, steps) {
-                Some(outcome) => Some(Event::Done { job, outcome }),
+                Some(outcome) => {
+                    self.result.timing.job_ended(node, job, entry.now, steps.is_none());
+                    Some(Event::Done { job, outcome })
+                }
                 None => {
                     self.differs(node, entry.now, Difference::Job(job.0));
                     return Ok(Step::Ended);
@@ -230,8 +234,14 @@ impl Player<'_> {
         self.runner.handle(cx, event, &mut effects).await?;
         for effect in effects.0.drain(..) {
             match effect {
-                Effect::Send { to, message } => self.send(node, to, message),
-                Effect::Run { job, work } => self.start(node, job, work),
+                Effect::Send { to, message } => {
+                    self.result.timing.sent(node, to, now, &message);
+                    self.send(node, to, message);
+                }
+                Effect::Run { job, work } => {
+                    self.result.timing.job_begun(node, job, now, &work);
+                    self.start(node, job, work);
+                }
                 Effect::Commit(commit) => {
                     let digest = commit.model.values().map_or_else(|| of_values(&[]), of_values);
                     let track = &mut self.tracks[node.index()];

@@ -1,0 +1,33 @@
+//! `hcddl profile RUN_DIR`
+
+use super::{Ending, ScenarioArgs, Usage, output, session};
+use crate::record::yaml;
+use crate::registry::Registry;
+use crate::replay::{Logs, replay};
+use clap::Args;
+use std::path::PathBuf;
+
+#[derive(Debug, Args)]
+pub struct ProfileArgs {
+    /// The directory of a deployed run on the devices to describe; a few rounds are enough
+    #[arg(value_name = "RUN_DIR")]
+    dir: PathBuf,
+    /// Where data files are [default: as the run had it]
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+}
+
+/// Prints the sections `devices` and `network` of a scenario that behaves like the devices of a run.
+pub fn execute(args: &ProfileArgs, registry: &Registry) -> anyhow::Result<Ending> {
+    let file = args.dir.join("scenario.yml");
+    if !file.is_file() {
+        let dir = args.dir.display();
+        return Err(Usage(format!("`{dir}` is no deployed run: it has no scenario.yml; use `hcddl deploy run`")).into());
+    }
+    let scenario = ScenarioArgs { data_dir: args.data_dir.clone(), ..ScenarioArgs::default() };
+    let session = session::load(&file, &scenario, registry)?;
+    let logs = Logs::read(&args.dir, &session.plan)?;
+    let replayed = replay(&session.plan, registry, session.learner()?, &logs, 0, None)?;
+    output::result(&yaml::block(&replayed.timing.sections(&session.plan)))?;
+    Ok(if replayed.divergence.is_none() { Ending::Done } else { Ending::Failed })
+}

@@ -1,0 +1,179 @@
+//! Deployed runs: every node a process of its own, over loopback. Synchronous ones give the weights of their
+//! simulation; any one can be executed again from its logs.
+
+use hcddl::Registry;
+use hcddl::deploy::bundle::{self, BundleFile, Keys};
+use hcddl::deploy::{Deployment, Placed, Settings, gather};
+use hcddl::domain::NodeId;
+use hcddl::replay::{Logs, replay};
+use hcddl::scenario::plan::Plan;
+use hcddl::sim::outcome::{SimOptions, Silent};
+use std::fs;
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::{Duration, Instant};
+
+/// A scenario with its plan and a directory in which its nodes run.
+struct Run {
+    dir: tempfile::TempDir,
+    plan: Plan,
+    learner: Arc<dyn hcddl::learn::Learner>,
+    registry: Registry,
+}
+
+impl Run {
+    fn new(text: &str) -> Self {
+        let registry = Registry::default();
+        let written = hcddl::scenario::parse("scenario.yml", text, &[]).unwrap();
+        let plan = hcddl::scenario::resolve(&written, &registry).unwrap();
+        let holdings = written.holdings(&plan, &registry).unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let deployment = deployment(&plan);
+        let names: Vec<&str> = plan.nodes.iter().map(|node| node.name.as_str()).collect();
+        write(dir.path(), bundle::common(&deployment, text));
+        write(dir.path(), Keys::new(&deployment.run).unwrap().files(&names).unwrap());
+        for node in 0..plan.nodes.len() as u32 {
+            write(dir.path(), vec![bundle::data(&plan, &holdings, NodeId(node)).unwrap()]);
+        }
+        let learner = written.learner(&plan, &registry).unwrap();
+        Self { dir, plan, learner, registry }
+    }
+
+    fn start(&self, node: &str) -> Child {
+        let log = fs::OpenOptions::new().create(true).append(true).open(self.dir.path().join(format!("{node}.txt")));
+        Command::new(env!("CARGO_BIN_EXE_hcddl"))
+            .args(["-v", "node"])
+            .arg(self.dir.path())
+            .arg(node)
+            .stdin(Stdio::null())
+            .stderr(log.unwrap())
+            .spawn()
+            .unwrap()
+    }
+
+    fn start_all(&self) -> Vec<Child> {
+        // The root last: the order of starting must not matter.
+        self.plan.nodes.iter().rev().map(|node| self.start(&node.name)).collect()
+    }
+
+    fn logs(&self) -> String {
+        let read = |node: &hcddl::scenario::plan::NodePlan| {
+            let text = fs::read_to_string(self.dir.path().join(format!("{}.txt", node.name))).unwrap_or_default();
+            let last: Vec<&str> = text.lines().rev().take(15).collect();
+            format!("--- {}\n{}\n", node.name, last.into_iter().rev().collect::<Vec<_>>().join("\n"))
+        };
+        self.plan.nodes.iter().map(read).collect()
+    }
+
+    /// Waits for processes to end well.
+    fn wait(&self, children: Vec<Child>) {
+        let deadline = Instant::now() + Duration::from_secs(120);
+        for mut child in children {
+            loop {
+                match child.try_wait().unwrap() {
+                    Some(status) => {
+                        assert!(status.success(), "{status}\n{}", self.logs());
+                        break;
+                    }
+                    None if Instant::now() > deadline => {
+                        child.kill().unwrap();
+                        panic!("a node does not end\n{}", self.logs());
+                    }
+                    None => std::thread::sleep(Duration::from_millis(20)),
+                }
+            }
+        }
+    }
+
+    fn gather(&self) -> gather::Gathered {
+        let gathered = gather::gather(self.dir.path(), &self.plan, self.learner.as_ref()).unwrap();
+        assert!(gathered.nodes.iter().all(Option::is_some), "{:?}\n{}", gathered.warnings, self.logs());
+        gathered
+    }
+
+    fn simulated(&self) -> hcddl::sim::RunResult {
+        let interrupt = Arc::new(AtomicBool::new(false));
+        let learner = Arc::clone(&self.learner);
+        hcddl::sim::run(&self.plan, &self.registry, learner, &SimOptions::default(), &mut Silent, interrupt, None)
+            .unwrap()
+    }
+
+    /// Executes the run again; every commit must have its digest. Returns how many there were.
+    fn replayed(&self) -> u64 {
+        let logs = Logs::read(self.dir.path(), &self.plan).unwrap();
+        let replayed = replay(&self.plan, &self.registry, Arc::clone(&self.learner), &logs, 0, None).unwrap();
+        assert_eq!((&replayed.divergence, &replayed.cut[..]), (&None, &[][..]), "{}", self.logs());
+        replayed.commits
+    }
+}
+
+fn write(dir: &Path, files: Vec<BundleFile>) {
+    for file in files {
+        let path = dir.join(file.path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, file.bytes).unwrap();
+    }
+}
+
+fn deployment(plan: &Plan) -> Deployment {
+    // Held together, so that no port is given twice.
+    let free: Vec<TcpListener> = plan.nodes.iter().map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
+    let placed = |(node, free): (&hcddl::scenario::plan::NodePlan, &TcpListener)| Placed {
+        name: node.name.clone(),
+        host: "localhost".to_owned(),
+        address: "127.0.0.1".to_owned(),
+        bind: "127.0.0.1".to_owned(),
+        port: free.local_addr().unwrap().port(),
+    };
+    Deployment {
+        run: format!("test-{}-{}", plan.name, free[0].local_addr().unwrap().port()),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        nodes: plan.nodes.iter().zip(&free).map(placed).collect(),
+        settings: Settings::of(plan),
+    }
+}
+
+#[test]
+fn synchronous_runs_have_the_weights_of_their_simulation() {
+    let flat = "name: flat\ntopology: flat(3)\nmodel: {name: mlp, hidden: [16]}\ntraining: {rounds: 12, batch: 16}\n\
+                tiers: {global: {policy: sync}}\nevaluation: {every: 4}\n";
+    let tree = "name: tree\ntopology: {name: tree, fanout: [2, 2]}\nmodel: {name: mlp, hidden: [16]}\ntraining: {rounds: 10, batch: 16}\n\
+                tiers: {global: {policy: sync}, local: {policy: sync}}\n";
+    let averaging = "name: averaging\ntopology: flat(2)\nmodel: {name: mlp, hidden: [16]}\ndata: {name: digits, validation: 0.1}\n\
+                     training: {rounds: 6, batch: 16, local: {epochs: 1}}\ntiers: {global: {policy: fedavg}}\n";
+    for text in [flat, tree, averaging] {
+        let run = Run::new(text);
+        run.wait(run.start_all());
+        let (deployed, simulated) = (run.gather().summary, run.simulated().summary);
+        assert_eq!(deployed.weight_digest, simulated.weight_digest, "{text}\n{}", run.logs());
+        assert_eq!((deployed.commits, deployed.accuracy), (simulated.commits, simulated.accuracy), "{text}");
+        assert!(run.replayed() >= deployed.commits);
+    }
+}
+
+#[test]
+fn asynchronous_runs_are_executed_again_to_the_same_bits() {
+    let flat = "name: async\ntopology: flat(3)\nmodel: {name: mlp, hidden: [16]}\ntraining: {rounds: 300, batch: 8}\n\
+                tiers: {global: {policy: async}}\nevaluation: {every: 50}\n";
+    let tree = "name: mixed\ntopology: {name: tree, fanout: [2, 2]}\nmodel: softmax\ntraining: {rounds: 60, batch: 8}\n\
+                tiers: {global: {policy: async}, local: {policy: async}}\n";
+    for text in [flat, tree] {
+        let run = Run::new(text);
+        run.wait(run.start_all());
+        let deployed = run.gather().summary;
+        assert!(run.replayed() >= deployed.commits, "{text}");
+    }
+}
+
+#[test]
+fn peers_finish_together() {
+    let text = "name: ring\ntopology: ring(4)\nmodel: softmax\ntraining: {rounds: 8, batch: 16}\n\
+                peers: {algorithm: ring_all_reduce}\n";
+    let run = Run::new(text);
+    run.wait(run.start_all());
+    assert_eq!(run.gather().summary.weight_digest, run.simulated().summary.weight_digest, "{}", run.logs());
+    assert!(run.replayed() > 0);
+}
