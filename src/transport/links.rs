@@ -1,13 +1,27 @@
 //! A node's connections to its neighbours in other processes.
 
-use super::identity::Identity;
-use super::wire::{Limits, WireError};
-use crate::domain::{Message, NodeId};
+use super::control::Control;
+use super::edge::{Edge, EdgeEvent, EdgeSender, Outgoing, Queued, Task, Timing};
+use super::identity::{Identity, IdentityError, Tls};
+use super::listen::listen;
+use super::meet::Process;
+use super::stream::Totals;
+use super::wire::Limits;
+use crate::domain::{Lane, Message, NodeId};
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 use thiserror::Error;
-use tokio::sync::OwnedSemaphorePermit;
-use tokio::sync::mpsc::UnboundedSender;
+use tokio::net::TcpListener;
+use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
+
+/// Longest notice, in bytes.
+const NOTICE_BYTES_MAX: usize = 64 << 10;
+/// Longest name of a run, in bytes: it travels in the hello.
+const RUN_BYTES_MAX: usize = 512;
 
 /// Who a process is, whom it talks to, and when it gives up.
 #[derive(Clone, Debug)]
@@ -89,7 +103,7 @@ pub enum Input {
 
 /// The room that a received tensor takes, given back when dropped.
 #[derive(Debug, Default)]
-pub struct Credit(#[allow(dead_code)] Option<OwnedSemaphorePermit>);
+pub struct Credit(#[allow(dead_code)] pub(super) Option<OwnedSemaphorePermit>);
 
 /// Bytes over all connections since the start, encryption and acknowledgements of TCP left out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -123,22 +137,22 @@ pub enum LinkError {
     #[error("links of node {me}: {message}")]
     Config {
         /// The node.
-        me: NodeId,
+        me: u32,
         /// What is wrong.
         message: String,
     },
     /// The control actors could not be started.
     #[error("cannot start the control actors: {0}")]
     Control(String),
-    /// A message that has no encoding.
-    #[error(transparent)]
-    Wire(#[from] WireError),
 }
 
 /// The connections of one node. Dropping them closes everything at once; [`Links::close`] first sends what waits.
-#[derive(Debug)]
 pub struct Links {
     listening: Option<SocketAddr>,
+    edges: Arc<BTreeMap<NodeId, EdgeSender>>,
+    queued: Arc<AtomicU64>,
+    process: Arc<Process>,
+    tasks: Vec<Task>,
 }
 
 impl Links {
@@ -147,8 +161,46 @@ impl Links {
     /// # Errors
     /// [`LinkError`] when the address is taken, the identity is unusable or the configuration contradicts itself.
     pub async fn start(config: LinksConfig, inputs: UnboundedSender<Input>) -> Result<Self, LinkError> {
-        let _ = (config, inputs);
-        unimplemented!("in the next commit")
+        let name = config.check()?.to_owned();
+        let identity_error = |e: IdentityError| LinkError::Identity { node: name.clone(), message: e.to_string() };
+        let tls = config.identity.as_ref().map(|identity| Tls::new(&config.run, identity));
+        let tls = tls.transpose().map_err(identity_error)?;
+        let listener = match config.listen {
+            Some(address) => Some(
+                TcpListener::bind(address).await.map_err(|error| LinkError::Listen { address, error })?,
+            ),
+            None => None,
+        };
+        let process = Arc::new(Process {
+            control: Control::start(&config.run, &name, config.birth, &config.secret).await?,
+            run: config.run,
+            me: config.me,
+            names: config.names,
+            birth: config.birth,
+            tls,
+            handshake_timeout: config.handshake_timeout,
+            limits: config.limits,
+            totals: Arc::new(Totals::default()),
+        });
+        let timing = Timing {
+            heartbeat: config.heartbeat,
+            detection: config.detection,
+            start_timeout: config.start_timeout,
+        };
+        let (mut edges, mut tasks) = (BTreeMap::new(), Vec::new());
+        for Neighbour { node, dial } in config.neighbours {
+            let (sender, events) = unbounded_channel();
+            let sender = EdgeSender(sender);
+            edges.insert(node, sender.clone());
+            let edge = Edge::new(process.clone(), (node, dial), timing, (sender, events), inputs.clone());
+            tasks.push(Task::spawn(edge.run()));
+        }
+        let edges = Arc::new(edges);
+        let listening = listener.as_ref().and_then(|listener| listener.local_addr().ok());
+        if let Some(listener) = listener {
+            tasks.push(Task::spawn(listen(listener, process.clone(), edges.clone())));
+        }
+        Ok(Self { listening, edges, queued: Arc::new(AtomicU64::new(0)), process, tasks })
     }
 
     /// The address that it listens on.
@@ -158,33 +210,94 @@ impl Links {
     }
 
     /// Queues a message; never blocks. Messages to a neighbour that is lost, or whose connection is broken, go
-    /// nowhere: reliable delivery sends them again.
+    /// nowhere: reliable delivery sends them again. So do messages to a node that is no neighbour.
     pub fn send(&self, to: NodeId, stamp: Stamp, message: Message) {
-        let _ = (to, stamp, message);
-        unimplemented!("in the next commit")
+        let bytes = if message.lane() == Lane::Model { message.bytes() } else { 0 };
+        let queued = Queued::new(bytes, &self.queued);
+        self.tell(to, EdgeEvent::Send(Outgoing { stamp, message, _queued: queued }));
     }
 
-    /// Says something to the runtime of a neighbour, outside of the nodes' conversation; at most 64 KiB.
+    /// Says something to the runtime of a neighbour, outside of the nodes' conversation; at most 64 KiB. Nobody hears
+    /// it while the neighbour is not connected.
     pub fn notice(&self, to: NodeId, bytes: Vec<u8>) {
-        let _ = (to, bytes);
-        unimplemented!("in the next commit")
+        if bytes.len() > NOTICE_BYTES_MAX {
+            tracing::error!("a notice of {} bytes was not sent: the most is {NOTICE_BYTES_MAX}", bytes.len());
+            return;
+        }
+        self.tell(to, EdgeEvent::Notice(bytes));
     }
 
-    /// Bytes of tensors that wait to be sent.
+    fn tell(&self, to: NodeId, event: EdgeEvent) {
+        match self.edges.get(&to) {
+            Some(edge) => edge.tell(event),
+            None => tracing::error!("node {} is no neighbour of node {}", to.0, self.process.me.0),
+        }
+    }
+
+    /// Bytes of messages with tensors that wait to be sent.
     #[must_use]
     pub fn queued_bytes(&self) -> u64 {
-        unimplemented!("in the next commit")
+        self.queued.load(Relaxed)
     }
 
     /// Bytes so far.
     #[must_use]
     pub fn traffic(&self) -> Traffic {
-        unimplemented!("in the next commit")
+        let totals = &self.process.totals;
+        Traffic { sent: totals.sent.load(Relaxed), received: totals.received.load(Relaxed) }
     }
 
     /// Waits until the neighbours that are connected have received everything, `flush` at most, then closes.
-    pub async fn close(self, flush: Duration) {
-        let _ = flush;
-        unimplemented!("in the next commit")
+    pub async fn close(mut self, flush: Duration) {
+        let waiting: Vec<_> = self
+            .edges
+            .values()
+            .map(|edge| {
+                let (done, is_done) = oneshot::channel();
+                edge.tell(EdgeEvent::Flush(done));
+                is_done
+            })
+            .collect();
+        let all = async {
+            for is_done in waiting {
+                // An error means that this neighbour is not connected.
+                let _ = is_done.await;
+            }
+        };
+        if tokio::time::timeout(flush, all).await.is_err() {
+            tracing::warn!("closing although neighbours have not received everything within {flush:?}");
+        }
+        self.tasks.clear();
+        self.process.control.stop().await;
     }
 }
+
+impl Drop for Links {
+    fn drop(&mut self) {
+        self.process.control.kill();
+    }
+}
+
+impl LinksConfig {
+    /// The name of this node, if everything fits together.
+    fn check(&self) -> Result<&str, LinkError> {
+        let wrong = |message: String| LinkError::Config { me: self.me.0, message };
+        let name = self.names.get(self.me.index()).ok_or_else(|| wrong("it has no name".to_owned()))?;
+        if self.run.len() > RUN_BYTES_MAX {
+            return Err(wrong(format!("the name of the run is longer than {RUN_BYTES_MAX} bytes")));
+        }
+        for Neighbour { node, dial } in &self.neighbours {
+            if *node == self.me || node.index() >= self.names.len() {
+                return Err(wrong(format!("node {} cannot be its neighbour", node.0)));
+            }
+            if dial.is_none() && self.listen.is_none() {
+                return Err(wrong(format!("`{}` dials it, but it does not listen", self.names[node.index()])));
+            }
+        }
+        Ok(name)
+    }
+}
+
+#[cfg(test)]
+#[path = "links_tests.rs"]
+mod tests;

@@ -1,7 +1,16 @@
 //! What travels between processes: how it is written down, and the connections it takes.
 
+mod bond;
+mod bulk;
+mod control;
+mod edge;
+mod heads;
+mod hello;
 pub mod identity;
 pub mod links;
+mod listen;
+mod meet;
+mod stream;
 pub mod wire;
 
 pub use identity::{Authority, Identity};

@@ -18,13 +18,12 @@
 //! Then 32 bytes for each body: name (12), codec (12, all zeros for raw f32), elements (u32), bytes (u32).
 //! Then the bodies' payloads in the same order, so that a reader knows every length before the first tensor.
 
+use super::heads::{self, CHECKSUM_AT, HEAD, Heads, Payload, at_most};
+use crate::domain::Message;
 use crate::domain::message::{BODY_HEAD_BYTES, HEAD_BYTES};
-use crate::domain::{Body, Coded, Data, Head, Kind, Lane, Message, Params, Version};
 use bincode::Options;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use std::borrow::Cow;
-use std::sync::Arc;
 use thiserror::Error;
 use xxhash_rust::xxh3::Xxh3;
 
@@ -34,11 +33,6 @@ pub const WIRE_VERSION: u16 = 1;
 pub const KIND_BYTES_MAX: usize = 16;
 /// Longest name of a body or of a codec, in bytes.
 pub const NAME_BYTES_MAX: usize = 12;
-
-const MAGIC: [u8; 4] = *b"hcdl";
-const HEAD: usize = HEAD_BYTES as usize;
-const BODY_HEAD: usize = BODY_HEAD_BYTES as usize;
-const CHECKSUM_AT: usize = 88;
 
 /// What a reader accepts; it allocates no more than this, whatever a frame claims.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -133,12 +127,12 @@ pub enum WireError {
 /// than 255 bodies.
 pub fn encode(message: &Message) -> Result<Vec<u8>, WireError> {
     let mut frame = Vec::with_capacity(message.bytes() as usize);
-    put_head(&mut frame, message)?;
+    heads::put(&mut frame, message)?;
     for body in &message.bodies {
-        put_body_head(&mut frame, body)?;
-    }
-    for body in &message.bodies {
-        put_payload(&mut frame, body)?;
+        match heads::payload(body)? {
+            Payload::Values(values) => values.iter().for_each(|v| frame.extend_from_slice(&v.to_le_bytes())),
+            Payload::Bytes(bytes) => frame.extend_from_slice(bytes),
+        }
     }
     assert_eq!(frame.len() as u64, message.bytes(), "the simulator charges what is sent");
     let sum = checksum(&frame);
@@ -153,48 +147,32 @@ pub fn encode(message: &Message) -> Result<Vec<u8>, WireError> {
 pub fn decode(frame: &[u8], limits: &Limits) -> Result<Message, WireError> {
     let got = frame.len() as u64;
     at_most("frame size in bytes", got, limits.frame_bytes)?;
-    if frame.len() < HEAD {
-        return Err(WireError::Truncated { got, needs: HEAD_BYTES });
-    }
-    if frame[..4] != MAGIC {
-        return Err(WireError::Magic);
-    }
-    let version = u16::from_le_bytes(array(frame, 4));
-    if version != WIRE_VERSION {
-        return Err(WireError::Version(version));
-    }
-    let count = usize::from(frame[7]);
-    at_most("number of bodies", count as u64, limits.bodies as u64)?;
-    let payload_at = HEAD + count * BODY_HEAD;
-    if frame.len() < payload_at {
-        return Err(WireError::Truncated { got, needs: payload_at as u64 });
-    }
-    let heads = (0..count)
-        .map(|i| BodyHead::read(&frame[HEAD + i * BODY_HEAD..][..BODY_HEAD], limits))
-        .collect::<Result<Vec<_>, _>>()?;
-    let needs = payload_at as u64 + heads.iter().map(|h| h.bytes).sum::<u64>();
+    let mut heads = Heads::read(frame, limits)?;
+    let payload_at = Heads::size(frame, limits)?;
+    let needs = payload_at as u64 + heads.payload_bytes();
     if got < needs {
         return Err(WireError::Truncated { got, needs });
     }
     if got > needs {
         return Err(WireError::Trailing(got - needs));
     }
-    if u64::from_le_bytes(array(frame, CHECKSUM_AT)) != checksum(frame) {
+    if frame[CHECKSUM_AT..HEAD] != checksum(frame).to_le_bytes() {
         return Err(WireError::Checksum);
     }
-    let mut message = get_head(frame)?;
     let mut rest = &frame[payload_at..];
-    for head in heads {
+    let mut bodies = Vec::with_capacity(heads.bodies.len());
+    for mut head in std::mem::take(&mut heads.bodies) {
         let (payload, after) = rest.split_at(head.bytes as usize);
         rest = after;
-        message.bodies.push(head.body(payload)?);
+        bodies.push(match head.codec.take() {
+            None => {
+                let (values, _) = payload.as_chunks::<4>();
+                head.dense(values.iter().map(|v| f32::from_le_bytes(*v)).collect())
+            }
+            Some(codec) => head.coded(codec, payload.to_vec()),
+        });
     }
-    let lane = if message.lane() == Lane::Model { 1 } else { 0 };
-    if frame[6] != lane {
-        return Err(WireError::Field("lane"));
-    }
-    message.sequence = u64::from_le_bytes(array(frame, 24));
-    Ok(message)
+    heads.finish(bodies)
 }
 
 /// Encodes any value of the checkpoint or of a control message.
@@ -218,152 +196,11 @@ fn options(bytes_max: u64) -> impl Options {
     bincode::DefaultOptions::new().with_fixint_encoding().with_limit(bytes_max).reject_trailing_bytes()
 }
 
-fn put_head(frame: &mut Vec<u8>, message: &Message) -> Result<(), WireError> {
-    let count = message.bodies.len();
-    at_most("number of bodies", count as u64, u64::from(u8::MAX))?;
-    frame.extend_from_slice(&MAGIC);
-    frame.extend_from_slice(&WIRE_VERSION.to_le_bytes());
-    frame.push(if message.lane() == Lane::Model { 1 } else { 0 });
-    frame.push(count as u8);
-    frame.extend_from_slice(&padded::<KIND_BYTES_MAX>("message kind", message.kind.name())?);
-    let Head { version, base, root, clock, samples, steps, part, loss } = message.head;
-    for word in [message.sequence, version.0, base.0, root.0, clock, samples, steps] {
-        frame.extend_from_slice(&word.to_le_bytes());
-    }
-    frame.extend_from_slice(&part.to_le_bytes());
-    frame.extend_from_slice(&loss.to_le_bytes());
-    frame.extend_from_slice(&[0; HEAD - CHECKSUM_AT]);
-    Ok(())
-}
-
-fn get_head(frame: &[u8]) -> Result<Message, WireError> {
-    let word = |i: usize| u64::from_le_bytes(array(frame, 32 + 8 * i));
-    let head = Head {
-        version: Version(word(0)),
-        base: Version(word(1)),
-        root: Version(word(2)),
-        clock: word(3),
-        samples: word(4),
-        steps: word(5),
-        part: u32::from_le_bytes(array(frame, 80)),
-        loss: f32::from_le_bytes(array(frame, 84)),
-    };
-    let kind = unpadded(&frame[8..8 + KIND_BYTES_MAX]).ok_or(WireError::Field("kind"))?;
-    Ok(Message::control(Kind::from(kind), head))
-}
-
-fn put_body_head(frame: &mut Vec<u8>, body: &Body) -> Result<(), WireError> {
-    let (codec, elements) = match &body.data {
-        Data::Dense(params) => ([0; NAME_BYTES_MAX], params.len()),
-        Data::Coded(coded) => (padded("codec", &coded.codec)?, coded.len),
-    };
-    at_most("number of elements of a body", elements as u64, u64::from(u32::MAX))?;
-    at_most("size of a body in bytes", body.data.bytes(), u64::from(u32::MAX))?;
-    frame.extend_from_slice(&padded::<NAME_BYTES_MAX>("body name", &body.name)?);
-    frame.extend_from_slice(&codec);
-    frame.extend_from_slice(&(elements as u32).to_le_bytes());
-    frame.extend_from_slice(&(body.data.bytes() as u32).to_le_bytes());
-    Ok(())
-}
-
-fn put_payload(frame: &mut Vec<u8>, body: &Body) -> Result<(), WireError> {
-    let absent = || WireError::Absent(body.name.to_string());
-    match &body.data {
-        Data::Dense(params) => {
-            for value in params.values().ok_or_else(absent)? {
-                frame.extend_from_slice(&value.to_le_bytes());
-            }
-        }
-        Data::Coded(coded) => {
-            let payload = coded.payload.as_ref().ok_or_else(absent)?;
-            let (announced, actual) = (coded.bytes, payload.len() as u64);
-            if announced != actual {
-                return Err(WireError::Size { name: body.name.to_string(), announced, actual });
-            }
-            frame.extend_from_slice(payload);
-        }
-    }
-    Ok(())
-}
-
-struct BodyHead {
-    name: String,
-    /// `None` for raw f32.
-    codec: Option<String>,
-    elements: usize,
-    bytes: u64,
-}
-
-impl BodyHead {
-    fn read(bytes: &[u8], limits: &Limits) -> Result<Self, WireError> {
-        let (name, codec) = (&bytes[..NAME_BYTES_MAX], &bytes[NAME_BYTES_MAX..2 * NAME_BYTES_MAX]);
-        let elements = u32::from_le_bytes(array(bytes, 24));
-        at_most("number of elements of a body", u64::from(elements), limits.elements as u64)?;
-        let head = Self {
-            name: unpadded(name).ok_or(WireError::Field("body name"))?,
-            codec: match codec {
-                [0, ..] => None,
-                codec => Some(unpadded(codec).ok_or(WireError::Field("codec"))?),
-            },
-            elements: elements as usize,
-            bytes: u64::from(u32::from_le_bytes(array(bytes, 28))),
-        };
-        if head.codec.is_none() && head.bytes != u64::from(elements) * 4 {
-            return Err(WireError::Field("body bytes"));
-        }
-        Ok(head)
-    }
-
-    fn body(self, payload: &[u8]) -> Result<Body, WireError> {
-        let data = match self.codec {
-            None => {
-                let (values, _) = payload.as_chunks::<4>();
-                Data::Dense(Params::new(values.iter().map(|v| f32::from_le_bytes(*v)).collect()))
-            }
-            Some(codec) => Data::Coded(Coded {
-                codec: Cow::Owned(codec),
-                len: self.elements,
-                bytes: self.bytes,
-                payload: Some(Arc::new(payload.to_vec())),
-            }),
-        };
-        Ok(Body { name: Cow::Owned(self.name), data })
-    }
-}
-
 fn checksum(frame: &[u8]) -> u64 {
     let mut hash = Xxh3::new();
     hash.update(&frame[..CHECKSUM_AT]);
     hash.update(&frame[HEAD..]);
     hash.digest()
-}
-
-fn at_most(what: &'static str, value: u64, max: u64) -> Result<(), WireError> {
-    if value > max { Err(WireError::TooLarge { what, value, max }) } else { Ok(()) }
-}
-
-fn padded<const N: usize>(what: &'static str, name: &str) -> Result<[u8; N], WireError> {
-    if name.is_empty() || name.len() > N || !name.bytes().all(|b| b.is_ascii_graphic()) {
-        return Err(WireError::Name { what, name: name.to_owned(), max: N });
-    }
-    let mut field = [0; N];
-    field[..name.len()].copy_from_slice(name.as_bytes());
-    Ok(field)
-}
-
-/// The name in a padded field; `None` when [`padded`] has not written it.
-fn unpadded(field: &[u8]) -> Option<String> {
-    let end = field.iter().position(|b| *b == 0).unwrap_or(field.len());
-    let (name, padding) = field.split_at(end);
-    let valid = !name.is_empty() && name.iter().all(u8::is_ascii_graphic) && padding.iter().all(|b| *b == 0);
-    valid.then(|| name.iter().map(|b| char::from(*b)).collect())
-}
-
-/// `N` bytes at an offset that the caller has checked.
-fn array<const N: usize>(bytes: &[u8], at: usize) -> [u8; N] {
-    let mut field = [0; N];
-    field.copy_from_slice(&bytes[at..at + N]);
-    field
 }
 
 #[cfg(test)]

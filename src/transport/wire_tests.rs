@@ -1,7 +1,10 @@
 //! Invariant: bytes on the wire in `sim` are the bytes of the encoding; and no bytes can hurt a reader.
 
 use super::*;
+use crate::domain::{Body, Coded, Data, Head, Kind, Params, Version};
 use proptest::prelude::*;
+use std::borrow::Cow;
+use std::sync::Arc;
 
 const LIMITS: Limits = Limits { bodies: 4, elements: 1 << 16, frame_bytes: 1 << 20 };
 
