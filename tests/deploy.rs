@@ -7,7 +7,7 @@ use hcddl::deploy::{Deployment, Placed, Settings, gather};
 use hcddl::domain::NodeId;
 use hcddl::replay::{Logs, replay};
 use hcddl::scenario::plan::Plan;
-use hcddl::sim::outcome::{SimOptions, Silent};
+use hcddl::sim::outcome::{Silent, SimOptions};
 use std::fs;
 use std::net::TcpListener;
 use std::path::Path;
@@ -43,7 +43,10 @@ impl Run {
     }
 
     fn start(&self, node: &str) -> Child {
-        let log = fs::OpenOptions::new().create(true).append(true).open(self.dir.path().join(format!("{node}.txt")));
+        let log = fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(self.dir.path().join(format!("{node}.txt")));
         Command::new(env!("CARGO_BIN_EXE_hcddl"))
             .args(["-v", "node"])
             .arg(self.dir.path())
@@ -61,7 +64,8 @@ impl Run {
 
     fn logs(&self) -> String {
         let read = |node: &hcddl::scenario::plan::NodePlan| {
-            let text = fs::read_to_string(self.dir.path().join(format!("{}.txt", node.name))).unwrap_or_default();
+            let text =
+                fs::read_to_string(self.dir.path().join(format!("{}.txt", node.name))).unwrap_or_default();
             let last: Vec<&str> = text.lines().rev().take(15).collect();
             format!("--- {}\n{}\n", node.name, last.into_iter().rev().collect::<Vec<_>>().join("\n"))
         };
@@ -97,8 +101,16 @@ impl Run {
     fn simulated(&self) -> hcddl::sim::RunResult {
         let interrupt = Arc::new(AtomicBool::new(false));
         let learner = Arc::clone(&self.learner);
-        hcddl::sim::run(&self.plan, &self.registry, learner, &SimOptions::default(), &mut Silent, interrupt, None)
-            .unwrap()
+        hcddl::sim::run(
+            &self.plan,
+            &self.registry,
+            learner,
+            &SimOptions::default(),
+            &mut Silent,
+            interrupt,
+            None,
+        )
+        .unwrap()
     }
 
     /// Executes the run again; every commit must have its digest. Returns how many there were.
@@ -120,7 +132,8 @@ fn write(dir: &Path, files: Vec<BundleFile>) {
 
 fn deployment(plan: &Plan) -> Deployment {
     // Held together, so that no port is given twice.
-    let free: Vec<TcpListener> = plan.nodes.iter().map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
+    let free: Vec<TcpListener> =
+        plan.nodes.iter().map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
     let placed = |(node, free): (&hcddl::scenario::plan::NodePlan, &TcpListener)| Placed {
         name: node.name.clone(),
         host: "localhost".to_owned(),

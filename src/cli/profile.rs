@@ -22,7 +22,10 @@ pub fn execute(args: &ProfileArgs, registry: &Registry) -> anyhow::Result<Ending
     let file = args.dir.join("scenario.yml");
     if !file.is_file() {
         let dir = args.dir.display();
-        return Err(Usage(format!("`{dir}` is no deployed run: it has no scenario.yml; use `hcddl deploy run`")).into());
+        return Err(Usage(format!(
+            "`{dir}` is no deployed run: it has no scenario.yml; use `hcddl deploy run`"
+        ))
+        .into());
     }
     let scenario = ScenarioArgs { data_dir: args.data_dir.clone(), ..ScenarioArgs::default() };
     let session = session::load(&file, &scenario, registry)?;

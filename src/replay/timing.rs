@@ -99,7 +99,8 @@ impl Timing {
             .step_times()
             .into_iter()
             .map(|(node, step)| {
-                let measured = json!({"name": "pc", "step_time": nanoseconds(step), "overhead": "0ms", "jitter": 0.0});
+                let measured =
+                    json!({"name": "pc", "step_time": nanoseconds(step), "overhead": "0ms", "jitter": 0.0});
                 (name(node), measured)
             })
             .collect();
@@ -115,7 +116,8 @@ impl Timing {
             }
             Some(link)
         };
-        let links: Vec<Value> = timings.keys().filter(|(a, b)| a < b).filter_map(|pair| link(*pair)).collect();
+        let links: Vec<Value> =
+            timings.keys().filter(|(a, b)| a < b).filter_map(|pair| link(*pair)).collect();
         json!({"devices": {"default": "pc", "nodes": devices}, "network": {"links": links}})
     }
 }

@@ -185,7 +185,19 @@ impl Edge {
         let (bond, waiting, phase) = (Bond::default(), VecDeque::new(), Phase::Apart(now));
         let (heard, attempts) = (now, 0);
         Self {
-            process, node, dial, timing, events, myself, inputs, room, bond, phase, waiting, heard, attempts,
+            process,
+            node,
+            dial,
+            timing,
+            events,
+            myself,
+            inputs,
+            room,
+            bond,
+            phase,
+            waiting,
+            heard,
+            attempts,
         }
     }
 
@@ -493,7 +505,11 @@ impl Together {
     }
 }
 
-async fn read_bulk<R: tokio::io::AsyncRead + Unpin>(mut reader: Reader<R>, connection: u64, edge: EdgeSender) {
+async fn read_bulk<R: tokio::io::AsyncRead + Unpin>(
+    mut reader: Reader<R>,
+    connection: u64,
+    edge: EdgeSender,
+) {
     let why = loop {
         match reader.next().await {
             Ok(Some(incoming)) => edge.tell(EdgeEvent::Bulk { connection, incoming }),

@@ -162,13 +162,14 @@ impl Links {
     /// [`LinkError`] when the address is taken, the identity is unusable or the configuration contradicts itself.
     pub async fn start(config: LinksConfig, inputs: UnboundedSender<Input>) -> Result<Self, LinkError> {
         let name = config.check()?.to_owned();
-        let identity_error = |e: IdentityError| LinkError::Identity { node: name.clone(), message: e.to_string() };
+        let identity_error =
+            |e: IdentityError| LinkError::Identity { node: name.clone(), message: e.to_string() };
         let tls = config.identity.as_ref().map(|identity| Tls::new(&config.run, identity));
         let tls = tls.transpose().map_err(identity_error)?;
         let listener = match config.listen {
-            Some(address) => Some(
-                TcpListener::bind(address).await.map_err(|error| LinkError::Listen { address, error })?,
-            ),
+            Some(address) => {
+                Some(TcpListener::bind(address).await.map_err(|error| LinkError::Listen { address, error })?)
+            }
             None => None,
         };
         let process = Arc::new(Process {
@@ -291,7 +292,10 @@ impl LinksConfig {
                 return Err(wrong(format!("node {} cannot be its neighbour", node.0)));
             }
             if dial.is_none() && self.listen.is_none() {
-                return Err(wrong(format!("`{}` dials it, but it does not listen", self.names[node.index()])));
+                return Err(wrong(format!(
+                    "`{}` dials it, but it does not listen",
+                    self.names[node.index()]
+                )));
             }
         }
         Ok(name)
