@@ -190,3 +190,92 @@ fn peers_finish_together() {
     assert_eq!(run.gather().summary.weight_digest, run.simulated().summary.weight_digest, "{}", run.logs());
     assert!(run.replayed() > 0);
 }
+
+/// A run that lasts a few seconds: every step takes 10 ms, losses are noticed after one second.
+fn slow(policy: &str, topology: &str, rounds: u64) -> Run {
+    Run::new(&format!(
+        "name: slow\ntopology: {topology}\nmodel: softmax\ntraining: {{rounds: {rounds}, batch: 8}}\n{policy}\n\
+         devices: {{workers: {{name: fixed, step_time: 10ms}}, servers: instant}}\n\
+         deploy: {{detection: 1s, heartbeat: 200ms, paced: true, checkpoint_every: 5}}\n"
+    ))
+}
+
+impl Run {
+    /// Waits until a node has committed so many versions, or finished so many jobs.
+    fn reach(&self, node: &str, commits: u64) {
+        let path = self.dir.path().join("nodes").join(node).join("progress.json");
+        let deadline = Instant::now() + Duration::from_secs(60);
+        loop {
+            let text = fs::read_to_string(&path).unwrap_or_default();
+            let progress: Option<hcddl::deploy::NodeProgress> = serde_json::from_str(&text).ok();
+            if progress.is_some_and(|progress| progress.commits >= commits) {
+                return;
+            }
+            assert!(Instant::now() < deadline, "{node} does not reach {commits}\n{}", self.logs());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// Kills a node once another has reached so many commits, and starts it again after a while.
+    fn strike(&self, node: &str, when: (&str, u64), pause: Duration) {
+        let mut children: Vec<(String, Child)> =
+            self.plan.nodes.iter().map(|node| (node.name.clone(), self.start(&node.name))).collect();
+        self.reach(when.0, when.1);
+        let victim = children.iter_mut().find(|(name, _)| name == node).map(|(_, child)| child).unwrap();
+        victim.kill().unwrap();
+        victim.wait().unwrap();
+        std::thread::sleep(pause);
+        *victim = self.start(node);
+        self.wait(children.into_iter().map(|(_, child)| child).collect());
+    }
+}
+
+#[test]
+fn a_killed_worker_comes_back() {
+    for pause in [0, 1500] {
+        let run = slow("tiers: {global: {policy: async}}", "flat(3)", 400);
+        run.strike("worker2", ("global", 60), Duration::from_millis(pause));
+        let summary = run.gather().summary;
+        assert_eq!((summary.commits, run.replayed()), (400, 400), "{}", run.logs());
+    }
+}
+
+#[test]
+fn a_killed_local_server_comes_back() {
+    let tiers = "tiers: {local: {policy: async}, global: {policy: async}}";
+    let run = slow(tiers, "{name: tree, fanout: [2, 2]}", 600);
+    run.strike("local2", ("global", 40), Duration::from_millis(1500));
+    assert_eq!(run.gather().summary.commits, 600);
+    assert!(run.replayed() >= 600, "{}", run.logs());
+}
+
+#[test]
+fn a_killed_root_goes_on_from_its_checkpoint() {
+    for policy in ["async", "sync"] {
+        let run = slow(&format!("tiers: {{global: {{policy: {policy}}}}}"), "flat(2)", 150);
+        run.strike("global", ("global", 43), Duration::from_millis(300));
+        let gathered = run.gather();
+        assert_eq!(gathered.summary.commits, 150, "{}", run.logs());
+        let lost =
+            gathered.warnings.iter().find(|warning| warning.contains("was started again from version"));
+        assert!(lost.is_some(), "{:?}", gathered.warnings);
+        // Commits that were lost are in the log too.
+        assert!(run.replayed() >= 150, "{}", run.logs());
+    }
+}
+
+#[test]
+fn the_loss_of_a_worker_for_good_ends_as_the_policy_says() {
+    let run = slow("tiers: {global: {policy: async}}", "flat(3)", 300);
+    let mut children: Vec<(String, Child)> =
+        run.plan.nodes.iter().map(|node| (node.name.clone(), run.start(&node.name))).collect();
+    run.reach("global", 40);
+    let (_, mut victim) = children.remove(3);
+    victim.kill().unwrap();
+    victim.wait().unwrap();
+    run.wait(children.into_iter().map(|(_, child)| child).collect());
+    let gathered = gather::gather(run.dir.path(), &run.plan, run.learner.as_ref()).unwrap();
+    assert_eq!(gathered.summary.commits, 300, "{}", run.logs());
+    assert!(gathered.warnings.iter().any(|warning| warning.contains("worker3 left no result")));
+    assert_eq!(run.replayed(), 300);
+}

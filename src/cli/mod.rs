@@ -180,6 +180,9 @@ fn exit_code(error: &anyhow::Error) -> u8 {
     if user { crate::error::EXIT_USER } else { crate::error::EXIT_FAILED }
 }
 
+/// Sessions that come and go are told by our own links.
+const QUIET: &str = ",ractor=warn,ractor_cluster=error";
+
 fn log_to_stderr(verbose: u8) {
     let level = match verbose {
         0 => "warn",
@@ -188,7 +191,7 @@ fn log_to_stderr(verbose: u8) {
         _ => "trace",
     };
     let filter = tracing_subscriber::EnvFilter::try_from_env("HCDDL_LOG")
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(level));
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(level.to_owned() + QUIET));
     // A second call in one process (tests) keeps the first logger.
     let _ = tracing_subscriber::fmt()
         .with_env_filter(filter)

@@ -44,7 +44,7 @@ impl Farewell {
         Self { waiting: children.iter().copied().collect() }
     }
 
-    /// A child understood, or is lost.
+    /// A child understood.
     pub fn gone(&mut self, child: NodeId) {
         self.waiting.remove(&child);
     }
@@ -58,8 +58,8 @@ impl Farewell {
     }
 }
 
-/// How long a node waits at the end for those below it.
-const FAREWELL: Duration = Duration::from_secs(10);
+/// How long a node waits at the end for those below it; one that is lost now may just be starting again.
+const FAREWELL: Duration = Duration::from_secs(5);
 /// Between two notices that the run is over.
 const AGAIN: Duration = Duration::from_millis(500);
 
@@ -110,7 +110,6 @@ impl Stage<'_> {
         };
         let children = self.plan.nodes[self.me.index()].children.clone();
         let mut farewell = Farewell::to(&children);
-        self.lost.iter().for_each(|lost| farewell.gone(*lost));
         let notice = Notice::Over(reason.clone()).encode();
         farewell.waiting().for_each(|child| self.links.notice(child, notice.clone()));
         let saved = self.saver.finish();
@@ -123,7 +122,6 @@ impl Stage<'_> {
                 Some(Input::Notice { from, bytes }) if Notice::decode(&bytes) == Some(Notice::Understood) => {
                     farewell.gone(from);
                 }
-                Some(Input::Down(child)) => farewell.gone(child),
                 Some(Input::Up(child) | Input::Reconnected(child)) => {
                     self.links.notice(child, notice.clone());
                 }

@@ -62,6 +62,8 @@ pub(super) struct Stage<'a> {
     /// Messages sent to each neighbour in this life.
     pub ordinals: BTreeMap<NodeId, u64>,
     pub lost: BTreeSet<NodeId>,
+    /// Since when the parent is lost.
+    orphan_since: Option<Instant>,
     pub finished_peers: BTreeSet<NodeId>,
     /// Events that follow from effects, before anything from outside.
     pub next: VecDeque<(What, Event)>,
@@ -80,6 +82,9 @@ pub(super) struct Stage<'a> {
 
 /// Between two looks at the interrupt flag, evaluations and the progress file.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
+
+/// How long a node waits for a parent that is lost, and may be resumed by hand.
+const ORPHAN: Duration = Duration::from_secs(3600);
 
 impl<'a> Stage<'a> {
     /// Runs a node to its end; returns whether the run ended as it should.
@@ -133,6 +138,7 @@ impl<'a> Stage<'a> {
             books,
             ordinals: BTreeMap::new(),
             lost: BTreeSet::new(),
+            orphan_since: None,
             finished_peers: BTreeSet::new(),
             next: VecDeque::new(),
             over: None,
@@ -187,11 +193,15 @@ impl<'a> Stage<'a> {
             }
             Input::Up(node) => {
                 self.lost.remove(&node);
+                self.orphan_since = self.orphan_since.filter(|_| self.parent() != Some(node));
                 tracing::warn!("{} is there again", self.name(node));
                 self.dispatch(What::Up(node), Event::Up(node)).await
             }
             Input::Down(node) => {
                 self.lost.insert(node);
+                if self.parent() == Some(node) {
+                    self.orphan_since = Some(Instant::now());
+                }
                 tracing::warn!("{} is lost", self.name(node));
                 self.dispatch(What::Down(node), Event::Down(node)).await?;
                 self.peers_finished(BTreeSet::new());
@@ -282,6 +292,9 @@ impl<'a> Stage<'a> {
             self.over = Some(Ok(Reason::Interrupted));
         } else if self.is_top() && self.plan.stop.time.is_some_and(|limit| self.now().0 >= limit.0) {
             self.over = Some(Ok(Reason::TimeLimit));
+        } else if self.orphan_since.is_some_and(|since| since.elapsed() > ORPHAN) {
+            let why = format!("{} has been lost for an hour", self.parent().map_or("", |p| self.name(p)));
+            self.over = Some(Err(why));
         }
         Ok(())
     }
@@ -315,6 +328,10 @@ impl<'a> Stage<'a> {
     /// Whether this is the root server or a peer.
     pub fn is_top(&self) -> bool {
         super::evaluates(self.plan, self.me)
+    }
+
+    fn parent(&self) -> Option<NodeId> {
+        self.plan.nodes[self.me.index()].parent
     }
 
     pub fn name(&self, node: NodeId) -> &'a str {
