@@ -15,6 +15,8 @@
 //! `<base>` is `~/.hcddl`; beside `runs/` it holds `bin/<hash>/hcddl`, `data/<hash>` and `lock`.
 
 pub mod deployment;
+pub mod inventory;
+pub mod placement;
 
 pub use deployment::{Deployment, NodeProgress, NodeState, Placed, Settings};
 
