@@ -14,9 +14,13 @@
 //!
 //! `<base>` is `~/.hcddl`; beside `runs/` it holds `bin/<hash>/hcddl`, `data/<hash>` and `lock`.
 
+pub mod agent;
+pub mod controller;
 pub mod deployment;
+pub(crate) mod files;
 pub mod inventory;
 pub mod placement;
+pub mod remote;
 
 pub use deployment::{Deployment, NodeProgress, NodeState, Placed, Settings};
 

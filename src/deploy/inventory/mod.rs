@@ -13,8 +13,6 @@ mod vars_dirs;
 mod words;
 mod yaml;
 
-pub(crate) use words::split as split_words;
-
 use crate::domain::table::nearest;
 use crate::error::UserError;
 use serde::{Deserialize, Serialize};

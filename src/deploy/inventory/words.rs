@@ -4,7 +4,7 @@
 ///
 /// # Errors
 /// A message when a quote is not closed.
-pub(crate) fn split(line: &str) -> Result<Vec<String>, String> {
+pub(super) fn split(line: &str) -> Result<Vec<String>, String> {
     let mut words = Vec::new();
     let mut word: Option<String> = None;
     let mut chars = line.chars();
