@@ -8,6 +8,7 @@
 mod check;
 mod completions;
 mod data;
+mod deploy;
 mod init;
 mod interrupt;
 mod list;
@@ -57,6 +58,14 @@ enum Command {
     Init(init::InitArgs),
     /// Run many scenarios and report which did what they expect
     Test(test::TestArgs),
+    /// Train on real devices: check, plan, run, status, logs, stop, clean, fetch, render
+    Deploy(Box<deploy::DeployArgs>),
+    /// The supervisor of a host
+    #[command(hide = true)]
+    Agent(deploy::AgentArgs),
+    /// The controller's end on a host
+    #[command(hide = true)]
+    Remote(deploy::RemoteArgs),
     /// Print the JSON Schema of a scenario, for editors
     Schema(schema::SchemaArgs),
     /// Print a completion script for a shell
@@ -140,6 +149,9 @@ fn execute(command: Command, registry: &Registry) -> anyhow::Result<Ending> {
         Command::Data(args) => data::execute(&args, registry),
         Command::Init(args) => init::execute(&args),
         Command::Test(args) => test::execute(&args, registry),
+        Command::Deploy(args) => deploy::execute(&args, registry),
+        Command::Agent(args) => deploy::agent(&args),
+        Command::Remote(args) => deploy::remote(&args),
         Command::Schema(args) => schema::execute(&args),
         Command::Completions(args) => completions::execute(&args),
     }

@@ -114,6 +114,21 @@ pub async fn pipe(input: impl AsyncRead + Unpin, output: impl AsyncWrite + Unpin
     }
 }
 
+/// Gives an order (nothing, for an empty one) to the supervisor in the current directory; its state after that.
+///
+/// # Errors
+/// When nobody listens there.
+pub async fn say(order: &str) -> io::Result<String> {
+    let (read, mut write) = UnixStream::connect(Path::new(FILE)).await?.into_split();
+    let mut lines = BufReader::new(read).lines();
+    let mut last = lines.next_line().await?.unwrap_or_default();
+    if !order.is_empty() {
+        write.write_all(format!("{order}\n").as_bytes()).await?;
+        last = lines.next_line().await?.unwrap_or(last);
+    }
+    Ok(last + "\n")
+}
+
 /// Tells the supervisor in the current directory to stop and waits until it has; `false` when there is none.
 ///
 /// # Errors

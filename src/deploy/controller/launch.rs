@@ -1,7 +1,7 @@
 //! Brings a run to a host, starts it, stops it, removes it.
 
 use super::binary::build_step;
-use super::bundle::{Bundle, LAST};
+use super::parcel::{LAST, Parcel};
 use super::record::HostRecord;
 use crate::deploy::agent::{AgentStatus, Order};
 use crate::deploy::remote::{Remote, RemoteError, quote};
@@ -34,19 +34,19 @@ pub async fn launch(
     host: &HostRecord,
     machine: &str,
     program: Option<&Program>,
-    bundle: &Bundle,
+    parcel: &Parcel,
 ) -> Result<Launched, RemoteError> {
     let mut launched = Launched::default();
     if let Some(program) = program {
         launched.program = remote.push(&host.program, &program.bytes, &program.hash, true).await?;
         runs_there(remote, host, machine).await?;
     }
-    for (hash, bytes) in bundle.data_of(&host.host.name) {
+    for (hash, bytes) in parcel.data_of(&host.host.name) {
         let path = format!("{}/data/{hash}", host.base);
         launched.data += usize::from(remote.push(&path, &bytes, &hash, false).await?);
     }
-    let archive = bundle.archive(&host.host.name);
-    remote.unpack(&host.run_dir(&bundle.deployment.run), &archive, LAST).await?;
+    let archive = parcel.archive(&host.host.name);
+    remote.unpack(&host.run_dir(&parcel.deployment.run), &archive, LAST).await?;
     Ok(launched)
 }
 
@@ -106,6 +106,28 @@ pub async fn order(
 ) -> Result<Option<AgentStatus>, RemoteError> {
     let script = format!("{} --say {}", talk(host, run), order.word());
     last_status(&remote.must("give an order to the supervisor", &script, b"").await?)
+}
+
+/// The state of the supervisor of a run; `None` when the host has no files of this run.
+///
+/// # Errors
+/// [`RemoteError`].
+pub async fn status(
+    remote: &Remote,
+    host: &HostRecord,
+    run: &str,
+) -> Result<Option<AgentStatus>, RemoteError> {
+    let dir = quote(&host.run_dir(run));
+    let script = format!("[ -d {dir} ] || exit 0; {} --status", talk(host, run));
+    let doing = "ask for the state of the run";
+    let output = remote.run(doing, &script, b"").await?;
+    match output.code {
+        Some(0) => last_status(&output.stdout),
+        Some(super::GONE) => {
+            Err(remote.failed(doing, "its supervisor is gone; the host may have been restarted".to_owned()))
+        }
+        _ => Err(remote.failed(doing, output.stderr)),
+    }
 }
 
 /// Stops the nodes of a run and its supervisor, whatever state they are in; the state at the end.

@@ -2,22 +2,22 @@
 //! them, and fetches what they wrote.
 
 pub mod binary;
-pub mod bundle;
 pub mod check;
 mod fetch;
 mod fleet;
 mod follow;
 mod launch;
+mod parcel;
 mod probe;
 mod record;
 
-pub use bundle::{Bundle, Identities, node_data};
 pub use fetch::fetch;
 pub use fleet::{ControlDir, Fleet, each};
 pub use follow::{End, Follower, HostState, follow};
-pub use launch::{Launched, clean, launch, order, start, stop};
+pub use launch::{Launched, Program, clean, launch, order, start, status, stop};
+pub use parcel::{NodeParcel, Parcel, RunFile, random_hex};
 pub use probe::Probe;
-pub use record::{HostRecord, Record};
+pub use record::{FILE as RECORD, HostRecord, Record};
 
 /// Exit code of `hcddl remote` when there is no supervisor, though it has not ended as it should.
 pub const GONE: i32 = 3;

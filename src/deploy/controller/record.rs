@@ -22,6 +22,9 @@ pub struct Record {
     pub lease: u64,
     /// Whether the run goes on without a controller.
     pub detached: bool,
+    /// Whether nothing of it is left on the hosts.
+    #[serde(default)]
+    pub cleaned: bool,
     /// The hosts that carry nodes.
     pub hosts: Vec<HostRecord>,
 }

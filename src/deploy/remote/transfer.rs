@@ -81,7 +81,7 @@ impl Remote {
         let doing = "read the files of the run";
         let names: String = names.iter().map(|name| format!(" {}", quote(name))).collect();
         let script = format!(
-            "cd {} || exit 2; set --{names}; for name; do shift; [ -e \"$name\" ] && set -- \"$@\" \"$name\"; done; \
+            "cd {} 2>/dev/null || exit 0; set --{names}; for name; do shift; [ -e \"$name\" ] && set -- \"$@\" \"$name\"; done; \
              [ $# -eq 0 ] || tar -cf - \"$@\"",
             quote(dir)
         );
