@@ -8,6 +8,7 @@
 mod check;
 mod completions;
 mod data;
+mod deploy;
 mod init;
 mod interrupt;
 mod list;
@@ -66,6 +67,14 @@ enum Command {
     Profile(profile::ProfileArgs),
     /// Execute a run again and compare every committed model with it, to the bit
     Replay(replay::ReplayArgs),
+    /// Train on real devices: check, plan, run, status, logs, stop, clean, fetch, render
+    Deploy(Box<deploy::DeployArgs>),
+    /// The supervisor of a host
+    #[command(hide = true)]
+    Agent(deploy::AgentArgs),
+    /// The controller's end on a host
+    #[command(hide = true)]
+    Remote(deploy::RemoteArgs),
     /// Print the JSON Schema of a scenario, for editors
     Schema(schema::SchemaArgs),
     /// Print a completion script for a shell
@@ -152,6 +161,9 @@ fn execute(command: Command, registry: &Registry) -> anyhow::Result<Ending> {
         Command::Node(args) => node::execute(&args, registry),
         Command::Profile(args) => profile::execute(&args, registry),
         Command::Replay(args) => replay::execute(&args, registry),
+        Command::Deploy(args) => deploy::execute(&args, registry),
+        Command::Agent(args) => deploy::agent(&args),
+        Command::Remote(args) => deploy::remote(&args),
         Command::Schema(args) => schema::execute(&args),
         Command::Completions(args) => completions::execute(&args),
     }

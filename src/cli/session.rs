@@ -1,6 +1,7 @@
 //! From a file to a finished run: the one place where the commands meet scenario, learning and simulation.
 
 use super::ScenarioArgs;
+use crate::domain::OptionError;
 use crate::error::UserError;
 use crate::learn::split::Holdings;
 use crate::learn::{self, Learner};
@@ -67,6 +68,11 @@ impl Session<'_> {
     /// Whether the scenario or the command line sets a key.
     pub fn has(&self, path: &str) -> bool {
         self.written.source.has(path)
+    }
+
+    /// The error of an option below a key path, with the place where that is written.
+    pub fn option_error(&self, path: &str, error: OptionError) -> UserError {
+        self.written.source.option_error(path, error)
     }
 
     /// Reads the data and builds the model.

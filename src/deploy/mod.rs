@@ -14,10 +14,17 @@
 //!
 //! `<base>` is `~/.hcddl`; beside `runs/` it holds `bin/<hash>/hcddl`, `data/<hash>` and `lock`.
 
+pub mod agent;
 pub mod bundle;
+pub mod controller;
 pub mod deployment;
+pub mod deployment;
+pub(crate) mod files;
 pub mod gather;
+pub mod inventory;
 pub mod node;
+pub mod placement;
+pub mod remote;
 pub mod result;
 
 pub use deployment::{Deployment, NodeProgress, NodeState, Placed, Settings};

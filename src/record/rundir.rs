@@ -106,7 +106,8 @@ impl RunDir {
 }
 
 /// A scenario's name as a file name: everything but letters, digits, `.`, `_` and `-` becomes `-`.
-fn file_name(name: &str) -> String {
+#[must_use]
+pub fn file_name(name: &str) -> String {
     let safe: String = name
         .chars()
         .map(|c| if c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-') { c } else { '-' })

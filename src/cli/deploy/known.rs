@@ -1,0 +1,204 @@
+//! Runs that were started before: `hcddl deploy status`, `stop`, `clean`, `fetch`.
+
+use super::args::{KnownArgs, ReachArgs};
+use super::progress;
+use crate::cli::{Ending, Usage, output};
+use crate::deploy::agent::{AgentStatus, Order};
+use crate::deploy::controller::{self, Fleet, HostState, RECORD, Record};
+use clap::Args;
+use std::path::{Path, PathBuf};
+
+#[derive(Debug, Args)]
+pub struct StatusArgs {
+    #[command(flatten)]
+    known: KnownArgs,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct CleanArgs {
+    #[command(flatten)]
+    known: KnownArgs,
+    /// Also remove the programs and data that hosts keep for the next run
+    #[arg(long)]
+    cache: bool,
+}
+
+/// The local directory of a run: itself, or its name below `runs/`.
+pub fn find(run: &Path) -> anyhow::Result<PathBuf> {
+    let below = Path::new("runs").join(run);
+    match [run.to_owned(), below].into_iter().find(|dir| dir.join(RECORD).is_file()) {
+        Some(dir) => Ok(dir),
+        None => {
+            let run = run.display();
+            let text =
+                format!("`{run}` is no directory of a deployed run, and there is none of this name in runs/");
+            Err(Usage(text).into())
+        }
+    }
+}
+
+/// The record of a run.
+pub fn read(dir: &Path) -> anyhow::Result<Record> {
+    let path = dir.join(RECORD);
+    Ok(Record::read(dir).map_err(|error| Usage(format!("`{}` is damaged: {error}", path.display())))?)
+}
+
+async fn connect(record: &Record, reach: &ReachArgs) -> anyhow::Result<Fleet> {
+    Ok(Fleet::connect(record.pool(), reach.timeout(), reach.forks.into()).await?)
+}
+
+/// A run with connections to its hosts.
+pub async fn open(args: &KnownArgs) -> anyhow::Result<(PathBuf, Record, Fleet)> {
+    let dir = find(&args.run)?;
+    let record = read(&dir)?;
+    let fleet = connect(&record, &args.reach).await?;
+    Ok((dir, record, fleet))
+}
+
+pub async fn status(args: &StatusArgs) -> anyhow::Result<Ending> {
+    let (_, record, fleet) = open(&args.known).await?;
+    let asked = fleet.each(|index, remote| {
+        let (host, run) = (record.hosts[index].clone(), record.run.clone());
+        async move { controller::status(&remote, &host, &run).await }
+    });
+    let mut states = Vec::new();
+    for asked in asked.await {
+        states.push(match asked {
+            Ok(Some(status)) => {
+                HostState { over: status.ended.is_some(), status: Some(status), problem: None }
+            }
+            Ok(None) => {
+                HostState { problem: Some("no files of this run".to_owned()), over: true, status: None }
+            }
+            Err(error) => HostState { problem: Some(error.to_string()), ..HostState::default() },
+        });
+    }
+    fleet.close().await;
+    if args.json {
+        let hosts = states.iter().zip(&record.hosts);
+        let hosts = hosts.map(|(state, host)| {
+            serde_json::json!({"host": host.host.name, "state": state.status, "problem": state.problem})
+        });
+        let hosts: Vec<_> = hosts.collect();
+        output::result(&format!("{:#}\n", serde_json::json!({"run": record.run, "hosts": hosts})))?;
+    } else {
+        let line = progress::line(&record, &states);
+        output::result(&format!("{}: {line}\n{}", record.run, progress::table(&record, &states)))?;
+    }
+    let heard = states.iter().all(|state| state.problem.is_none());
+    Ok(if heard { Ending::Done } else { Ending::Failed })
+}
+
+pub async fn stop(args: &KnownArgs) -> anyhow::Result<Ending> {
+    let (_, record, fleet) = open(args).await?;
+    let stopped = stop_all(&fleet, &record).await;
+    fleet.close().await;
+    Ok(ending(
+        stopped.1,
+        &format!("stopped `{}`; its files are on the hosts until `hcddl deploy clean`", record.run),
+    ))
+}
+
+pub async fn clean(args: &CleanArgs) -> anyhow::Result<Ending> {
+    let (dir, mut record, fleet) = open(&args.known).await?;
+    let stopped = stop_all(&fleet, &record).await.1;
+    let cleaned = clean_all(&fleet, &record, args.cache).await;
+    fleet.close().await;
+    if stopped && cleaned {
+        record.cleaned = true;
+        record.write(&dir)?;
+    }
+    Ok(ending(stopped && cleaned, &format!("removed `{}` from {} hosts", record.run, record.hosts.len())))
+}
+
+pub async fn fetch(args: &KnownArgs) -> anyhow::Result<Ending> {
+    let (dir, record, fleet) = open(args).await?;
+    let fetched = fetch_all(&fleet, &record, &dir).await;
+    fleet.close().await;
+    Ok(ending(fetched, &format!("fetched what there is into `{}`", dir.display())))
+}
+
+fn ending(good: bool, text: &str) -> Ending {
+    if good {
+        output::note("done", text);
+        Ending::Done
+    } else {
+        Ending::Failed
+    }
+}
+
+/// Stops, fetches and cleans, as far as hosts can be reached; what supervisors said last.
+pub async fn end(fleet: &Fleet, record: &Record, dir: &Path) -> Vec<Option<AgentStatus>> {
+    let (last, _) = stop_all(fleet, record).await;
+    let fetched = fetch_all(fleet, record, dir).await;
+    // Results that could not be fetched stay where they are.
+    let cleaned = fetched && clean_all(fleet, record, false).await;
+    let mut record = record.clone();
+    record.cleaned = cleaned;
+    let written = record.write(dir);
+    if !cleaned || written.is_err() {
+        let dir = dir.display();
+        let text = format!(
+            "not every host could be cleaned; later: hcddl deploy fetch {dir}; hcddl deploy clean {dir}"
+        );
+        output::note("warning", &text);
+    } else {
+        // What `--local` used as the base directory of this machine.
+        let _ = std::fs::remove_dir_all(dir.join("local"));
+    }
+    last
+}
+
+/// Gives an order to every supervisor that can be reached.
+pub async fn order_all(fleet: &Fleet, record: &Record, order: Order) {
+    let ordered = fleet.each(|index, remote| {
+        let (host, run) = (record.hosts[index].clone(), record.run.clone());
+        async move { controller::order(&remote, &host, &run, order).await }
+    });
+    for problem in ordered.await.into_iter().filter_map(Result::err) {
+        output::note("warning", &problem.to_string());
+    }
+}
+
+async fn stop_all(fleet: &Fleet, record: &Record) -> (Vec<Option<AgentStatus>>, bool) {
+    let stopped = fleet.each(|index, remote| {
+        let (host, run) = (record.hosts[index].clone(), record.run.clone());
+        async move { controller::stop(&remote, &host, &run).await }
+    });
+    let mut good = true;
+    let mut last = Vec::new();
+    for stopped in stopped.await {
+        last.push(stopped.unwrap_or_else(|problem| {
+            good = false;
+            output::note("warning", &problem.to_string());
+            None
+        }));
+    }
+    (last, good)
+}
+
+async fn fetch_all(fleet: &Fleet, record: &Record, dir: &Path) -> bool {
+    let fetched = fleet.each(|index, remote| {
+        let (host, run, dir) = (record.hosts[index].clone(), record.run.clone(), dir.to_owned());
+        async move { controller::fetch(&remote, &host, &run, &dir).await }
+    });
+    said_good(fetched.await)
+}
+
+async fn clean_all(fleet: &Fleet, record: &Record, cache: bool) -> bool {
+    let cleaned = fleet.each(|index, remote| {
+        let (host, run) = (record.hosts[index].clone(), record.run.clone());
+        async move { controller::clean(&remote, &host, &run, cache).await }
+    });
+    said_good(cleaned.await)
+}
+
+/// Whether nothing failed; what did is said.
+fn said_good<T, E: ToString>(results: Vec<Result<T, E>>) -> bool {
+    let problems: Vec<E> = results.into_iter().filter_map(Result::err).collect();
+    problems.iter().for_each(|problem| output::note("warning", &problem.to_string()));
+    problems.is_empty()
+}

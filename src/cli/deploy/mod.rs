@@ -1,0 +1,69 @@
+//! `hcddl deploy`: the nodes of a scenario on real devices, or as processes of this machine.
+
+mod args;
+mod check;
+mod host;
+mod known;
+mod logs;
+mod plan;
+mod progress;
+mod render;
+mod run;
+mod supplies;
+mod target;
+
+pub use host::{AgentArgs, RemoteArgs, agent, remote};
+
+use super::Ending;
+use crate::registry::Registry;
+use args::{KnownArgs, TargetArgs};
+use clap::{Args, Subcommand};
+
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub struct DeployArgs {
+    #[command(subcommand)]
+    what: Option<What>,
+    #[command(flatten)]
+    run: run::RunArgs,
+}
+
+#[derive(Debug, Subcommand)]
+enum What {
+    /// Whether the hosts can take part: SSH, architecture, disk, clock, ports
+    Check(TargetArgs),
+    /// Who would be where, and what would be pushed; talks to no host
+    Plan(TargetArgs),
+    /// Push, start, follow, fetch, stop, clean (the same as without a word)
+    Run(Box<run::RunArgs>),
+    /// Where a run stands
+    Status(known::StatusArgs),
+    /// What the nodes of a run say
+    Logs(logs::LogsArgs),
+    /// Stop a run; its files stay on the hosts
+    Stop(KnownArgs),
+    /// Stop a run and remove its files from the hosts
+    Clean(known::CleanArgs),
+    /// Copy what the nodes wrote into the local run directory
+    Fetch(KnownArgs),
+    /// Write unit files, a compose file or a playbook that start the same nodes
+    Render(render::RenderArgs),
+}
+
+pub fn execute(args: &DeployArgs, registry: &Registry) -> anyhow::Result<Ending> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    runtime.block_on(async {
+        match &args.what {
+            None => run::execute(&args.run, registry).await,
+            Some(What::Run(args)) => run::execute(args, registry).await,
+            Some(What::Check(args)) => check::execute(args, registry).await,
+            Some(What::Plan(args)) => plan::execute(args, registry),
+            Some(What::Status(args)) => known::status(args).await,
+            Some(What::Logs(args)) => logs::execute(args).await,
+            Some(What::Stop(args)) => known::stop(args).await,
+            Some(What::Clean(args)) => known::clean(args).await,
+            Some(What::Fetch(args)) => known::fetch(args).await,
+            Some(What::Render(args)) => render::execute(args, registry),
+        }
+    })
+}

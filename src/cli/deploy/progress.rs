@@ -1,0 +1,164 @@
+//! Where a deployed run stands: a line that is drawn again on a terminal, now and then a new one elsewhere.
+
+use crate::deploy::agent::NodeStatus;
+use crate::deploy::controller::{Follower, HostState, Record};
+use crate::deploy::deployment::NodeState;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use std::io::IsTerminal;
+use std::time::{Duration, Instant};
+
+/// Time between two lines where there is no terminal.
+const LINE_EVERY: Duration = Duration::from_secs(5);
+
+/// Shows a run on stderr.
+pub struct Progress<'a> {
+    record: &'a Record,
+    bar: Option<ProgressBar>,
+    said: Option<(Instant, Vec<Option<String>>)>,
+    quiet: bool,
+}
+
+impl<'a> Progress<'a> {
+    pub fn new(record: &'a Record, quiet: bool) -> Self {
+        let bar = (!quiet && std::io::stderr().is_terminal()).then(|| {
+            let bar = ProgressBar::with_draw_target(record.rounds, ProgressDrawTarget::stderr_with_hz(5));
+            let template = if record.rounds.is_some() {
+                "{elapsed} [{bar:24}] {msg}"
+            } else {
+                "{elapsed} {spinner} {msg}"
+            };
+            bar.set_style(
+                ProgressStyle::with_template(template).expect("a fixed template").progress_chars("=> "),
+            );
+            bar
+        });
+        Self { record, bar, said: None, quiet }
+    }
+
+    pub fn clear(&self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+impl Follower for Progress<'_> {
+    fn changed(&mut self, hosts: &[HostState]) {
+        if self.quiet {
+            return;
+        }
+        let text = line(self.record, hosts);
+        if let Some(bar) = &self.bar {
+            bar.set_position(
+                root(self.record, hosts).and_then(|node| node.progress.as_ref()).map_or(0, |p| p.commits),
+            );
+            bar.set_message(text);
+            return;
+        }
+        let problems: Vec<Option<String>> = hosts.iter().map(|host| host.problem.clone()).collect();
+        let due =
+            self.said.as_ref().is_none_or(|(at, before)| at.elapsed() >= LINE_EVERY || *before != problems);
+        if due {
+            crate::cli::output::note("progress", &text);
+            self.said = Some((Instant::now(), problems));
+        }
+    }
+}
+
+/// The node whose commits are the run's: the root, or the first peer.
+fn root<'s>(record: &Record, hosts: &'s [HostState]) -> Option<&'s NodeStatus> {
+    let mut nodes = hosts.iter().filter_map(|host| host.status.as_ref()).flat_map(|status| &status.nodes);
+    match &record.root {
+        Some(name) => nodes.find(|node| node.name == *name),
+        None => nodes.next(),
+    }
+}
+
+/// `version 12/50, accuracy 0.8123, staleness 1.50; 7 nodes: 6 running, 1 finished; pi3: cannot be reached`
+pub fn line(record: &Record, hosts: &[HostState]) -> String {
+    let mut parts = Vec::new();
+    if let Some(progress) = root(record, hosts).and_then(|node| node.progress.as_ref()) {
+        let of = record.rounds.map_or(String::new(), |rounds| format!("/{rounds}"));
+        parts.push(format!("version {}{of}", progress.commits));
+        parts.extend(progress.accuracy.map(|value| format!("accuracy {value:.4}")));
+        parts.extend(progress.loss.map(|value| format!("loss {value:.4}")));
+        parts.extend(progress.staleness.map(|value| format!("staleness {value:.2}")));
+    }
+    let mut counts = [0_usize; 5];
+    for host in hosts.iter().zip(&record.hosts) {
+        match (&host.0.status, &host.0.problem) {
+            (Some(status), None) => status.nodes.iter().for_each(|node| counts[state(node)] += 1),
+            _ => counts[4] += host.1.nodes.len(),
+        }
+    }
+    let words = ["starting", "running", "finished", "failed", "not heard of"];
+    let counted = counts.iter().zip(words).filter(|(count, _)| **count > 0);
+    let counted: Vec<String> = counted.map(|(count, word)| format!("{count} {word}")).collect();
+    let nodes: usize = record.hosts.iter().map(|host| host.nodes.len()).sum();
+    let mut text = parts.join(", ");
+    if !text.is_empty() {
+        text += "; ";
+    }
+    text += &format!("{nodes} nodes: {}", counted.join(", "));
+    for (state, host) in hosts.iter().zip(&record.hosts) {
+        if let Some(problem) = &state.problem {
+            text += &format!("; {}: {problem}", host.host.name);
+        }
+    }
+    text
+}
+
+/// Starting, running, finished, failed.
+fn state(node: &NodeStatus) -> usize {
+    let says = node.progress.as_ref().map_or(NodeState::Starting, |progress| progress.state);
+    match (node.pid, says) {
+        (Some(_), NodeState::Starting) => 0,
+        (Some(_), _) => 1,
+        (None, _) if node.ended.is_none() => 0,
+        (None, _) if node.succeeded() => 2,
+        (None, _) => 3,
+    }
+}
+
+/// A table of all nodes: what became of them.
+pub fn table(record: &Record, hosts: &[HostState]) -> String {
+    let mut rows =
+        vec![["node", "host", "state", "commits", "sent", "received", "memory"].map(str::to_owned)];
+    for (host, state) in record.hosts.iter().zip(hosts) {
+        for name in &host.nodes {
+            let node =
+                state.status.as_ref().and_then(|status| status.nodes.iter().find(|node| node.name == *name));
+            let progress = node.and_then(|node| node.progress.clone()).unwrap_or_default();
+            let what = match (node, &state.problem) {
+                (Some(node), _) if node.ended.is_some() => match &progress.reason {
+                    Some(reason) if !node.succeeded() => {
+                        format!("{}: {reason}", node.ended.clone().unwrap_or_default())
+                    }
+                    _ if node.succeeded() => "finished".to_owned(),
+                    _ => node.ended.clone().unwrap_or_default(),
+                },
+                (_, Some(problem)) => problem.clone(),
+                (Some(node), None) if node.pid.is_some() => "running".to_owned(),
+                _ => "not started".to_owned(),
+            };
+            let bytes = |bytes: u64| crate::report::terminal::count(bytes as f64) + "B";
+            rows.push([
+                name.clone(),
+                host.host.name.clone(),
+                what,
+                progress.commits.to_string(),
+                bytes(progress.bytes_sent),
+                bytes(progress.bytes_received),
+                node.filter(|node| node.memory_bytes > 0)
+                    .map_or("-".to_owned(), |node| bytes(node.memory_bytes)),
+            ]);
+        }
+    }
+    let widths: Vec<usize> =
+        (0..7).map(|column| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0)).collect();
+    let line = |row: &[String; 7]| {
+        let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}"));
+        cells.collect::<Vec<_>>().join("  ").trim_end().to_owned() + "\n"
+    };
+    rows.iter().map(line).collect()
+}

@@ -1,0 +1,145 @@
+//! The processes of the nodes.
+
+use super::sample;
+use super::status::{AgentStatus, NodeStatus};
+use crate::deploy::deployment::NodeProgress;
+use crate::deploy::node_file;
+use rustix::process::{Pid, Signal, kill_process_group};
+use std::fs::OpenOptions;
+use std::io;
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::{ExitStatus, Stdio};
+use tokio::process::Command;
+use tokio::sync::mpsc;
+
+/// Starts nodes and watches them end.
+#[derive(Debug)]
+pub struct Nodes {
+    dir: PathBuf,
+    program: PathBuf,
+    exits: mpsc::UnboundedSender<(usize, io::Result<ExitStatus>)>,
+    /// State of each.
+    pub status: Vec<NodeStatus>,
+}
+
+impl Nodes {
+    /// Nodes of these names, none of them running. Each end of a process is sent to `exits`.
+    #[must_use]
+    pub fn new(
+        dir: &Path,
+        program: PathBuf,
+        before: Vec<NodeStatus>,
+        exits: mpsc::UnboundedSender<(usize, io::Result<ExitStatus>)>,
+    ) -> Self {
+        Self { dir: dir.to_owned(), program, exits, status: before }
+    }
+
+    /// Starts those that are not running.
+    pub fn start(&mut self) {
+        for index in 0..self.status.len() {
+            if self.status[index].pid.is_none() {
+                self.start_one(index);
+            }
+        }
+    }
+
+    fn start_one(&mut self, index: usize) {
+        let name = self.status[index].name.clone();
+        let spawned = self.spawn(&name);
+        let status = &mut self.status[index];
+        match spawned {
+            Ok(mut child) => {
+                status.pid = child.id();
+                status.starts += 1;
+                status.ended = None;
+                let exits = self.exits.clone();
+                tokio::spawn(async move {
+                    let _ = exits.send((index, child.wait().await));
+                });
+            }
+            Err(error) => status.ended = Some(format!("cannot start `{}`: {error}", self.program.display())),
+        }
+    }
+
+    fn spawn(&self, name: &str) -> io::Result<tokio::process::Child> {
+        let folder = self.dir.join("nodes").join(name);
+        std::fs::create_dir_all(&folder)?;
+        let log = OpenOptions::new().create(true).append(true).open(folder.join(node_file::LOG))?;
+        Command::new(&self.program)
+            .arg("node")
+            .arg(&self.dir)
+            .arg(name)
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log)
+            // A group of its own: a signal reaches what a node starts, too.
+            .process_group(0)
+            .spawn()
+    }
+
+    /// Notes that a process has ended.
+    pub fn ended(&mut self, index: usize, how: io::Result<ExitStatus>) {
+        self.status[index].pid = None;
+        self.status[index].memory_bytes = 0;
+        self.status[index].ended = Some(match how {
+            Ok(status) => match (status.code(), status.signal()) {
+                (Some(code), _) => format!("code {code}"),
+                (None, Some(signal)) => format!("signal {signal}"),
+                (None, None) => "unknown".to_owned(),
+            },
+            Err(error) => format!("cannot be waited for: {error}"),
+        });
+    }
+
+    /// Whether any is running.
+    #[must_use]
+    pub fn any_running(&self) -> bool {
+        self.status.iter().any(|node| node.pid.is_some())
+    }
+
+    /// Name and process of those that run.
+    #[must_use]
+    pub fn running(&self) -> Vec<(&str, u32)> {
+        self.status.iter().filter_map(|node| Some((node.name.as_str(), node.pid?))).collect()
+    }
+
+    /// Sends a signal to those that run.
+    pub fn signal(&self, signal: Signal) {
+        self.running().into_iter().for_each(|(_, pid)| signal_group(pid, signal));
+    }
+
+    /// Reads what they say about themselves.
+    pub fn refresh(&mut self) {
+        for node in &mut self.status {
+            let file = self.dir.join("nodes").join(&node.name).join(node_file::PROGRESS);
+            let read = std::fs::read(file).ok();
+            let progress = read.and_then(|bytes| serde_json::from_slice::<NodeProgress>(&bytes).ok());
+            node.progress = progress.or(node.progress.take());
+            node.memory_bytes = node.pid.map_or(0, sample::memory_of);
+        }
+    }
+}
+
+fn signal_group(pid: u32, signal: Signal) {
+    if let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) {
+        let _ = kill_process_group(pid, signal);
+    }
+}
+
+/// Kills what a supervisor that is no more has left running; the names of those nodes. A process counts only when its
+/// command line names this run directory, so that a number that has been given away again hurts nobody.
+#[must_use]
+pub fn kill_left(dir: &Path, status: &AgentStatus) -> Vec<String> {
+    let mut killed = Vec::new();
+    for node in &status.nodes {
+        let Some(pid) = node.pid else { continue };
+        let command = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        let mut words = command.split(|byte| *byte == 0);
+        if words.any(|word| word == dir.as_os_str().as_encoded_bytes()) {
+            signal_group(pid, Signal::KILL);
+            killed.push(node.name.clone());
+        }
+    }
+    killed
+}

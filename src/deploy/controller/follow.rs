@@ -1,0 +1,235 @@
+//! Follows a run: one connection to each supervisor, dialled again when it breaks; renewing the lease as long as we live.
+
+use super::fleet::{ControlDir, Fleet};
+use super::launch::talk;
+use super::record::{HostRecord, Record};
+use crate::deploy::agent::{AgentStatus, Ended, NodeStatus};
+use crate::deploy::remote::Remote;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio::time::{interval, sleep};
+
+/// Time that the other nodes have to end after the root.
+const AFTER_ROOT: Duration = Duration::from_secs(15);
+/// Time between looking for Ctrl-C.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// Longest time between two attempts to reach a host.
+const REDIAL_MAX: Duration = Duration::from_secs(5);
+
+/// What is known about a host.
+#[derive(Clone, Debug, Default)]
+pub struct HostState {
+    /// What its supervisor said last.
+    pub status: Option<AgentStatus>,
+    /// Why it cannot be heard now.
+    pub problem: Option<String>,
+    /// Whether nothing more will come from it.
+    pub over: bool,
+}
+
+/// How following ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum End {
+    /// Every node has ended, or the root and all those that can be heard.
+    Finished,
+    /// The root's process was killed, or its host lost it: the others wait for it.
+    RootLost(String),
+    /// Ctrl-C.
+    Interrupted,
+}
+
+/// Is shown every change.
+pub trait Follower {
+    /// Something is new.
+    fn changed(&mut self, hosts: &[HostState]);
+}
+
+enum Update {
+    Status(Box<AgentStatus>),
+    /// It cannot be heard; more may come.
+    Lost(String),
+    /// The host is there, its supervisor is not, and has not ended as it should.
+    Gone,
+}
+
+/// Follows a run until it is over or `interrupt` is raised.
+pub async fn follow(
+    fleet: &Fleet,
+    record: &Record,
+    interrupt: &AtomicBool,
+    show: &mut dyn Follower,
+) -> (End, Vec<HostState>) {
+    let mut states = vec![HostState::default(); record.hosts.len()];
+    let (updates, mut news) = mpsc::channel(64);
+    let mut links = JoinSet::new();
+    for (index, host) in record.hosts.iter().enumerate() {
+        let link = Link {
+            index,
+            host: host.clone(),
+            run: record.run.clone(),
+            timeout: fleet.timeout,
+            control: Arc::clone(&fleet.control),
+            renew: Duration::from_nanos(record.lease / 4).max(Duration::from_millis(50)),
+            updates: updates.clone(),
+        };
+        links.spawn(link.stay(fleet.remotes[index].as_ref().ok().cloned()));
+    }
+    let mut root_ended: Option<Instant> = None;
+    let mut look = interval(LOOK_EVERY);
+    loop {
+        tokio::select! {
+            Some((index, update)) = news.recv() => {
+                states[index].take(update);
+                show.changed(&states);
+            }
+            _ = look.tick() => {}
+        }
+        if interrupt.load(Ordering::SeqCst) {
+            return (End::Interrupted, states);
+        }
+        let root = record.root.as_deref().and_then(|name| find(&states, name));
+        if let Some((host, node)) = root {
+            let how = node.ended.clone().filter(|_| node.pid.is_none());
+            let stopped = host.status.as_ref().and_then(|status| status.ended);
+            let told = matches!(stopped, Some(Ended::Stopped | Ended::LeaseExpired));
+            match how {
+                Some(how) if how.starts_with("signal") && !told => return (End::RootLost(how), states),
+                Some(_) => _ = root_ended.get_or_insert_with(Instant::now),
+                None if host.over => return (End::RootLost("its host lost it".to_owned()), states),
+                None => root_ended = None,
+            }
+        }
+        let late = root_ended.is_some_and(|since| since.elapsed() > AFTER_ROOT);
+        if late || states.iter().all(|state| state.over) {
+            return (End::Finished, states);
+        }
+    }
+}
+
+/// A node and its host.
+fn find<'a>(states: &'a [HostState], name: &str) -> Option<(&'a HostState, &'a NodeStatus)> {
+    states.iter().find_map(|host| {
+        let nodes = &host.status.as_ref()?.nodes;
+        nodes.iter().find(|node| node.name == name).map(|node| (host, node))
+    })
+}
+
+impl HostState {
+    fn take(&mut self, update: Update) {
+        match update {
+            Update::Status(status) => {
+                self.over = status.ended.is_some();
+                self.problem = None;
+                self.status = Some(*status);
+            }
+            Update::Lost(problem) => self.problem = Some(problem),
+            Update::Gone => {
+                self.problem = Some("its supervisor is gone; the host may have been restarted".to_owned());
+                self.over = true;
+            }
+        }
+    }
+}
+
+/// The connection to a host.
+struct Link {
+    index: usize,
+    host: HostRecord,
+    run: String,
+    timeout: Duration,
+    control: Arc<ControlDir>,
+    renew: Duration,
+    updates: mpsc::Sender<(usize, Update)>,
+}
+
+impl Link {
+    async fn stay(self, mut remote: Option<Remote>) {
+        let mut pause = Duration::from_millis(500);
+        loop {
+            let connected = match remote.take() {
+                Some(remote) => Ok(remote),
+                None => Remote::connect(&self.host.host, self.timeout, self.control.path()).await,
+            };
+            let problem = match connected {
+                Ok(remote) => match self.listen(&remote, &mut pause).await {
+                    Ok(true) => return,
+                    Ok(false) => {
+                        self.tell(Update::Gone).await;
+                        return;
+                    }
+                    Err(problem) => problem,
+                },
+                Err(error) => error.to_string(),
+            };
+            self.tell(Update::Lost(problem)).await;
+            sleep(pause).await;
+            pause = (2 * pause).min(REDIAL_MAX);
+        }
+    }
+
+    async fn tell(&self, update: Update) {
+        let _ = self.updates.send((self.index, update)).await;
+    }
+
+    /// Listens until the supervisor ends: `true`, or is found missing: `false`.
+    async fn listen(&self, remote: &Remote, pause: &mut Duration) -> Result<bool, String> {
+        let started = remote.start("follow the run", &talk(&self.host, &self.run)).await;
+        let mut process = started.map_err(|error| error.to_string())?;
+        let mut stdin = process.stdin.take().expect("a new process has an input");
+        let mut renew = interval(self.renew);
+        let mut lines = BufReader::new(&mut process.stdout).lines();
+        loop {
+            tokio::select! {
+                _ = renew.tick() => {
+                    if stdin.write_all(b"renew\n").await.is_err() || stdin.flush().await.is_err() {
+                        break;
+                    }
+                }
+                line = lines.next_line() => {
+                    let Ok(Some(line)) = line else { break };
+                    let Ok(status) = serde_json::from_str::<AgentStatus>(&line) else { continue };
+                    let ended = status.ended.is_some();
+                    *pause = Duration::from_millis(500);
+                    self.tell(Update::Status(Box::new(status))).await;
+                    if ended {
+                        return Ok(true);
+                    }
+                }
+            }
+        }
+        drop(stdin);
+        let mut said = String::new();
+        let _ = process.stderr.read_to_string(&mut said).await;
+        match process.wait().await? {
+            Some(super::GONE) => Ok(false),
+            _ => Err(if said.trim().is_empty() {
+                "the connection broke".to_owned()
+            } else {
+                said.trim().to_owned()
+            }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_is_what_it_said_last() {
+        let mut state = HostState::default();
+        state.take(Update::Lost("gone".to_owned()));
+        assert_eq!((state.problem.as_deref(), state.over), (Some("gone"), false));
+        state.take(Update::Status(Box::default()));
+        assert_eq!((state.problem.as_deref(), state.over), (None, false));
+        let ended = AgentStatus { ended: Some(Ended::Finished), ..AgentStatus::default() };
+        state.take(Update::Status(Box::new(ended)));
+        assert!(state.over);
+        state.take(Update::Gone);
+        assert!(state.over && state.problem.is_some() && state.status.is_some());
+    }
+}

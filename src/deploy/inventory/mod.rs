@@ -1,0 +1,227 @@
+//! Inventories: which devices there are and how SSH reaches them, in Ansible's formats (INI, YAML, and the JSON of
+//! `ansible-inventory --list`), with `group_vars` and `host_vars` beside the file.
+//!
+//! Order and precedence are Ansible's: a group's own hosts come before those of its children; a variable of a host
+//! outranks those of its groups, a deeper group a shallower one, of two equally deep ones the later by name.
+
+mod ini;
+mod json;
+mod range;
+mod raw;
+mod resolve;
+mod vars_dirs;
+mod words;
+mod yaml;
+
+use crate::domain::table::nearest;
+use crate::error::UserError;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// A device and how to reach it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Host {
+    /// Its name in the inventory.
+    pub name: String,
+    /// `ansible_host`: where SSH connects to, when that is not the name.
+    pub address: Option<String>,
+    /// `ansible_user`; else SSH decides.
+    pub user: Option<String>,
+    /// `ansible_port`, or the port behind the name; else SSH decides.
+    pub port: Option<u16>,
+    /// `ansible_ssh_private_key_file`; else SSH decides.
+    pub key: Option<PathBuf>,
+    /// `ansible_ssh_common_args` and `ansible_ssh_extra_args`, as words.
+    pub ssh_args: Vec<String>,
+    /// `hcddl_address`: where the other devices reach it, when that is another address than SSH's.
+    pub reached_at: Option<String>,
+    /// `ansible_connection: local`: this machine, without SSH.
+    pub local: bool,
+}
+
+impl Host {
+    /// Where SSH connects to.
+    #[must_use]
+    pub fn destination(&self) -> &str {
+        self.address.as_deref().unwrap_or(&self.name)
+    }
+
+    /// This machine.
+    #[must_use]
+    pub fn here() -> Self {
+        Self { name: "localhost".to_owned(), local: true, ..Self::default() }
+    }
+}
+
+/// The formats of inventories.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// Ansible's INI.
+    Ini,
+    /// Ansible's YAML.
+    Yaml,
+    /// The output of `ansible-inventory --list`.
+    Json,
+}
+
+/// An inventory, with every variable resolved.
+#[derive(Clone, Debug, Default)]
+pub struct Inventory {
+    /// The file as the user named it.
+    pub file: String,
+    /// All hosts.
+    pub hosts: Vec<Host>,
+    /// Hosts of each group and of the groups below it, in order; `all` among them.
+    pub groups: BTreeMap<String, Vec<usize>>,
+    /// What the user should know, each a sentence.
+    pub warnings: Vec<String>,
+}
+
+impl Inventory {
+    /// Reads a file (its format by ending and content unless `format` says it), or a list of names: `pi1,pi2,`.
+    ///
+    /// # Errors
+    /// [`UserError`] with file, line and next step.
+    pub fn load(path: &Path, format: Option<Format>) -> Result<Self, UserError> {
+        let file = path.display().to_string();
+        if file.contains(',') && !path.exists() {
+            let names: Vec<&str> = file.split(',').map(str::trim).filter(|name| !name.is_empty()).collect();
+            return Self::parse("-i", &names.join("\n"), Format::Ini);
+        }
+        if path.is_dir() {
+            let message = "this is a directory";
+            return Err(UserError::in_file(
+                &file,
+                message,
+                "name one file in it, or ".to_owned() + &raw::list_step(&file),
+            ));
+        }
+        let text = std::fs::read_to_string(path).map_err(|error| {
+            let next = "check the path; an inventory is a text file with a host on each line";
+            UserError::in_file(&file, format!("cannot be read: {error}"), next)
+        })?;
+        let mut raw = read(&file, &text, format.unwrap_or_else(|| guess(path, &text)))?;
+        let vars = vars_dirs::read(path, &mut raw)?;
+        resolve::inventory(&file, raw, &vars)
+    }
+
+    /// Reads text, without `group_vars` and `host_vars`.
+    ///
+    /// # Errors
+    /// As [`Inventory::load`].
+    pub fn parse(file: &str, text: &str, format: Format) -> Result<Self, UserError> {
+        resolve::inventory(file, read(file, text, format)?, &vars_dirs::Layers::default())
+    }
+
+    /// The devices to use, in order: those of `group`, else of the group `pool` if there is one, else all; of these
+    /// the ones that `limit` leaves: names of hosts and groups separated by commas, `*` in them for any text, `!` in
+    /// front for all but these.
+    ///
+    /// # Errors
+    /// [`UserError`] for an unknown group, a limit that matches nothing, and an empty pool.
+    pub fn pool(&self, group: Option<&str>, limit: Option<&str>) -> Result<Vec<Host>, UserError> {
+        let named = group.unwrap_or(if self.groups.contains_key("pool") { "pool" } else { "all" });
+        let Some(members) = self.groups.get(named) else {
+            return Err(self.unknown("--group", "group", named, self.groups.keys().map(String::as_str)));
+        };
+        let mut chosen = members.clone();
+        let terms =
+            limit.unwrap_or_default().split([',', ':']).map(str::trim).filter(|term| !term.is_empty());
+        let (without, with): (Vec<&str>, Vec<&str>) = terms.partition(|term| term.starts_with('!'));
+        if !with.is_empty() {
+            let wanted = self.matches(&with)?;
+            chosen.retain(|host| wanted.contains(host));
+        }
+        let unwanted = self.matches(&without)?;
+        chosen.retain(|host| !unwanted.contains(host));
+        if chosen.is_empty() {
+            let message = match limit {
+                Some(limit) => format!("`--limit {limit}` leaves no host of the group `{named}`"),
+                None => format!("the group `{named}` has no hosts"),
+            };
+            return Err(UserError::in_file(
+                &self.file,
+                message,
+                "write one host on each line below `[pool]`",
+            ));
+        }
+        Ok(chosen.into_iter().map(|host| self.hosts[host].clone()).collect())
+    }
+
+    fn matches(&self, terms: &[&str]) -> Result<Vec<usize>, UserError> {
+        let mut found = Vec::new();
+        for term in terms {
+            let pattern = term.trim_start_matches('!');
+            let before = found.len();
+            found.extend((0..self.hosts.len()).filter(|host| wildcard(pattern, &self.hosts[*host].name)));
+            let groups = self.groups.iter().filter(|(name, _)| wildcard(pattern, name));
+            found.extend(groups.flat_map(|(_, members)| members));
+            if found.len() == before {
+                let names = self.hosts.iter().map(|host| host.name.as_str());
+                let names = names.chain(self.groups.keys().map(String::as_str));
+                return Err(self.unknown("--limit", "host or group", pattern, names));
+            }
+        }
+        Ok(found)
+    }
+
+    fn unknown<'a>(
+        &self,
+        option: &str,
+        what: &str,
+        name: &str,
+        names: impl Iterator<Item = &'a str> + Clone,
+    ) -> UserError {
+        let shown: Vec<&str> = names.clone().take(12).collect();
+        UserError {
+            file: self.file.clone(),
+            path: option.to_owned(),
+            message: format!("there is no {what} `{name}`"),
+            allowed: shown.join(", "),
+            next_step: nearest(name, names)
+                .map_or_else(String::new, |near| format!("did you mean `{near}`?")),
+            ..UserError::default()
+        }
+    }
+}
+
+fn read(file: &str, text: &str, format: Format) -> Result<raw::Raw, UserError> {
+    let place = raw::Place { file: file.to_owned(), line: Some(1) };
+    if text.starts_with("#!") {
+        let message = "this is a script; hcddl runs no programs of an inventory";
+        return Err(place.error("", message, "", raw::list_step(file)));
+    }
+    if text.starts_with("$ANSIBLE_VAULT") {
+        raw::refuse_templates(text, "", &place)?;
+    }
+    match format {
+        Format::Ini => ini::parse(file, text),
+        Format::Yaml => yaml::parse(file, text),
+        Format::Json => json::parse(file, text),
+    }
+}
+
+fn guess(path: &Path, text: &str) -> Format {
+    let begins = |c: char| text.trim_start().starts_with(c);
+    match path.extension().and_then(|ending| ending.to_str()) {
+        Some("yml" | "yaml") => Format::Yaml,
+        Some("json") => Format::Json,
+        _ if begins('{') => Format::Json,
+        _ if text.starts_with("---") => Format::Yaml,
+        _ => Format::Ini,
+    }
+}
+
+/// Whether a name is what a pattern says; `*` is any text.
+fn wildcard(pattern: &str, name: &str) -> bool {
+    match pattern.split_once('*') {
+        None => pattern == name,
+        Some((head, tail)) => name.strip_prefix(head).is_some_and(|rest| {
+            (0..=rest.len()).filter(|at| rest.is_char_boundary(*at)).any(|at| wildcard(tail, &rest[at..]))
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests;
