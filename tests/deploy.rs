@@ -34,7 +34,9 @@ impl Run {
         let deployment = deployment(&plan);
         let names: Vec<&str> = plan.nodes.iter().map(|node| node.name.as_str()).collect();
         write(dir.path(), bundle::common(&deployment, text));
-        write(dir.path(), Keys::new(&deployment.run).unwrap().files(&names).unwrap());
+        let keys = Keys::new(&deployment.run).unwrap();
+        write(dir.path(), keys.common());
+        names.iter().for_each(|name| write(dir.path(), keys.of(name).unwrap()));
         for node in 0..plan.nodes.len() as u32 {
             write(dir.path(), vec![bundle::data(&plan, &holdings, NodeId(node)).unwrap()]);
         }
@@ -93,7 +95,7 @@ impl Run {
     }
 
     fn gather(&self) -> gather::Gathered {
-        let gathered = gather::gather(self.dir.path(), &self.plan, self.learner.as_ref()).unwrap();
+        let gathered = gather::gather(self.dir.path(), &self.plan, Some(self.learner.as_ref())).unwrap();
         assert!(gathered.nodes.iter().all(Option::is_some), "{:?}\n{}", gathered.warnings, self.logs());
         gathered
     }
@@ -274,7 +276,7 @@ fn the_loss_of_a_worker_for_good_ends_as_the_policy_says() {
     victim.kill().unwrap();
     victim.wait().unwrap();
     run.wait(children.into_iter().map(|(_, child)| child).collect());
-    let gathered = gather::gather(run.dir.path(), &run.plan, run.learner.as_ref()).unwrap();
+    let gathered = gather::gather(run.dir.path(), &run.plan, Some(run.learner.as_ref())).unwrap();
     assert_eq!(gathered.summary.commits, 300, "{}", run.logs());
     assert!(gathered.warnings.iter().any(|warning| warning.contains("worker3 left no result")));
     assert_eq!(run.replayed(), 300);

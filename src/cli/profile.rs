@@ -1,6 +1,7 @@
 //! `hcddl profile RUN_DIR`
 
 use super::{Ending, ScenarioArgs, Usage, output, session};
+use crate::record::rundir::file;
 use crate::record::yaml;
 use crate::registry::Registry;
 use crate::replay::{Logs, replay};
@@ -19,16 +20,13 @@ pub struct ProfileArgs {
 
 /// Prints the sections `devices` and `network` of a scenario that behaves like the devices of a run.
 pub fn execute(args: &ProfileArgs, registry: &Registry) -> anyhow::Result<Ending> {
-    let file = args.dir.join("scenario.yml");
-    if !file.is_file() {
+    if !super::replay::is_deployed(&args.dir) {
         let dir = args.dir.display();
-        return Err(Usage(format!(
-            "`{dir}` is no deployed run: it has no scenario.yml; use `hcddl deploy run`"
-        ))
-        .into());
+        let text = format!("`{dir}` is no deployed run: it has no deployment.json; see `hcddl deploy run`");
+        return Err(Usage(text).into());
     }
     let scenario = ScenarioArgs { data_dir: args.data_dir.clone(), ..ScenarioArgs::default() };
-    let session = session::load(&file, &scenario, registry)?;
+    let session = session::load(&args.dir.join(file::PLAN), &scenario, registry)?;
     let logs = Logs::read(&args.dir, &session.plan)?;
     let replayed = replay(&session.plan, registry, session.learner()?, &logs, 0, None)?;
     output::result(&yaml::block(&replayed.timing.sections(&session.plan)))?;

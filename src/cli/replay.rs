@@ -31,12 +31,11 @@ pub struct ReplayArgs {
 }
 
 pub fn execute(args: &ReplayArgs, registry: &Registry) -> anyhow::Result<Ending> {
-    let deployed = args.dir.join("scenario.yml");
     let scenario = ScenarioArgs { data_dir: args.data_dir.clone(), ..ScenarioArgs::default() };
-    if !deployed.is_file() {
+    if !is_deployed(&args.dir) {
         return simulated(args, &scenario, registry);
     }
-    let session = session::load(&deployed, &scenario, registry)?;
+    let session = session::load(&args.dir.join(file::PLAN), &scenario, registry)?;
     let plan = &session.plan;
     let until = args.until.as_deref().map(|text| parse_until(text, plan)).transpose()?;
     let logs = Logs::read(&args.dir, plan)?;
@@ -48,6 +47,11 @@ pub fn execute(args: &ReplayArgs, registry: &Registry) -> anyhow::Result<Ending>
     }
     report(plan, &replayed, logs.end().seconds(), started.elapsed().as_secs_f64());
     Ok(if replayed.divergence.is_none() { Ending::Done } else { Ending::Failed })
+}
+
+/// Whether a directory is that of a deployed run.
+pub(super) fn is_deployed(dir: &Path) -> bool {
+    dir.join("deployment.json").is_file()
 }
 
 fn parse_until(text: &str, plan: &Plan) -> Result<Until, Usage> {

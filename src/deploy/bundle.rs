@@ -48,21 +48,25 @@ impl Keys {
         Ok(Self { authority: Authority::new(run)?, secret })
     }
 
-    /// The files of a host with these nodes.
+    /// What every host gets.
+    #[must_use]
+    pub fn common(&self) -> Vec<BundleFile> {
+        vec![
+            BundleFile::open("tls/ca.pem", self.authority.certificate_pem()),
+            BundleFile::secret("tls/secret", self.secret.as_str()),
+        ]
+    }
+
+    /// Certificate and key of a node.
     ///
     /// # Errors
     /// When a certificate cannot be made.
-    pub fn files(&self, names: &[&str]) -> anyhow::Result<Vec<BundleFile>> {
-        let mut files = vec![
-            BundleFile::open("tls/ca.pem", self.authority.certificate_pem()),
-            BundleFile::secret("tls/secret", self.secret.as_str()),
-        ];
-        for name in names {
-            let identity = self.authority.issue(name)?;
-            files.push(BundleFile::open(format!("tls/{name}.pem"), identity.certificate));
-            files.push(BundleFile::secret(format!("tls/{name}.key"), identity.key));
-        }
-        Ok(files)
+    pub fn of(&self, node: &str) -> anyhow::Result<Vec<BundleFile>> {
+        let identity = self.authority.issue(node)?;
+        Ok(vec![
+            BundleFile::open(format!("tls/{node}.pem"), identity.certificate),
+            BundleFile::secret(format!("tls/{node}.key"), identity.key),
+        ])
     }
 }
 

@@ -3,7 +3,7 @@
 
 use super::node_file;
 use super::result::NodeResult;
-use crate::domain::{NodeId, Time, digest};
+use crate::domain::{NodeId, digest};
 use crate::learn::Learner;
 use crate::learn::safetensors;
 use crate::node::Reason;
@@ -23,16 +23,18 @@ pub struct Gathered {
     pub summary: Summary,
     /// What each node reported at its end, in order of the nodes; `None` if it was not there at the end.
     pub nodes: Vec<Option<NodeResult>>,
+    /// The best accuracy of any evaluation.
+    pub best_accuracy: Option<f64>,
     /// What the user should know, each a sentence.
     pub warnings: Vec<String>,
 }
 
 /// Writes metrics.csv, commits.csv, model.safetensors and summary.json of the run whose nodes' files lie in
-/// `run/nodes/`.
+/// `run/nodes/`. The digest of several peers' models needs the `learner`; without it there is none.
 ///
 /// # Errors
 /// Files that cannot be read or written. Nodes without a report are warned about.
-pub fn gather(run: &Path, plan: &Plan, learner: &dyn Learner) -> anyhow::Result<Gathered> {
+pub fn gather(run: &Path, plan: &Plan, learner: Option<&dyn Learner>) -> anyhow::Result<Gathered> {
     let mut warnings = Vec::new();
     let lives: Vec<Vec<PathBuf>> =
         plan.nodes.iter().map(|node| lives(&run.join("nodes").join(&node.name))).collect();
@@ -52,13 +54,22 @@ pub fn gather(run: &Path, plan: &Plan, learner: &dyn Learner) -> anyhow::Result<
     let tops: Vec<usize> =
         (0..plan.nodes.len()).filter(|i| super::node::evaluates(plan, NodeId(*i as u32))).collect();
     merge_tables(run, &lives, &tops)?;
-    let weight_digest = models(run, &lives, &tops, learner)?;
+    let last: Vec<&PathBuf> = tops.iter().filter_map(|top| lives[*top].last()).collect();
+    copy_models(run, last.first().copied())?;
+    let weight_digest = match (&tops[..], learner) {
+        ([root], _) => nodes[*root].as_ref().and_then(|root| root.weight_digest.clone()),
+        (peers, Some(learner)) if peers.iter().all(|peer| nodes[*peer].is_some()) => {
+            Some(digest_of_all(&last, learner)?)
+        }
+        _ => None,
+    };
     warnings.extend(lost_commits(run, plan)?);
     let summary = summary(run, plan, &nodes, &tops, weight_digest)?;
     let path = run.join(file::SUMMARY);
     fs::write(&path, crate::report::json(&summary))
         .with_context(|| format!("cannot write `{}`", path.display()))?;
-    Ok(Gathered { summary, nodes, warnings })
+    let best_accuracy = best_accuracy(&run.join(file::METRICS));
+    Ok(Gathered { summary, nodes, best_accuracy, warnings })
 }
 
 /// The directories of a node's lives, first to last.
@@ -82,6 +93,14 @@ fn merge_tables(run: &Path, lives: &[Vec<PathBuf>], tops: &[usize]) -> anyhow::R
     let all = lives.iter().flatten();
     merge(run, file::COMMITS, all)?;
     merge(run, file::METRICS, tops.iter().flat_map(|top| &lives[*top]))
+}
+
+/// The largest value of the column `accuracy`.
+fn best_accuracy(metrics: &Path) -> Option<f64> {
+    let text = fs::read_to_string(metrics).ok()?;
+    let column = text.lines().next()?.split(',').position(|column| column == "accuracy")?;
+    let values = text.lines().skip(1).filter_map(|line| line.split(',').nth(column)?.parse::<f64>().ok());
+    values.reduce(f64::max)
 }
 
 /// Rows of several CSV files of the same columns, ordered by their column `virtual_time_s`.
@@ -108,31 +127,25 @@ fn merge<'a>(run: &Path, name: &str, dirs: impl Iterator<Item = &'a PathBuf>) ->
     fs::write(&path, text).with_context(|| format!("cannot write `{}`", path.display()))
 }
 
-/// Copies the final (and best) model of the root; returns the digest of the root's model, or of all peers'.
-fn models(
-    run: &Path,
-    lives: &[Vec<PathBuf>],
-    tops: &[usize],
-    learner: &dyn Learner,
-) -> anyhow::Result<Option<String>> {
+/// Copies the final (and best) model of the root, or of the first peer.
+fn copy_models(run: &Path, top: Option<&PathBuf>) -> anyhow::Result<()> {
+    for name in [file::MODEL, file::BEST] {
+        if let Some(from) = top.map(|life| life.join(name)).filter(|from| from.is_file()) {
+            fs::copy(&from, run.join(name)).with_context(|| format!("cannot copy `{}`", from.display()))?;
+        }
+    }
+    Ok(())
+}
+
+/// Digest of the models of all peers, one after the other.
+fn digest_of_all(lives: &[&PathBuf], learner: &dyn Learner) -> anyhow::Result<String> {
     let mut values = Vec::new();
-    for (i, top) in tops.iter().enumerate() {
-        let Some(life) = lives[*top].last() else { return Ok(None) };
-        for name in [file::MODEL, file::BEST] {
-            let from = life.join(name);
-            if i == 0 && from.is_file() {
-                fs::copy(&from, run.join(name))
-                    .with_context(|| format!("cannot copy `{}`", from.display()))?;
-            }
-        }
+    for life in lives {
         let model = life.join(file::MODEL);
-        if !model.is_file() {
-            return Ok(None);
-        }
         let own = safetensors::load(&model, &learner.tensors()).map_err(anyhow::Error::msg)?;
         values.extend_from_slice(&own);
     }
-    Ok(Some(digest::of_values(&values).to_string()))
+    Ok(digest::of_values(&values).to_string())
 }
 
 /// Commits of a root that were lost because it was killed after its last checkpoint.
@@ -267,10 +280,12 @@ fn trace_digest(run: &Path, plan: &Plan) -> anyhow::Result<String> {
     Ok(digest::of_bytes(&all).to_string())
 }
 
-/// The block of results of the older HCDDL: total time, steps, loss, accuracy, best accuracy; mean times of a round.
+/// The block of results of the older HCDDL: total time, steps, loss, accuracy, best accuracy; mean seconds of a round,
+/// of a round without the server's folding (t_fit), of a fold (t_aggr) and of a worker's job (t_comp). Its t_conf, the
+/// configuration of clients, has nothing to measure here.
 #[must_use]
-pub fn results_text(gathered: &Gathered, now: Time) -> String {
-    let Gathered { summary, nodes, .. } = gathered;
+pub fn results_text(gathered: &Gathered) -> String {
+    let Gathered { summary, nodes, best_accuracy, .. } = gathered;
     let workers: Vec<&NodeResult> = nodes.iter().flatten().filter(|node| node.client_fits > 0).collect();
     let servers: Vec<&NodeResult> =
         nodes.iter().flatten().filter(|node| node.kind.ends_with("server")).collect();
@@ -280,16 +295,15 @@ pub fn results_text(gathered: &Gathered, now: Time) -> String {
     let round = per(summary.virtual_time_s, summary.commits);
     let t_comp = per(compute, summary.client_fits);
     let t_aggr = per(folding, servers.iter().map(|node| node.version).sum());
-    let best = summary.best.as_ref().map(|best| best.accuracy).or(summary.accuracy).unwrap_or(f64::NAN);
+    let best = best_accuracy.or(summary.accuracy).unwrap_or(f64::NAN);
     format!(
         "[ Results for run {} ]\nTotal time: {:.3} s\nTotal steps: {}\nFinal loss: {:.4}\nFinal accuracy: {:.4}\n\
-         Max accuracy: {best:.4}\nt_conf: {:.6}\nt_round: {round:.6}\nt_fit: {:.6}\nt_aggr: {t_aggr:.6}\nt_comp: {t_comp:.6}\n",
+         Max accuracy: {best:.4}\nt_round: {round:.6}\nt_fit: {:.6}\nt_aggr: {t_aggr:.6}\nt_comp: {t_comp:.6}\n",
         summary.name,
         summary.virtual_time_s,
         summary.commits,
         summary.loss.unwrap_or(f64::NAN),
         summary.accuracy.unwrap_or(f64::NAN),
-        now.seconds(),
         round - t_aggr,
     )
 }

@@ -5,6 +5,7 @@ use super::progress;
 use crate::cli::{Ending, Usage, output};
 use crate::deploy::agent::{AgentStatus, Order};
 use crate::deploy::controller::{self, Fleet, HostState, RECORD, Record};
+use crate::registry::Registry;
 use clap::Args;
 use std::path::{Path, PathBuf};
 
@@ -114,10 +115,11 @@ pub async fn clean(args: &CleanArgs) -> anyhow::Result<Ending> {
     Ok(ending(stopped && cleaned, &format!("removed `{}` from {} hosts", record.run, record.hosts.len())))
 }
 
-pub async fn fetch(args: &KnownArgs) -> anyhow::Result<Ending> {
+pub async fn fetch(args: &KnownArgs, registry: &Registry) -> anyhow::Result<Ending> {
     let (dir, record, fleet) = open(args).await?;
     let fetched = fetch_all(&fleet, &record, &dir).await;
     fleet.close().await;
+    super::results::show(&dir, registry, false)?;
     Ok(ending(fetched, &format!("fetched what there is into `{}`", dir.display())))
 }
 

@@ -8,6 +8,7 @@ mod logs;
 mod plan;
 mod progress;
 mod render;
+mod results;
 mod run;
 mod supplies;
 mod target;
@@ -62,7 +63,7 @@ pub fn execute(args: &DeployArgs, registry: &Registry) -> anyhow::Result<Ending>
             Some(What::Logs(args)) => logs::execute(args).await,
             Some(What::Stop(args)) => known::stop(args).await,
             Some(What::Clean(args)) => known::clean(args).await,
-            Some(What::Fetch(args)) => known::fetch(args).await,
+            Some(What::Fetch(args)) => known::fetch(args, registry).await,
             Some(What::Render(args)) => render::execute(args, registry),
         }
     })

@@ -3,7 +3,7 @@
 use super::args::TargetArgs;
 use super::progress::{self, Progress};
 use super::target::{self, Target, address};
-use super::{known, plan, supplies};
+use super::{known, plan, results, supplies};
 use crate::cli::{Ending, Usage, interrupt, output};
 use crate::deploy::controller::{
     self, End, Fleet, HostRecord, HostState, Parcel, Probe, Program, RECORD, Record, follow, random_hex,
@@ -58,7 +58,7 @@ pub async fn execute(args: &RunArgs, registry: &Registry) -> anyhow::Result<Endi
         return plan::execute(&args.target, registry);
     }
     if let Some(dir) = &args.resume {
-        return resume(args, dir).await;
+        return resume(args, dir, registry).await;
     }
     let target = Target::load(&args.target, registry)?;
     if target.session.plan.deploy.data_on_device.is_none() {
@@ -84,7 +84,7 @@ pub async fn execute(args: &RunArgs, registry: &Registry) -> anyhow::Result<Endi
         run.fleet.close().await;
         return Ok(Ending::Done);
     }
-    run.follow().await
+    run.follow(registry).await
 }
 
 /// The program for each host; `None` where this very file can be used.
@@ -203,7 +203,7 @@ impl Run<'_> {
         Ok(())
     }
 
-    async fn follow(mut self) -> anyhow::Result<Ending> {
+    async fn follow(mut self, registry: &Registry) -> anyhow::Result<Ending> {
         let (end, states) = {
             let mut progress = Progress::new(&self.record, self.args.quiet || self.args.target.json);
             let followed = follow(&self.fleet, &self.record, &self.interrupt, &mut progress).await;
@@ -237,6 +237,9 @@ impl Run<'_> {
             .map(|(state, last)| HostState { status: last.or(state.status), ..state })
             .collect();
         self.report(&states)?;
+        if self.args.node_program.is_none() {
+            results::show(&self.dir, registry, false)?;
+        }
         Ok(match end {
             End::Interrupted => Ending::Interrupted,
             _ if succeeded(&self.record, &states) => Ending::Done,
@@ -287,7 +290,7 @@ fn succeeded(record: &Record, states: &[HostState]) -> bool {
 }
 
 /// Starts what is not running of a run that was started before.
-async fn resume(args: &RunArgs, dir: &Path) -> anyhow::Result<Ending> {
+async fn resume(args: &RunArgs, dir: &Path, registry: &Registry) -> anyhow::Result<Ending> {
     let dir = known::find(dir)?;
     let record = known::read(&dir)?;
     let reach = &args.target.reach;
@@ -302,5 +305,5 @@ async fn resume(args: &RunArgs, dir: &Path) -> anyhow::Result<Ending> {
             anyhow::bail!("`{}` is taken by the run `{other}`", host.host.name);
         }
     }
-    run.follow().await
+    run.follow(registry).await
 }

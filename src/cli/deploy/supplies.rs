@@ -1,7 +1,8 @@
 //! What the hosts are given: who is where, the scenario, identities and samples.
 
 use super::target::Target;
-use crate::deploy::controller::{NodeParcel, Parcel, RunFile, random_hex};
+use crate::deploy::bundle::{self, BundleFile, Keys};
+use crate::deploy::controller::{NodeParcel, Parcel, RunFile};
 use crate::deploy::deployment::Deployment;
 use crate::domain::NodeId;
 use std::path::PathBuf;
@@ -13,24 +14,23 @@ pub fn parcel(
     attached: bool,
     node_program: Option<PathBuf>,
 ) -> anyhow::Result<Parcel> {
-    let common = vec![
-        ("deployment.json".to_owned(), serde_json::to_vec_pretty(&deployment)?),
-        ("scenario.yml".to_owned(), target.session.effective()?.into_bytes()),
-        ("tls/secret".to_owned(), random_hex(32)?.into_bytes()),
-    ];
+    let (plan, keys) = (&target.session.plan, Keys::new(&deployment.run)?);
+    let scenario = target.session.effective()?;
+    let common = bundle::common(&deployment, &scenario).into_iter().chain(keys.common());
+    let holdings = match plan.deploy.data_on_device {
+        Some(_) => None,
+        None => Some(target.session.holdings()?),
+    };
     let mut nodes = Vec::new();
-    for node in 0..deployment.nodes.len() as u32 {
-        nodes.push(NodeParcel::new(identity(&deployment, NodeId(node)), node_data(target, NodeId(node))));
+    for (i, node) in deployment.nodes.iter().enumerate() {
+        let identity = keys.of(&node.name)?.into_iter().map(named).collect();
+        let data = holdings.as_ref().map(|holdings| bundle::data(plan, holdings, NodeId(i as u32)));
+        nodes.push(NodeParcel::new(identity, data.transpose()?.map(|file| file.bytes)));
     }
-    Ok(Parcel { deployment, common, nodes, attached, node_program })
+    Ok(Parcel { deployment, common: common.map(named).collect(), nodes, attached, node_program })
 }
 
-/// Certificate and key of a node. Processes make no connections before there are identities, so there are none to give.
-fn identity(_: &Deployment, _: NodeId) -> Vec<RunFile> {
-    Vec::new()
-}
-
-/// The samples that a node needs, when they are pushed.
-fn node_data(_: &Target<'_>, _: NodeId) -> Option<Vec<u8>> {
-    None
+/// On the hosts all files are readable by their owner alone.
+fn named(file: BundleFile) -> RunFile {
+    (file.path, file.bytes)
 }

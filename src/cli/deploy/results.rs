@@ -1,0 +1,29 @@
+//! What the nodes of a run reported, as a run directory has it.
+
+use crate::cli::{ScenarioArgs, output, session};
+use crate::deploy::gather::{self, Gathered};
+use crate::record::rundir::file;
+use crate::registry::Registry;
+use crate::report;
+use std::path::Path;
+
+/// Writes metrics.csv, commits.csv, summary.json, results.txt and the model of a fetched run.
+pub fn gather(dir: &Path, registry: &Registry) -> anyhow::Result<Gathered> {
+    let session = session::load(&dir.join(file::PLAN), &ScenarioArgs::default(), registry)?;
+    // The digest of several peers' models needs to know their tensors.
+    let needs_model = session.plan.peers.is_some() && session.plan.deploy.data_on_device.is_none();
+    let learner = needs_model.then(|| session.learner()).transpose()?;
+    let gathered = gather::gather(dir, &session.plan, learner.as_deref())?;
+    std::fs::write(dir.join("results.txt"), gather::results_text(&gathered))?;
+    Ok(gathered)
+}
+
+/// Gathers and says what came out; results of a run that ended early are what there is.
+pub fn show(dir: &Path, registry: &Registry, json: bool) -> anyhow::Result<()> {
+    let gathered = gather(dir, registry)?;
+    for warning in &gathered.warnings {
+        output::note("warning", warning);
+    }
+    let summary = &gathered.summary;
+    output::result(&if json { report::json(summary) } else { report::terminal::table(summary) })
+}
