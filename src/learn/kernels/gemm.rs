@@ -42,6 +42,12 @@ impl<'a> View<'a> {
         Self { data, row_stride: 1, column_stride: columns }
     }
 
+    /// The rows from this one on.
+    #[must_use]
+    pub fn below(self, row: usize) -> Self {
+        Self { data: &self.data[row * self.row_stride..], ..self }
+    }
+
     /// Where element (i, j) lies.
     fn at(&self, i: usize, j: usize) -> *const f32 {
         self.data.as_ptr().wrapping_add(i * self.row_stride + j * self.column_stride)
