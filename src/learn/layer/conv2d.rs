@@ -2,9 +2,10 @@
 
 use super::depthwise::Depthwise;
 use super::share::{self, cut};
-use super::unfold::{fold, unfold};
+use super::unfold::{Strips, fold, unfold, unfold_strips};
 use super::window::Window;
 use super::{Activation, Backward, Forward, Layer, Pass, Role, Tensor};
+use crate::learn::kernels::gemm::K_BLOCK;
 use crate::learn::kernels::{Isa, View, elementwise, gemm, gemm_dot, transpose};
 use std::ops::Range;
 
@@ -22,9 +23,9 @@ const COLUMN_VALUES: usize = 1 << 20;
 /// y = activation(x * W + b) over images `[channels, height, width]`. Parameters: W `[filters, channels / groups,
 /// kernel, kernel]`, then b `[filters]` if `bias`.
 ///
-/// Samples are unfolded to columns [channels kernel^2, output pixels], which stay in the cache; their
-/// output is then one matrix product whose long side is the pixels. The backward pass unfolds again
-/// instead of keeping the columns of the batch. Where images are small and weights are large, samples are
+/// Samples are unfolded to columns [channels kernel^2, output pixels], which stay in the cache (of small products only
+/// to [`Strips`] of them); their output is then one matrix product whose long side is the pixels. The backward pass
+/// unfolds again instead of keeping the columns of the batch. Where images are small and weights are large, samples are
 /// unfolded side by side (the sample is the fastest index), so that weights are not read for each of them;
 /// how many is a function of the shape and the batch alone, as are the orders of all sums.
 #[derive(Clone, Debug)]
@@ -112,19 +113,48 @@ impl Conv2d {
         fit.min(batch).max(1)
     }
 
+    /// Whether so many samples side by side make a small product.
+    fn is_small(&self, samples: usize) -> bool {
+        samples == 1 && self.weights() * self.pixels() < LARGE_PRODUCT
+    }
+
+    /// Whether so many samples side by side are unfolded to strips.
+    fn has_strips(&self, samples: usize) -> bool {
+        self.is_small(samples) && !self.is_pointwise() && self.depth() <= K_BLOCK
+    }
+
+    /// Values of the columns of so many samples side by side.
+    fn columns_len(&self, samples: usize) -> usize {
+        if self.is_pointwise() {
+            return 0;
+        }
+        let whole = self.groups * self.depth() * self.pixels() * samples;
+        if self.has_strips(samples) {
+            whole.max(self.channels * Strips::new(self.window()).len())
+        } else {
+            whole
+        }
+    }
+
     /// Splits working memory for this many samples side by side: images, columns, outputs. Those that are not
     /// needed are empty.
     fn split<'a>(&self, samples: usize, scratch: &'a mut [f32]) -> [&'a mut [f32]; 3] {
         let side = if samples > 1 { samples } else { 0 };
-        let columns =
-            if self.is_pointwise() { 0 } else { self.groups * self.depth() * self.pixels() * samples };
+        let columns = self.columns_len(samples);
         let (images, rest) = scratch.split_at_mut(side * self.input_len());
         let (columns, rest) = rest.split_at_mut(columns);
         [images, columns, &mut rest[..side * self.output_len()]]
     }
 
     /// The forward pass of samples side by side.
-    fn forward_together(&self, isa: Isa, params: &[f32], x: &[f32], y: &mut [f32], scratch: &mut [f32]) {
+    fn forward_together(
+        &self,
+        isa: Isa,
+        params: &[f32],
+        offsets: &[u32],
+        (x, y): (&[f32], &mut [f32]),
+        scratch: &mut [f32],
+    ) {
         let samples = x.len() / self.input_len();
         let [images, columns, outputs] = self.split(samples, scratch);
         let (depth, filters, n) = (self.depth(), self.filters / self.groups, samples * self.pixels());
@@ -136,7 +166,7 @@ impl Conv2d {
         }
         for group in 0..self.groups {
             let weight = View::rows(&weight[group * filters * depth..], depth);
-            let columns = View::rows(&columns[group * depth * n..], n);
+            let columns = self.of_group(group, samples, columns, offsets);
             gemm(isa, filters, n, depth, weight, columns, &mut to[group * filters * n..], self.bias);
         }
         self.activation.forward(isa, to);
@@ -145,7 +175,7 @@ impl Conv2d {
         }
     }
 
-    /// The columns of samples side by side: [depth of all groups, pixels x samples].
+    /// The columns of samples side by side: [depth of all groups, pixels x samples], or their strips.
     fn columns<'a>(
         &self,
         isa: Isa,
@@ -163,8 +193,31 @@ impl Conv2d {
         if self.is_pointwise() {
             return images;
         }
-        unfold(isa, self.window(), samples, images, columns);
+        if self.has_strips(samples) {
+            unfold_strips(isa, Strips::new(self.window()), images, columns);
+        } else {
+            unfold(isa, self.window(), samples, images, columns);
+        }
         columns
+    }
+
+    /// The columns of a group [depth, pixels x samples], of what [`Self::columns`] returned.
+    fn of_group<'a>(&self, group: usize, samples: usize, columns: &'a [f32], offsets: &'a [u32]) -> View<'a> {
+        if self.has_strips(samples) {
+            let strips = self.channels / self.groups * Strips::new(self.window()).len();
+            return View::scattered(&columns[group * strips..], &offsets[..self.depth()]);
+        }
+        let n = samples * self.pixels();
+        View::rows(&columns[group * self.depth() * n..], n)
+    }
+
+    /// Where rows of the columns of a group start in strips.
+    fn offsets(&self) -> [u32; K_BLOCK] {
+        let mut offsets = [0; K_BLOCK];
+        if self.has_strips(1) {
+            Strips::new(self.window()).offsets(&mut offsets[..self.depth()]);
+        }
+        offsets
     }
 
     /// The backward pass without the activation.
@@ -176,19 +229,19 @@ impl Conv2d {
         if dx.is_none() && filters.as_ref().is_none_or(|filters| filters.range.is_empty()) {
             return;
         }
-        let samples = self.together(x.len() / self.input_len());
+        let (samples, offsets) = (self.together(x.len() / self.input_len()), self.offsets());
         let mut dx = dx.map(|dx| dx.chunks_mut(samples * self.input_len()));
         let batches = x.chunks(samples * self.input_len()).zip(dy.chunks(samples * self.output_len()));
         for (index, (x, dy)) in batches.enumerate() {
             let (dx, filters) = (dx.as_mut().and_then(Iterator::next), filters.as_mut().map(Filters::again));
             let io = Part { x, dy, dx, filters, scratch };
-            self.backward_together(isa, params, io, index == 0);
+            self.backward_together(isa, params, &offsets, io, index == 0);
         }
     }
 
     /// The backward pass of samples side by side; gradients of the parameters are added to unless they are the
     /// first.
-    fn backward_together(&self, isa: Isa, params: &[f32], io: Part<'_>, first: bool) {
+    fn backward_together(&self, isa: Isa, params: &[f32], offsets: &[u32], io: Part<'_>, first: bool) {
         let Part { x, dy, dx, filters, scratch } = io;
         let samples = x.len() / self.input_len();
         let [images, columns, outputs] = self.split(samples, scratch);
@@ -203,12 +256,14 @@ impl Conv2d {
             let unfolded = self.columns(isa, x, images, columns);
             for group in range.start / per_group..range.end.div_ceil(per_group) {
                 let own = range.start.max(group * per_group)..range.end.min((group + 1) * per_group);
-                let (dy, columns) = (&dy[own.start * n..], &unfolded[group * depth * n..]);
+                let dy = &dy[own.start * n..];
                 let to = &mut weight[(own.start - range.start) * depth..];
-                if samples == 1 && self.weights() * n < LARGE_PRODUCT {
+                if self.is_small(samples) {
+                    let columns = self.of_group(group, samples, unfolded, offsets);
                     gemm_dot(isa, own.len(), depth, n, dy, columns, to, !first);
                 } else {
-                    let (dy, columns) = (View::rows(dy, n), View::transposed(columns, n));
+                    let columns = View::transposed(&unfolded[group * depth * n..], n);
+                    let dy = View::rows(dy, n);
                     gemm(isa, own.len(), depth, n, dy, columns, to, !first);
                 }
             }
@@ -289,8 +344,8 @@ impl Layer for Conv2d {
         }
         let samples = self.together(pass.rows());
         let side = if samples > 1 { self.input_len() + self.output_len() } else { 0 };
-        let columns = if self.is_pointwise() { 0 } else { self.groups * self.depth() * self.pixels() };
-        pass.threads * samples * (side + columns)
+        // A last sample alone may need more for its strips than it saves.
+        pass.threads * (samples * side + self.columns_len(samples).max(self.columns_len(1)))
     }
 
     fn forward_flops(&self) -> f64 {
@@ -308,10 +363,10 @@ impl Layer for Conv2d {
             self.depthwise().forward(pass.isa, params, x, y, scratch);
             return self.activation.forward(pass.isa, y);
         }
-        let samples = self.together(pass.rows());
+        let (samples, offsets) = (self.together(pass.rows()), self.offsets());
         let batches = x.chunks(samples * self.input_len()).zip(y.chunks_mut(samples * self.output_len()));
         for (x, y) in batches {
-            self.forward_together(pass.isa, params, x, y, scratch);
+            self.forward_together(pass.isa, params, &offsets, (x, y), scratch);
         }
     }
 
