@@ -1,8 +1,8 @@
-//! Time of gradient steps, of matrix products and of clients' fits, on one thread: `cargo bench --bench learn`.
+//! Time of gradient steps, of matrix products and of clients' fits: `cargo bench --bench learn`.
 //!
 //! A step is the forward and backward pass and plain SGD over one batch of random inputs, as `bench/torch/bench.py`
 //! times it; the figure is the median of a second of steps. Options, after `--`: `--models a,b` (only these),
-//! `--seconds 3`, `--candle` (candle's autograd too, where it knows the layers), `--json FILE` (a line
+//! `--seconds 3`, `--threads 2` (of a step; 1), `--candle` (candle's autograd too, where it knows the layers), `--json FILE` (a line
 //! {"model", "batch", "ms_median", "params"} for each row, to be joined with PyTorch's).
 
 use hcddl::domain::{Choice, NodeId, Params, Seeds, Stream};
@@ -21,22 +21,28 @@ use std::time::{Duration, Instant};
 struct Arguments {
     models: Option<Vec<String>>,
     time: Duration,
+    threads: usize,
     candle: bool,
     json: Option<File>,
 }
 
 fn arguments() -> Result<Arguments, Box<dyn std::error::Error>> {
-    let mut result = Arguments { models: None, time: Duration::from_secs(1), candle: false, json: None };
+    let time = Duration::from_secs(1);
+    let mut result = Arguments { models: None, time, threads: 1, candle: false, json: None };
     let mut rest = std::env::args().skip(1);
     while let Some(argument) = rest.next() {
         let mut value = || rest.next().ok_or(format!("{argument} needs a value"));
         match argument.as_str() {
             "--models" => result.models = Some(value()?.split(',').map(str::to_owned).collect()),
             "--seconds" => result.time = Duration::from_secs_f64(value()?.parse()?),
+            "--threads" => result.threads = value()?.parse::<usize>()?.max(1),
             "--candle" => result.candle = true,
             "--json" => result.json = Some(File::create(value()?)?),
             "--bench" => {}
-            other => return Err(format!("{other}: there are --models, --seconds, --candle, --json").into()),
+            other => {
+                let known = "--models, --seconds, --threads, --candle, --json";
+                return Err(format!("{other}: there are {known}").into());
+            }
         }
     }
     Ok(result)
@@ -46,7 +52,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let arguments = arguments()?;
     println!("kernels: {}", Isa::best().name());
     let peak = products(arguments.time.mul_f64(0.3));
-    steps(arguments, peak)?;
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(arguments.threads).build()?;
+    pool.install(|| steps(arguments, peak)).map_err(|error| error.to_string())?;
     fits();
     Ok(())
 }
@@ -200,7 +207,7 @@ impl Case {
     }
 }
 
-fn steps(mut arguments: Arguments, peak: f64) -> Result<(), Box<dyn std::error::Error>> {
+fn steps(mut arguments: Arguments, peak: f64) -> std::io::Result<()> {
     println!(
         "\n{:>12} {:>6} {:>10} {:>10} {:>8} {:>10}",
         "step", "batch", "ms", "GFLOP/s", "of peak", "candle ms"
@@ -212,7 +219,7 @@ fn steps(mut arguments: Arguments, peak: f64) -> Result<(), Box<dyn std::error::
         let Some(network) = case.network() else { continue };
         for &samples in case.batches {
             let batch = case.batch(samples);
-            let own = step(&network, &batch, arguments.time).as_secs_f64();
+            let own = step(&network, &batch, arguments.time, arguments.threads).as_secs_f64();
             let flops = network.cost(samples, case.steps as f64).forward_flops;
             let speed = 3e-9 * samples as f64 * flops / own;
             let candle = arguments.candle.then(|| candle(&network, &batch, arguments.time)).flatten();
@@ -232,8 +239,9 @@ fn steps(mut arguments: Arguments, peak: f64) -> Result<(), Box<dyn std::error::
     Ok(())
 }
 
-fn step(network: &Network, batch: &Batch, time: Duration) -> Duration {
+fn step(network: &Network, batch: &Batch, time: Duration, threads: usize) -> Duration {
     let (mut work, mut params) = (Workspace::default(), network.init(1));
+    work.threads = threads;
     let (mut gradient, mut key) = (vec![0.0; params.len()], 0);
     median(time, || {
         key += 1;

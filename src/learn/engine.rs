@@ -1,5 +1,6 @@
-//! The real [`Learner`]: a network, a data set and its shards. One step runs on one thread; the caller runs
-//! many jobs at once. Nothing is allocated in a step: each thread keeps its working memory.
+//! The real [`Learner`]: a network, a data set and its shards. The caller runs many jobs at once, so a step runs on
+//! one thread, unless there are fewer nodes than threads and the step is large ([`Team`]). Each thread keeps its
+//! working memory: a step on one thread allocates nothing.
 
 use super::augment::{self, BuildAugment, Pipeline};
 use super::batch::Batch;
@@ -10,17 +11,19 @@ use super::model::{self, BuildModel, Network, Workspace};
 use super::partition::{self, BuildPartition};
 use super::shard::{Shard, bucketed, shuffled};
 use super::split::Holdings;
-use super::{Cost, EvalPart, Learner, Split, safetensors};
+use super::{Cost, EvalPart, GoOn, Learner, Split, safetensors};
 use crate::domain::work::{Train, Trained};
 use crate::domain::{Choice, NodeId, OptionError, Seeds, Stream, Table};
 use crate::learn::plan::LearningPlan;
 use std::cell::RefCell;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// Samples of one evaluation part.
 pub const EVAL_PART_SAMPLES: usize = 500;
 /// Samples of one forward pass within a part; bounds the working memory.
 const EVAL_BATCH_SAMPLES: usize = 50;
+/// Counted operations of a gradient step from which on several threads make it faster.
+const LARGE_STEP: f64 = 3e7;
 
 /// What a learning section can name.
 #[derive(Clone)]
@@ -115,6 +118,15 @@ pub struct Engine {
     rule: LocalRule,
     data_seed: u64,
     start: Option<Vec<f32>>,
+    team: Mutex<Option<Arc<Team>>>,
+}
+
+/// Threads that compute steps together.
+#[derive(Debug)]
+struct Team {
+    pool: rayon::ThreadPool,
+    /// Of these, for one step.
+    threads: usize,
 }
 
 thread_local! {
@@ -179,6 +191,7 @@ impl Engine {
             data,
             augment,
             start,
+            team: Mutex::new(None),
         })
     }
 
@@ -233,6 +246,33 @@ impl Engine {
         self.data.train.gather(isa, picked, to);
     }
 
+    /// Runs a job on this many threads of the pool that this is called on.
+    fn fit(
+        &self,
+        index: u32,
+        shard: &Shard,
+        job: &Train,
+        go_on: GoOn<'_>,
+        threads: usize,
+    ) -> Result<Trained, String> {
+        // Taken, not borrowed: a thread of a team may begin another job while it waits for others.
+        let mut work = WORK.take();
+        let Work { network, buffers, batch, image } = &mut work;
+        network.threads = threads;
+        let isa = network.isa;
+        let (statistics, epoch) = (self.network.statistics(), self.batches(shard));
+        let site = Site { isa, params_len: self.params_len(), statistics, epoch };
+        let trained = run(site, job, &self.rule, buffers, go_on, |at, cursor, out| {
+            self.load(isa, index, shard, cursor, batch);
+            self.augment.apply(self.data_seed, index, cursor, batch, image);
+            let key = Stream::new(self.data_seed, "batch", u64::from(index), cursor).word();
+            let loss = self.network.gradient(network, at, batch, key, out);
+            Ok(StepLoss { loss: loss.mean(), samples: batch.samples as u64 })
+        });
+        WORK.set(work);
+        trained
+    }
+
     /// Positions within a shard in the order of an epoch.
     fn epoch_order(&self, shard: &Shard, epoch: u64, mut stream: Stream) -> Vec<u32> {
         let len = shard.samples.len();
@@ -282,23 +322,26 @@ impl Learner for Engine {
         self.train_while(node, job, &|| true)
     }
 
-    fn train_while(&self, node: NodeId, job: &Train, go_on: &dyn Fn() -> bool) -> Result<Trained, String> {
+    fn train_while(&self, node: NodeId, job: &Train, go_on: GoOn<'_>) -> Result<Trained, String> {
         let Some((index, shard)) = self.shard(node).filter(|(_, shard)| !shard.samples.is_empty()) else {
             return Err(format!("{node} holds no training samples"));
         };
-        WORK.with_borrow_mut(|work| {
-            let Work { network, buffers, batch, image } = work;
-            let isa = network.isa;
-            let (statistics, epoch) = (self.network.statistics(), self.batches(shard));
-            let site = Site { isa, params_len: self.params_len(), statistics, epoch };
-            run(site, job, &self.rule, buffers, go_on, |at, cursor, out| {
-                self.load(isa, index, shard, cursor, batch);
-                self.augment.apply(self.data_seed, index, cursor, batch, image);
-                let key = Stream::new(self.data_seed, "batch", u64::from(index), cursor).word();
-                let loss = self.network.gradient(network, at, batch, key, out);
-                Ok(StepLoss { loss: loss.mean(), samples: batch.samples as u64 })
-            })
-        })
+        let team = self.team.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        match team {
+            Some(team) => team.pool.install(|| self.fit(index, shard, job, go_on, team.threads)),
+            None => self.fit(index, shard, job, go_on, 1),
+        }
+    }
+
+    /// Fewer nodes than threads, and large steps: then a step is made by a team.
+    fn offer_threads(&self, threads: usize) {
+        let Cost { forward_flops, batch, .. } = self.cost();
+        let nodes = self.shard_of.iter().flatten().count().max(1);
+        let each = if 3.0 * forward_flops * batch as f64 >= LARGE_STEP { threads / nodes } else { 1 };
+        let pool = || rayon::ThreadPoolBuilder::new().num_threads(threads).build().ok();
+        // Without the threads one alone does it: only time is lost.
+        let team = if each > 1 { pool().map(|pool| Arc::new(Team { pool, threads: each })) } else { None };
+        *self.team.lock().unwrap_or_else(PoisonError::into_inner) = team;
     }
 
     fn evaluate(&self, model: &[f32], split: Split, part: usize) -> EvalPart {
@@ -312,6 +355,7 @@ impl Learner for Engine {
         let mut result = EvalPart::default();
         WORK.with_borrow_mut(|work| {
             let Work { network, batch, .. } = work;
+            network.threads = 1;
             for start in (part * self.eval_part()..end).step_by(size) {
                 let range = start..(start + size).min(end);
                 let picked = range.map(|i| own.map_or(i, |own| own[i] as usize));

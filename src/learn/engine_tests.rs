@@ -132,6 +132,49 @@ fn jobs_are_pure_functions_on_any_thread() {
 }
 
 #[test]
+fn few_large_jobs_are_shared_out_and_threads_change_no_bits() {
+    let wide = choice(json!({"name": "mlp", "hidden": [512, 256]}));
+    let large = LearningPlan { model: wide, batch: 64, ..plan(1) };
+    let engine_a = engine(&large);
+    let digest = |threads| {
+        engine_a.offer_threads(threads);
+        let together = engine_a.team.lock().unwrap().as_ref().map_or(1, |team| team.threads);
+        assert_eq!(together, threads);
+        let trained = engine_a.train(NodeId(1), &job(engine_a.init(1), 3, 7, UpdateKind::Model)).unwrap();
+        of_values(trained.tensor.values().unwrap())
+    };
+    let alone = digest(1);
+    assert_eq!([2, 3, 1].map(digest), [alone; 3]);
+    // As many nodes as threads, and small steps: none is shared out. More threads than nodes: each has its part.
+    for (plan, threads, together) in [
+        (LearningPlan { shards: 2, ..large.clone() }, 2, None),
+        (plan(1), 2, None),
+        (LearningPlan { shards: 2, ..large }, 5, Some(2)),
+    ] {
+        let engine = engine(&plan);
+        engine.offer_threads(threads);
+        assert_eq!(engine.team.lock().unwrap().as_ref().map(|team| team.threads), together);
+    }
+}
+
+#[test]
+fn jobs_of_a_team_side_by_side_are_those_of_one_thread() {
+    let wide = choice(json!({"name": "mlp", "hidden": [512, 256]}));
+    let engine = engine(&LearningPlan { model: wide, batch: 64, ..plan(2) });
+    let start = engine.init(1);
+    let digest = |node| {
+        let trained = engine.train(NodeId(node), &job(start.clone(), 0, 9, UpdateKind::Delta)).unwrap();
+        of_values(trained.tensor.values().unwrap())
+    };
+    let alone = [1, 2].map(digest);
+    engine.offer_threads(4);
+    let together = std::thread::scope(|scope| {
+        [1, 2].map(|node| scope.spawn(move || digest(node))).map(|thread| thread.join().unwrap())
+    });
+    assert_eq!(alone, together);
+}
+
+#[test]
 fn the_digest_of_a_trained_model_is_committed() {
     // The same in debug and release, on every machine.
     let engine = engine(&plan(2));

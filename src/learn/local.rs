@@ -1,5 +1,6 @@
 //! One training job: the local optimiser's steps, whatever computes the gradients.
 
+use super::GoOn;
 use super::kernels::{Isa, elementwise};
 use super::optimizer::{self, LocalOptimizer, Step};
 use super::schedule::{self, Schedule};
@@ -95,7 +96,7 @@ pub struct StepLoss {
 #[derive(Clone, Copy)]
 struct Steps<'a> {
     asked: u64,
-    go_on: &'a dyn Fn() -> bool,
+    go_on: GoOn<'a>,
 }
 
 impl Steps<'_> {
@@ -131,7 +132,7 @@ pub fn run(
     job: &Train,
     rule: &LocalRule,
     buffers: &mut Buffers,
-    go_on: &dyn Fn() -> bool,
+    go_on: GoOn<'_>,
     mut gradient: impl FnMut(&[f32], u64, &mut [f32]) -> Result<StepLoss, String>,
 ) -> Result<Trained, String> {
     let Some(start) = job.model.values() else {

@@ -43,8 +43,11 @@ pub mod split;
 use crate::domain::NodeId;
 pub use crate::domain::work::{Cost, Train, Trained};
 
+/// Asked before each step of a job: whether it may go on.
+pub type GoOn<'a> = &'a (dyn Fn() -> bool + Sync);
+
 /// What a run trains: one model, one data set split over the nodes. Shared by all nodes of a run and called
-/// from the threads of the pool; every method is a pure function of its arguments.
+/// from the threads of the pool; every method that returns something is a pure function of its arguments.
 pub trait Learner: Send + Sync {
     /// Number of f32 parameters.
     fn params_len(&self) -> usize;
@@ -60,10 +63,13 @@ pub trait Learner: Send + Sync {
     ///
     /// # Errors
     /// As [`Learner::train`].
-    fn train_while(&self, node: NodeId, job: &Train, go_on: &dyn Fn() -> bool) -> Result<Trained, String> {
+    fn train_while(&self, node: NodeId, job: &Train, go_on: GoOn<'_>) -> Result<Trained, String> {
         let _ = go_on;
         self.train(node, job)
     }
+    /// Tells how many threads compute the jobs of this run. Where jobs are few and large, a learner may then compute
+    /// one on several; no result depends on it.
+    fn offer_threads(&self, _threads: usize) {}
     /// Evaluates a part of a split. Parts are independent, so they can run in parallel; the caller adds
     /// them up in order of `part`.
     fn evaluate(&self, model: &[f32], split: Split, part: usize) -> EvalPart;

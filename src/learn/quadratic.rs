@@ -5,7 +5,7 @@
 
 use super::kernels::Isa;
 use super::local::{Buffers, LocalRule, Site, StepLoss, run};
-use super::{Cost, EvalPart, Learner, Split};
+use super::{Cost, EvalPart, GoOn, Learner, Split};
 use crate::domain::work::{Train, Trained};
 use crate::domain::{NodeId, Stream};
 
@@ -101,7 +101,7 @@ impl Learner for Quadratic {
         self.train_while(node, job, &|| true)
     }
 
-    fn train_while(&self, node: NodeId, job: &Train, go_on: &dyn Fn() -> bool) -> Result<Trained, String> {
+    fn train_while(&self, node: NodeId, job: &Train, go_on: GoOn<'_>) -> Result<Trained, String> {
         let Some((shard, function)) = self.shard(node) else {
             return Err(format!("{node} holds no function"));
         };

@@ -2,7 +2,7 @@
 //! out for testing. These options belong to every data set and every partitioner; their rows never see them.
 
 use super::augment::Pipeline;
-use super::data::{DataContext, DataSet, Samples};
+use super::data::{Average, DataContext, DataSet, Samples};
 use super::engine::{LearnError, LearnTables};
 use super::model::{DataShape, Input, Output};
 use super::plan::LearningPlan;
@@ -66,6 +66,10 @@ impl Holdings {
         for shard in &mut shards {
             shard.truncate(limit);
             shard.shrink_to_fit();
+        }
+        if data.average == Average::Batches {
+            data.test = by_length(&data.test);
+            data.validation = data.validation.as_ref().map(by_length);
         }
         Ok(Self { data, augment, shards })
     }
@@ -212,6 +216,14 @@ fn held_out(len: usize, count: usize, mut stream: Stream) -> (Vec<u32>, Vec<u32>
     held.sort_unstable();
     order.sort_unstable();
     (held, order)
+}
+
+/// In order of their lengths, for batches of which each counts the same: they need little padding. Equal lengths keep
+/// their order.
+fn by_length(samples: &Samples) -> Samples {
+    let mut order: Vec<u32> = (0..samples.len() as u32).collect();
+    order.sort_by_key(|i| samples.steps(*i as usize));
+    samples.select(&order)
 }
 
 /// Deals the training samples to the shards of a plan.

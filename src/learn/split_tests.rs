@@ -1,6 +1,6 @@
 use super::*;
 use crate::domain::Row;
-use crate::learn::data::BuildData;
+use crate::learn::data::{BuildData, Features, Labels};
 use crate::learn::local::LocalRule;
 use crate::learn::plan::{LearningPlan, LocalWork};
 use serde_json::json;
@@ -89,6 +89,42 @@ fn mistakes_name_their_key() {
         let (at, text) = refused(digits(), partition, shards);
         assert!(at == key && text.contains(part), "{text}");
     }
+}
+
+/// Sequences of these lengths.
+fn sequences(lengths: &[u32]) -> Samples {
+    let ends = lengths.iter().scan(0, |end, len| {
+        *end += len;
+        Some(*end)
+    });
+    let starts: Vec<u32> = std::iter::once(0).chain(ends).collect();
+    let rows = starts[starts.len() - 1] as usize;
+    Samples::sequences(Features::Tokens(vec![0; rows]), Labels::Tags(vec![0; rows]), 1, starts)
+}
+
+#[test]
+fn what_is_evaluated_by_batches_is_sorted_after_limits_and_shares() {
+    let build: BuildData = |_, _| {
+        let input = Input::Token { vocabulary: 1 };
+        let shape = DataShape { input, sequence: true, output: Output::Tags(1) };
+        let train: Vec<u32> = (0..40).map(|i| 1 + i * 7 % 40).collect();
+        let set = DataSet::new(shape, sequences(&train), sequences(&[5, 2, 4, 2, 1]));
+        Ok(DataSet { average: Average::Batches, ..set })
+    };
+    let mut tables = LearnTables::default();
+    tables.data.add(Row { name: "own", summary: "", example: "own", positional: &[], build });
+    let held = |partition| {
+        let data = json!({"name": "own", "limit_test": 3, "validation": 0.25});
+        Holdings::new(&plan(data, partition, 2), 1, &tables).unwrap().data
+    };
+    let lengths = |samples: &Samples| (0..samples.len()).map(|i| samples.steps(i)).collect::<Vec<_>>();
+    let data = held(json!("slices"));
+    assert_eq!(lengths(&data.test), [2, 4, 5], "the first three, not the shortest");
+    let validation = lengths(data.validation.as_ref().unwrap());
+    assert!(validation.len() == 10 && validation.is_sorted(), "{validation:?}");
+    assert!(!lengths(&data.train).is_sorted(), "what is trained on keeps its order");
+    let test = lengths(&held(json!({"name": "slices", "test_share": 0.5})).test);
+    assert!(test.len() == 16 && test.is_sorted(), "{test:?}");
 }
 
 /// A row of a user's own that makes what it should not.

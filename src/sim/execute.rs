@@ -3,7 +3,7 @@
 
 use crate::compress::Codec;
 use crate::domain::{Coded, Data, NodeId, OptionError, Params, Seeds, Stream};
-use crate::learn::Learner;
+use crate::learn::{GoOn, Learner};
 use crate::node::work::{Outcome, Trained, Work};
 use crate::policy::fold;
 use crate::registry::Registry;
@@ -38,7 +38,7 @@ impl Tools {
 
     /// As [`Tools::execute`]; training ends after the current step when `go_on` says no, with the steps done so
     /// far, which are those of a job with fewer steps.
-    pub fn execute_while(&self, node: NodeId, work: Work, go_on: &dyn Fn() -> bool) -> Outcome {
+    pub fn execute_while(&self, node: NodeId, work: Work, go_on: GoOn<'_>) -> Outcome {
         match work {
             Work::Train(job) if self.timing_only || job.model.values().is_none() => {
                 let batch = self.learner.cost().batch.min(self.learner.shard_len(node)) as u64;

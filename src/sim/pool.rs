@@ -54,6 +54,7 @@ impl<T> Handle<T> {
 /// The compute threads, and the jobs that nobody has begun.
 pub(crate) struct Pool {
     threads: Option<rayon::ThreadPool>,
+    count: usize,
     queue: VecDeque<Arc<dyn Claim>>,
 }
 
@@ -69,13 +70,19 @@ impl Pool {
         } else {
             None
         };
-        Ok(Self { threads, queue: VecDeque::new() })
+        Ok(Self { threads, count: wanted, queue: VecDeque::new() })
     }
 
     /// A pool that computes without the caller, for the real clock.
     pub fn detached(threads: usize) -> Result<Self, rayon::ThreadPoolBuildError> {
-        let threads = Some(rayon::ThreadPoolBuilder::new().num_threads(threads).build()?);
-        Ok(Self { threads, queue: VecDeque::new() })
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build()?;
+        let count = pool.current_num_threads();
+        Ok(Self { threads: Some(pool), count, queue: VecDeque::new() })
+    }
+
+    /// Threads that compute, the caller's own among them while it waits.
+    pub fn threads(&self) -> usize {
+        self.count
     }
 
     /// A computation that is done when its result is waited for.

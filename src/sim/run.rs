@@ -111,6 +111,7 @@ async fn drive<R: Runner>(
         Clock::Virtual => Pool::new(options.threads)?,
         Clock::Real => Pool::detached(options.threads)?,
     };
+    learner.offer_threads(pool.threads());
     let mut conductor = Conductor {
         plan,
         factory: Factory::new(plan, registry, learner.as_ref(), init.clone()),

@@ -156,7 +156,9 @@ fn learner(
     plan: &Plan,
     registry: &Registry,
 ) -> anyhow::Result<Arc<dyn Learner>> {
-    let shards: Vec<Option<u32>> = plan.nodes.iter().map(|node| node.shard).collect();
+    // This process trains no other node.
+    let mut shards = vec![None; plan.nodes.len()];
+    shards[place.me.index()] = plan.nodes[place.me.index()].shard;
     let name = &plan.nodes[place.me.index()].name;
     let path = place.run.join("data").join(format!("{name}.bin"));
     let holdings = match &deployment.settings.data_on_device {
@@ -178,7 +180,13 @@ fn learner(
     };
     let engine = holdings
         .and_then(|holdings| Engine::of(holdings, &plan.learning, plan.seeds, &registry.learn, &shards));
-    Ok(Arc::new(engine.map_err(|error| written.learn_error(error))?))
+    let engine = engine.map_err(|error| written.learn_error(error))?;
+    let threads = match deployment.settings.threads {
+        0 => std::thread::available_parallelism().map_or(1, usize::from),
+        threads => usize::from(threads),
+    };
+    engine.offer_threads(threads);
+    Ok(Arc::new(engine))
 }
 
 /// The nodes that a node talks to: children dial their parents, of two peers the later one the earlier.

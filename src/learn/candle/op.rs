@@ -31,7 +31,7 @@ impl LayerOp {
 
     fn pass(&self, x: &[f32]) -> Pass {
         let batch = x.len() / self.layer.input_len();
-        Pass { isa: self.isa, batch, steps: 1, training: self.training }
+        Pass { isa: self.isa, batch, steps: 1, threads: 1, training: self.training }
     }
 
     /// Output and what is kept of it.

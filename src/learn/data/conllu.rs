@@ -98,14 +98,7 @@ fn load(
     let train = read(train)?;
     let vocabulary = vocabulary(&train, options.min_frequency);
     let first = u16::from(options.pad_tag);
-    let evaluated = |path: &Path| {
-        let mut sentences = read(path)?;
-        if options.average == Over::Batches {
-            // Batches of similar lengths need little padding; stable, so that equal lengths keep their order.
-            sentences.sort_by_key(Vec::len);
-        }
-        Ok(samples(&sentences, &vocabulary, first))
-    };
+    let evaluated = |path: &Path| Ok(samples(&read(path)?, &vocabulary, first));
     let (validation, test) = (validation.map(evaluated).transpose()?, evaluated(test)?);
     let shape = DataShape {
         input: Input::Token { vocabulary: vocabulary.len() + 2 },

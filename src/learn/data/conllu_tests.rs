@@ -51,11 +51,11 @@ fn words_become_tokens_by_frequency_and_tags_follow_the_padding() {
     let batch = gathered(&set.train);
     assert_eq!(batch.x, [2.0, 1.0, 2.0, 3.0, 3.0, 2.0]);
     assert_eq!(batch.targets, Targets::Classes(vec![6, 8, 6, 17, 17, 6]));
-    // Sorted by length, padded with 0.
+    // In order of the file, padded with 0.
     for part in [&set.test, set.validation.as_ref().unwrap()] {
         let batch = gathered(part);
-        assert_eq!(batch.x, [1.0, 2.0, 0.0, 1.0, 0.0, 3.0]);
-        assert_eq!(batch.targets, Targets::Classes(vec![8, 6, IGNORE, 8, IGNORE, 17]));
+        assert_eq!(batch.x, [2.0, 1.0, 1.0, 0.0, 3.0, 0.0]);
+        assert_eq!(batch.targets, Targets::Classes(vec![6, 8, 8, IGNORE, 17, IGNORE]));
     }
 }
 

@@ -21,25 +21,39 @@ const M_BLOCK: usize = 192;
 /// Elements of a block of A from which on it is packed.
 const PACK_FROM: usize = 4096;
 
-/// A read-only matrix: element (i, j) lies at `i * row_stride + j * column_stride` of the slice; one of the two is 1.
+/// A read-only matrix: element (i, j) lies at `i * row_stride + j * column_stride` of the slice, one of the two being
+/// 1; or row i starts at an offset of its own.
 #[derive(Clone, Copy, Debug)]
 pub struct View<'a> {
     data: &'a [f32],
     row_stride: usize,
     column_stride: usize,
+    offsets: Option<&'a [u32]>,
 }
 
 impl<'a> View<'a> {
     /// A matrix stored row after row, `columns` elements each.
     #[must_use]
     pub fn rows(data: &'a [f32], columns: usize) -> Self {
-        Self { data, row_stride: columns, column_stride: 1 }
+        Self { data, row_stride: columns, column_stride: 1, offsets: None }
     }
 
     /// The transpose of a matrix stored row after row, `columns` elements each.
     #[must_use]
     pub fn transposed(data: &'a [f32], columns: usize) -> Self {
-        Self { data, row_stride: 1, column_stride: columns }
+        Self { data, row_stride: 1, column_stride: columns, offsets: None }
+    }
+
+    /// A matrix whose rows start at these offsets of the slice; they may overlap. Only a right factor can be one.
+    #[must_use]
+    pub fn scattered(data: &'a [f32], offsets: &'a [u32]) -> Self {
+        Self { data, row_stride: 0, column_stride: 1, offsets: Some(offsets) }
+    }
+
+    /// The rows from this one on.
+    #[must_use]
+    pub fn below(self, row: usize) -> Self {
+        Self { data: &self.data[row * self.row_stride..], ..self }
     }
 
     /// Where element (i, j) lies.
@@ -47,8 +61,18 @@ impl<'a> View<'a> {
         self.data.as_ptr().wrapping_add(i * self.row_stride + j * self.column_stride)
     }
 
-    fn check(&self, rows: usize, columns: usize) {
-        let last = rows.saturating_sub(1) * self.row_stride + columns.saturating_sub(1) * self.column_stride;
+    /// Where row i starts.
+    #[inline(always)]
+    pub(super) fn row(&self, i: usize) -> *const f32 {
+        self.offsets.map_or_else(|| self.at(i, 0), |offsets| self.at(0, offsets[i] as usize))
+    }
+
+    pub(super) fn check(&self, rows: usize, columns: usize) {
+        let start = match self.offsets {
+            Some(offsets) => offsets[..rows].iter().max().map_or(0, |largest| *largest as usize),
+            None => rows.saturating_sub(1) * self.row_stride,
+        };
+        let last = start + columns.saturating_sub(1) * self.column_stride;
         assert!(rows * columns == 0 || last < self.data.len(), "a matrix reaches beyond its slice");
     }
 }
@@ -59,6 +83,7 @@ impl<'a> View<'a> {
 /// If a matrix does not fit its slice.
 #[allow(clippy::too_many_arguments)]
 pub fn gemm(isa: Isa, m: usize, n: usize, k: usize, a: View, b: View, c: &mut [f32], add: bool) {
+    assert!(a.offsets.is_none(), "the left factor of a product is scattered");
     a.check(m, k);
     b.check(k, n);
     assert!(c.len() >= m * n, "the result of a product does not fit its slice");
@@ -124,7 +149,7 @@ impl Product<'_> {
                 let a = if pack_a { None } else { Some((a, self.a.row_stride, self.a.column_stride)) };
                 for j0 in (0..self.n).step_by(V * LANES) {
                     let width = (V * LANES).min(self.n - j0);
-                    let from = self.b.at(k0, j0);
+                    let from = self.b.at(if self.b.offsets.is_some() { 0 } else { k0 }, j0);
                     unsafe {
                         let (b, b_stride) = if self.b.column_stride != 1 && width > 1 {
                             pack_columns::<L>(from, self.b, depth, width, packed_b);
@@ -136,7 +161,8 @@ impl Product<'_> {
                             (from, self.b.row_stride)
                         };
                         let c = self.c.add(i0 * self.n + j0);
-                        let panel = Panel { height, depth, a, packed, b, b_stride, c, add };
+                        let offsets = self.b.offsets.map(|offsets| offsets[k0..].as_ptr());
+                        let panel = Panel { height, depth, a, packed, b, b_stride, offsets, c, add };
                         if V == 2 && width > LANES {
                             self.rows::<L, M, 2>(&panel, width);
                         } else {
@@ -181,10 +207,11 @@ impl Product<'_> {
         };
         unsafe {
             let c = panel.c.add(i * self.n);
-            if width == V * LANES {
-                tile::<L, R, V, false>(panel, a, stride, step, c, self.n, width);
-            } else {
-                tile::<L, R, V, true>(panel, a, stride, step, c, self.n, width);
+            match (width == V * LANES, panel.offsets.is_some()) {
+                (true, false) => tile::<L, R, V, false, false>(panel, a, stride, step, c, self.n, width),
+                (false, false) => tile::<L, R, V, true, false>(panel, a, stride, step, c, self.n, width),
+                (true, true) => tile::<L, R, V, false, true>(panel, a, stride, step, c, self.n, width),
+                (false, true) => tile::<L, R, V, true, true>(panel, a, stride, step, c, self.n, width),
             }
         }
         R
@@ -213,13 +240,15 @@ struct Panel {
     packed: *const f32,
     b: *const f32,
     b_stride: usize,
+    /// Where its rows start, instead of the stride.
+    offsets: Option<*const u32>,
     c: *mut f32,
     add: bool,
 }
 
-/// R x (V vectors) results in registers; `PART`: the last vector is not full.
+/// R x (V vectors) results in registers; `PART`: the last vector is not full; `SCATTERED`: the rows of B have offsets.
 #[inline(always)]
-unsafe fn tile<L: Lanes, const R: usize, const V: usize, const PART: bool>(
+unsafe fn tile<L: Lanes, const R: usize, const V: usize, const PART: bool, const SCATTERED: bool>(
     panel: &Panel,
     mut a: *const f32,
     a_stride: usize,
@@ -232,7 +261,12 @@ unsafe fn tile<L: Lanes, const R: usize, const V: usize, const PART: bool>(
         let mask = L::mask(width - (V - 1) * LANES);
         let mut sums = [[L::splat(0.0); V]; R];
         let mut b = panel.b;
+        let mut offsets = panel.offsets.unwrap_or(std::ptr::null());
         for _ in 0..panel.depth {
+            if SCATTERED {
+                b = panel.b.add(*offsets as usize);
+                offsets = offsets.add(1);
+            }
             let mut row = [L::splat(0.0); V];
             for v in 0..V {
                 let from = b.add(v * LANES);
@@ -245,7 +279,9 @@ unsafe fn tile<L: Lanes, const R: usize, const V: usize, const PART: bool>(
                 }
             }
             a = a.wrapping_add(a_step);
-            b = b.wrapping_add(panel.b_stride);
+            if !SCATTERED {
+                b = b.wrapping_add(panel.b_stride);
+            }
         }
         for r in 0..R {
             for v in 0..V {

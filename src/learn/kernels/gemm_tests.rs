@@ -96,7 +96,7 @@ fn dot_products_have_the_bits_of_their_definition_too() {
             }
             for isa in Isa::available() {
                 let mut c = random(m * n, 3);
-                gemm_dot(*isa, m, n, k, &a, &b, &mut c, add);
+                gemm_dot(*isa, m, n, k, &a, View::rows(&b, k), &mut c, add);
                 assert_eq!(of_values(&c), of_values(&expected), "{m}x{n}x{k} {isa:?} add {add}");
             }
         }
@@ -107,4 +107,27 @@ fn dot_products_have_the_bits_of_their_definition_too() {
 #[should_panic(expected = "beyond its slice")]
 fn a_matrix_beyond_its_slice_is_refused() {
     gemm(Isa::Portable, 2, 2, 2, View::rows(&[0.0; 3], 2), View::rows(&[0.0; 4], 2), &mut [0.0; 4], false);
+}
+
+#[test]
+fn rows_may_lie_anywhere_and_overlap() {
+    for (m, n, k) in [(3, 40, 30), (8, 576, 25), (17, 9, 600), (60, 32, 20), (1, 1, 1)] {
+        let (a, data) = (random(m * k.max(n), 1), random(1000 + k.max(n), 2));
+        let offsets: Vec<u32> = (0..k.max(n) as u32).map(|row| row * 379 % 1000).collect();
+        let gathered = |columns: usize| -> Vec<f32> {
+            let row = |start: &u32| &data[*start as usize..][..columns];
+            offsets.iter().flat_map(|start| row(start).to_vec()).collect()
+        };
+        let scattered = View::scattered(&data, &offsets);
+        for isa in Isa::available() {
+            let mut results = [vec![0.0; m * n], vec![0.0; m * n], vec![0.0; m * n], vec![0.0; m * n]];
+            let left = View::rows(&a, k);
+            gemm(*isa, m, n, k, left, scattered, &mut results[0], false);
+            gemm(*isa, m, n, k, left, View::rows(&gathered(n), n), &mut results[1], false);
+            gemm_dot(*isa, m, n, k, &a, scattered, &mut results[2], false);
+            gemm_dot(*isa, m, n, k, &a, View::rows(&gathered(k), k), &mut results[3], false);
+            assert_eq!(results[0], results[1], "{m}x{n}x{k} {isa:?}");
+            assert_eq!(results[2], results[3], "{m}x{n}x{k} {isa:?}, dot products");
+        }
+    }
 }

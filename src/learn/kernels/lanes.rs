@@ -43,6 +43,19 @@ pub(super) trait Lanes: Copy {
     }
 }
 
+/// The sums of sixteen vectors, each as [`Lanes::sum`] has it.
+#[inline(always)]
+pub(super) unsafe fn sums<L: Lanes>(mut vectors: [L; LANES]) -> L {
+    // Each step adds halves; the vectors then share what it leaves, lane by lane.
+    for half in [8, 4, 2, 1] {
+        for i in 0..half {
+            let (low, high) = unsafe { vectors[i].interleave(vectors[i + half]) };
+            vectors[i] = unsafe { low.add(high) };
+        }
+    }
+    vectors[0]
+}
+
 impl Lanes for [f32; LANES] {
     type Mask = usize;
     #[inline(always)]

@@ -81,6 +81,10 @@ impl Layer for Activate {
         self.len as f64 * self.activation.flops()
     }
 
+    fn rows_apart(&self) -> bool {
+        true
+    }
+
     fn forward(&self, pass: Pass, _params: &[f32], io: Forward<'_>) {
         io.y.copy_from_slice(io.x);
         self.activation.forward(pass.isa, io.y);

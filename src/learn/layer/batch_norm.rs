@@ -1,5 +1,6 @@
 //! Batch normalisation (Ioffe and Szegedy, 2015).
 
+use super::share::activation_backward;
 use super::{Activation, Backward, Forward, Layer, Pass, Role, Tensor};
 use crate::learn::kernels::norm::{self, Moments, Planes};
 
@@ -99,7 +100,7 @@ impl Layer for BatchNorm {
     }
 
     fn backward(&self, pass: Pass, params: &[f32], mut io: Backward<'_>) {
-        self.activation.backward(pass.isa, io.dy, io.y);
+        activation_backward(pass, self.activation, io.dy, io.y);
         let count = pass.rows() * self.pixels;
         let (scale_gradient, rest) = io.gradient.split_at_mut(self.channels);
         let (shift_gradient, statistics) = rest.split_at_mut(self.channels);

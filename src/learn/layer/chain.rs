@@ -1,6 +1,6 @@
 //! Layers one after another; itself a layer.
 
-use super::{Backward, Forward, Layer, Pass, Tensor};
+use super::{Backward, Forward, Layer, Pass, Tensor, share};
 use crate::domain::rng::derived;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -91,7 +91,7 @@ impl Chain {
         if index + 1 == self.places.len() {
             let dx = if index == 0 { dx } else { Some(&mut deltas.gradients[index % 2][..inputs]) };
             let io = Backward { x, y, dy, dx, kept, gradient, scratch: deltas.scratch };
-            return layer.backward(own_pass(pass, index), &params[own.clone()], io);
+            return share::backward(layer.as_ref(), own_pass(pass, index), &params[own.clone()], io);
         }
         let outputs = layer.output_len() * after.rows();
         let (own_y, rest) = rest.split_at_mut(outputs);
@@ -102,7 +102,7 @@ impl Chain {
         let dx = if index == 0 { dx.take() } else { Some(&mut own_dx[..inputs]) };
         let dy = &mut own_dy[..outputs];
         let io = Backward { x, y: own_y, dy, dx, kept, gradient, scratch: deltas.scratch };
-        layer.backward(own_pass(pass, index), &params[own.clone()], io);
+        share::backward(layer.as_ref(), own_pass(pass, index), &params[own.clone()], io);
     }
 }
 
@@ -165,7 +165,7 @@ impl Layer for Chain {
 
     fn scratch_len(&self, pass: Pass) -> usize {
         let mut inner = 0;
-        self.walk(pass, |layer, pass, _| inner = inner.max(layer.scratch_len(pass)));
+        self.walk(pass, |layer, pass, _| inner = inner.max(share::scratch_len(layer, pass)));
         2 * self.widest(pass) + inner
     }
 
@@ -184,12 +184,13 @@ impl Layer for Chain {
             let (kept, more) = rest.split_at_mut(place.layer.kept_len(pass));
             let (own, more) = more.split_at_mut(place.layer.output_len() * after.rows());
             let io = Forward { x, y: own, kept, scratch };
-            place.layer.forward(own_pass(pass, i), &params[place.params.clone()], io);
+            share::forward(place.layer.as_ref(), own_pass(pass, i), &params[place.params.clone()], io);
             (x, rest, pass) = (own, more, after);
         }
         let last = &self.places[self.places.len() - 1];
         let pass = own_pass(pass, self.places.len() - 1);
-        last.layer.forward(pass, &params[last.params.clone()], Forward { x, y, kept: rest, scratch });
+        let io = Forward { x, y, kept: rest, scratch };
+        share::forward(last.layer.as_ref(), pass, &params[last.params.clone()], io);
     }
 
     fn backward(&self, pass: Pass, params: &[f32], io: Backward<'_>) {

@@ -1,9 +1,13 @@
 //! Two-dimensional convolution (cross-correlation), as PyTorch's `Conv2d` with zero padding.
 
-use super::depthwise::{Depthwise, Gradients};
+use super::depthwise::Depthwise;
+use super::share::{self, cut};
+use super::unfold::{Strips, fold, unfold, unfold_strips};
 use super::window::Window;
 use super::{Activation, Backward, Forward, Layer, Pass, Role, Tensor};
-use crate::learn::kernels::{Isa, View, elementwise, gemm, gemm_dot, multiversion, transpose};
+use crate::learn::kernels::gemm::K_BLOCK;
+use crate::learn::kernels::{Isa, View, elementwise, gemm, gemm_dot, transpose};
+use std::ops::Range;
 
 /// Weights of a group from which on they are large.
 const LARGE: usize = 8192;
@@ -19,9 +23,9 @@ const COLUMN_VALUES: usize = 1 << 20;
 /// y = activation(x * W + b) over images `[channels, height, width]`. Parameters: W `[filters, channels / groups,
 /// kernel, kernel]`, then b `[filters]` if `bias`.
 ///
-/// Samples are unfolded to columns [channels kernel^2, output pixels], which stay in the cache; their
-/// output is then one matrix product whose long side is the pixels. The backward pass unfolds again
-/// instead of keeping the columns of the batch. Where images are small and weights are large, samples are
+/// Samples are unfolded to columns [channels kernel^2, output pixels], which stay in the cache (of small products only
+/// to [`Strips`] of them); their output is then one matrix product whose long side is the pixels. The backward pass
+/// unfolds again instead of keeping the columns of the batch. Where images are small and weights are large, samples are
 /// unfolded side by side (the sample is the fastest index), so that weights are not read for each of them;
 /// how many is a function of the shape and the batch alone, as are the orders of all sums.
 #[derive(Clone, Debug)]
@@ -109,19 +113,48 @@ impl Conv2d {
         fit.min(batch).max(1)
     }
 
+    /// Whether so many samples side by side make a small product.
+    fn is_small(&self, samples: usize) -> bool {
+        samples == 1 && self.weights() * self.pixels() < LARGE_PRODUCT
+    }
+
+    /// Whether so many samples side by side are unfolded to strips.
+    fn has_strips(&self, samples: usize) -> bool {
+        self.is_small(samples) && !self.is_pointwise() && self.depth() <= K_BLOCK
+    }
+
+    /// Values of the columns of so many samples side by side.
+    fn columns_len(&self, samples: usize) -> usize {
+        if self.is_pointwise() {
+            return 0;
+        }
+        let whole = self.groups * self.depth() * self.pixels() * samples;
+        if self.has_strips(samples) {
+            whole.max(self.channels * Strips::new(self.window()).len())
+        } else {
+            whole
+        }
+    }
+
     /// Splits working memory for this many samples side by side: images, columns, outputs. Those that are not
     /// needed are empty.
     fn split<'a>(&self, samples: usize, scratch: &'a mut [f32]) -> [&'a mut [f32]; 3] {
         let side = if samples > 1 { samples } else { 0 };
-        let columns =
-            if self.is_pointwise() { 0 } else { self.groups * self.depth() * self.pixels() * samples };
+        let columns = self.columns_len(samples);
         let (images, rest) = scratch.split_at_mut(side * self.input_len());
         let (columns, rest) = rest.split_at_mut(columns);
         [images, columns, &mut rest[..side * self.output_len()]]
     }
 
     /// The forward pass of samples side by side.
-    fn forward_together(&self, isa: Isa, params: &[f32], x: &[f32], y: &mut [f32], scratch: &mut [f32]) {
+    fn forward_together(
+        &self,
+        isa: Isa,
+        params: &[f32],
+        offsets: &[u32],
+        (x, y): (&[f32], &mut [f32]),
+        scratch: &mut [f32],
+    ) {
         let samples = x.len() / self.input_len();
         let [images, columns, outputs] = self.split(samples, scratch);
         let (depth, filters, n) = (self.depth(), self.filters / self.groups, samples * self.pixels());
@@ -133,7 +166,7 @@ impl Conv2d {
         }
         for group in 0..self.groups {
             let weight = View::rows(&weight[group * filters * depth..], depth);
-            let columns = View::rows(&columns[group * depth * n..], n);
+            let columns = self.of_group(group, samples, columns, offsets);
             gemm(isa, filters, n, depth, weight, columns, &mut to[group * filters * n..], self.bias);
         }
         self.activation.forward(isa, to);
@@ -142,7 +175,7 @@ impl Conv2d {
         }
     }
 
-    /// The columns of samples side by side: [depth of all groups, pixels x samples].
+    /// The columns of samples side by side: [depth of all groups, pixels x samples], or their strips.
     fn columns<'a>(
         &self,
         isa: Isa,
@@ -160,45 +193,91 @@ impl Conv2d {
         if self.is_pointwise() {
             return images;
         }
-        unfold(isa, self.window(), samples, images, columns);
+        if self.has_strips(samples) {
+            unfold_strips(isa, Strips::new(self.window()), images, columns);
+        } else {
+            unfold(isa, self.window(), samples, images, columns);
+        }
         columns
+    }
+
+    /// The columns of a group [depth, pixels x samples], of what [`Self::columns`] returned.
+    fn of_group<'a>(&self, group: usize, samples: usize, columns: &'a [f32], offsets: &'a [u32]) -> View<'a> {
+        if self.has_strips(samples) {
+            let strips = self.channels / self.groups * Strips::new(self.window()).len();
+            return View::scattered(&columns[group * strips..], &offsets[..self.depth()]);
+        }
+        let n = samples * self.pixels();
+        View::rows(&columns[group * self.depth() * n..], n)
+    }
+
+    /// Where rows of the columns of a group start in strips.
+    fn offsets(&self) -> [u32; K_BLOCK] {
+        let mut offsets = [0; K_BLOCK];
+        if self.has_strips(1) {
+            Strips::new(self.window()).offsets(&mut offsets[..self.depth()]);
+        }
+        offsets
+    }
+
+    /// The backward pass without the activation.
+    fn sweep(&self, isa: Isa, params: &[f32], io: Part<'_>) {
+        if self.is_depthwise() {
+            return self.depthwise().backward(isa, params, io);
+        }
+        let Part { x, dy, dx, mut filters, scratch } = io;
+        if dx.is_none() && filters.as_ref().is_none_or(|filters| filters.range.is_empty()) {
+            return;
+        }
+        let (samples, offsets) = (self.together(x.len() / self.input_len()), self.offsets());
+        let mut dx = dx.map(|dx| dx.chunks_mut(samples * self.input_len()));
+        let batches = x.chunks(samples * self.input_len()).zip(dy.chunks(samples * self.output_len()));
+        for (index, (x, dy)) in batches.enumerate() {
+            let (dx, filters) = (dx.as_mut().and_then(Iterator::next), filters.as_mut().map(Filters::again));
+            let io = Part { x, dy, dx, filters, scratch };
+            self.backward_together(isa, params, &offsets, io, index == 0);
+        }
     }
 
     /// The backward pass of samples side by side; gradients of the parameters are added to unless they are the
     /// first.
-    fn backward_together(&self, isa: Isa, params: &[f32], io: Together<'_>) {
-        let Together { x, dy, dx, gradient, scratch, first } = io;
+    fn backward_together(&self, isa: Isa, params: &[f32], offsets: &[u32], io: Part<'_>, first: bool) {
+        let Part { x, dy, dx, filters, scratch } = io;
         let samples = x.len() / self.input_len();
         let [images, columns, outputs] = self.split(samples, scratch);
-        let (depth, filters, n) = (self.depth(), self.filters / self.groups, samples * self.pixels());
+        let (depth, per_group, n) = (self.depth(), self.filters / self.groups, samples * self.pixels());
         let dy = if samples > 1 {
             transpose(isa, samples, self.output_len(), dy, outputs);
             &*outputs
         } else {
             dy
         };
-        let unfolded = self.columns(isa, x, images, columns);
-        let (weight_gradient, bias_gradient) = gradient.split_at_mut(self.filters * depth);
-        for group in 0..self.groups {
-            let (dy, columns) = (&dy[group * filters * n..], &unfolded[group * depth * n..]);
-            let to = &mut weight_gradient[group * self.weights()..];
-            if samples == 1 && self.weights() * n < LARGE_PRODUCT {
-                gemm_dot(isa, filters, depth, n, dy, columns, to, !first);
-            } else {
-                let (dy, columns) = (View::rows(dy, n), View::transposed(columns, n));
-                gemm(isa, filters, depth, n, dy, columns, to, !first);
+        if let Some(Filters { range, weight, bias }) = filters {
+            let unfolded = self.columns(isa, x, images, columns);
+            for group in range.start / per_group..range.end.div_ceil(per_group) {
+                let own = range.start.max(group * per_group)..range.end.min((group + 1) * per_group);
+                let dy = &dy[own.start * n..];
+                let to = &mut weight[(own.start - range.start) * depth..];
+                if self.is_small(samples) {
+                    let columns = self.of_group(group, samples, unfolded, offsets);
+                    gemm_dot(isa, own.len(), depth, n, dy, columns, to, !first);
+                } else {
+                    let columns = View::transposed(&unfolded[group * depth * n..], n);
+                    let dy = View::rows(dy, n);
+                    gemm(isa, own.len(), depth, n, dy, columns, to, !first);
+                }
             }
-        }
-        for (sum, plane) in bias_gradient.iter_mut().zip(dy.chunks_exact(n)) {
-            *sum = if first { 0.0 } else { *sum } + elementwise::sum(isa, plane);
+            for (sum, plane) in bias.iter_mut().zip(dy[range.start * n..].chunks_exact(n)) {
+                *sum = if first { 0.0 } else { *sum } + elementwise::sum(isa, plane);
+            }
         }
         let Some(dx) = dx else { return };
         let image_gradient = if samples > 1 { &mut *images } else { &mut *dx };
         let to = if self.is_pointwise() { &mut *image_gradient } else { &mut *columns };
         for group in 0..self.groups {
             let weight = View::transposed(&params[group * self.weights()..], depth);
-            let dy = View::rows(&dy[group * filters * n..], n);
-            gemm(isa, depth, n, filters, weight, dy, &mut to[group * depth * n..], false);
+            let dy = View::rows(&dy[group * per_group * n..], n);
+            gemm(isa, depth, n, per_group, weight, dy, &mut to[group * depth * n..], false);
         }
         if !self.is_pointwise() {
             fold(isa, self.window(), samples, columns, image_gradient);
@@ -209,98 +288,27 @@ impl Conv2d {
     }
 }
 
-/// What [`Conv2d::backward_together`] reads and writes, as in [`Backward`].
-struct Together<'a> {
-    x: &'a [f32],
-    dy: &'a [f32],
-    dx: Option<&'a mut [f32]>,
-    gradient: &'a mut [f32],
-    scratch: &'a mut [f32],
-    first: bool,
+/// What a part of the backward pass reads and writes, as in [`Backward`]: rows, and the gradient of some filters'
+/// parameters.
+pub(super) struct Part<'a> {
+    pub(super) x: &'a [f32],
+    pub(super) dy: &'a [f32],
+    pub(super) dx: Option<&'a mut [f32]>,
+    pub(super) filters: Option<Filters<'a>>,
+    pub(super) scratch: &'a mut [f32],
 }
 
-/// As many values as `to` holds. A run is often shorter than what a call of memcpy pays for.
-#[inline(always)]
-fn copy(from: &[f32], to: &mut [f32]) {
-    const STEP: usize = 8;
-    let len = to.len();
-    if !(STEP..8 * STEP).contains(&len) {
-        return to.copy_from_slice(&from[..len]);
-    }
-    for start in (0..len - STEP).step_by(STEP).chain([len - STEP]) {
-        to[start..start + STEP].copy_from_slice(&from[start..start + STEP]);
-    }
+/// The gradients of the parameters of some filters; without a bias, `bias` is empty.
+pub(super) struct Filters<'a> {
+    pub(super) range: Range<usize>,
+    pub(super) weight: &'a mut [f32],
+    pub(super) bias: &'a mut [f32],
 }
 
-multiversion! {
-    /// For `samples` images side by side [channels, height, width, samples]: the columns [channels, pixel of the
-    /// window, place of the window, samples]; zero outside of the image.
-    fn unfold(window: Window, samples: usize, images: &[f32], columns: &mut [f32]) {
-        let ((rows, places), step) = (window.places(), window.stride * samples);
-        let (plane, line) = (window.height * window.width * samples, window.width * samples);
-        let (taps, len) = (window.size * window.size, rows * places * samples);
-        for tap in 0..taps {
-            let (ky, kx) = (tap / window.size, tap % window.size);
-            let (lines, run) = (window.inside(ky, window.height, rows), window.inside(kx, window.width, places));
-            let whole = lines.len() == rows && run.len() == places;
-            let left = (run.start * window.stride + kx).saturating_sub(window.padding) * samples;
-            for (image, to) in images.chunks_exact(plane).zip(columns[tap * len..].chunks_mut(taps * len)) {
-                if !whole {
-                    to[..len].fill(0.0);
-                }
-                if run.is_empty() {
-                    continue;
-                }
-                for row in lines.clone() {
-                    let from = &image[(row * window.stride + ky - window.padding) * line + left..];
-                    let to = &mut to[(row * places + run.start) * samples..][..run.len() * samples];
-                    if window.stride == 1 {
-                        copy(from, to);
-                    } else if samples == 1 {
-                        for (to, from) in to.iter_mut().zip(from.iter().step_by(step)) {
-                            *to = *from;
-                        }
-                    } else {
-                        for (to, from) in to.chunks_exact_mut(samples).zip(from.chunks(step)) {
-                            to.copy_from_slice(&from[..samples]);
-                        }
-                    }
-                }
-            }
-        }
-    }
-
-    /// Adds columns back to where [`unfold`] takes them from, in order of the window's pixels.
-    fn fold(window: Window, samples: usize, columns: &[f32], images: &mut [f32]) {
-        let ((rows, places), step) = (window.places(), window.stride * samples);
-        let (plane, line) = (window.height * window.width * samples, window.width * samples);
-        let (taps, len) = (window.size * window.size, rows * places * samples);
-        images.fill(0.0);
-        for tap in 0..taps {
-            let (ky, kx) = (tap / window.size, tap % window.size);
-            let (lines, run) = (window.inside(ky, window.height, rows), window.inside(kx, window.width, places));
-            if run.is_empty() {
-                continue;
-            }
-            let left = (run.start * window.stride + kx - window.padding) * samples;
-            for (image, from) in images.chunks_exact_mut(plane).zip(columns[tap * len..].chunks(taps * len)) {
-                for row in lines.clone() {
-                    let to = &mut image[(row * window.stride + ky - window.padding) * line + left..];
-                    let from = &from[(row * places + run.start) * samples..][..run.len() * samples];
-                    if window.stride == 1 {
-                        for (to, from) in to.iter_mut().zip(from) {
-                            *to += from;
-                        }
-                    } else {
-                        for (to, from) in to.chunks_mut(step).zip(from.chunks_exact(samples)) {
-                            for (to, from) in to.iter_mut().zip(from) {
-                                *to += from;
-                            }
-                        }
-                    }
-                }
-            }
-        }
+impl Filters<'_> {
+    /// The same, for a shorter time.
+    fn again(&mut self) -> Filters<'_> {
+        Filters { range: self.range.clone(), weight: self.weight, bias: self.bias }
     }
 }
 
@@ -332,17 +340,21 @@ impl Layer for Conv2d {
 
     fn scratch_len(&self, pass: Pass) -> usize {
         if self.is_depthwise() {
-            return self.depthwise().scratch_len();
+            return pass.threads * self.depthwise().scratch_len();
         }
         let samples = self.together(pass.rows());
         let side = if samples > 1 { self.input_len() + self.output_len() } else { 0 };
-        let columns = if self.is_pointwise() { 0 } else { self.groups * self.depth() * self.pixels() };
-        samples * (side + columns)
+        // A last sample alone may need more for its strips than it saves.
+        pass.threads * (samples * side + self.columns_len(samples).max(self.columns_len(1)))
     }
 
     fn forward_flops(&self) -> f64 {
         let others = f64::from(u8::from(self.bias)) + self.activation.flops();
         self.output_len() as f64 * (2.0 * self.depth() as f64 + others)
+    }
+
+    fn rows_apart(&self) -> bool {
+        true
     }
 
     fn forward(&self, pass: Pass, params: &[f32], io: Forward<'_>) {
@@ -351,27 +363,38 @@ impl Layer for Conv2d {
             self.depthwise().forward(pass.isa, params, x, y, scratch);
             return self.activation.forward(pass.isa, y);
         }
-        let samples = self.together(pass.rows());
+        let (samples, offsets) = (self.together(pass.rows()), self.offsets());
         let batches = x.chunks(samples * self.input_len()).zip(y.chunks_mut(samples * self.output_len()));
         for (x, y) in batches {
-            self.forward_together(pass.isa, params, x, y, scratch);
+            self.forward_together(pass.isa, params, &offsets, (x, y), scratch);
         }
     }
 
     fn backward(&self, pass: Pass, params: &[f32], io: Backward<'_>) {
-        let Backward { x, y, dy, dx, gradient, scratch, .. } = io;
-        self.activation.backward(pass.isa, dy, y);
-        if self.is_depthwise() {
-            let io = Gradients { x, dy, dx, gradient };
-            return self.depthwise().backward(pass.isa, params, io, scratch);
+        let Backward { x, y, dy, mut dx, gradient, mut scratch, .. } = io;
+        share::activation_backward(pass, self.activation, dy, y);
+        let (mut weight, mut bias) = gradient.split_at_mut(self.filters * self.depth());
+        if !share::pays(pass, 2.0 * self.forward_flops() * pass.rows() as f64) {
+            let filters = Some(Filters { range: 0..self.filters, weight, bias });
+            return self.sweep(pass.isa, params, Part { x, dy, dx, filters, scratch });
         }
-        let samples = self.together(pass.rows());
-        let mut dx = dx.map(|dx| dx.chunks_mut(samples * self.input_len()));
-        let batches = x.chunks(samples * self.input_len()).zip(dy.chunks(samples * self.output_len()));
-        for (index, (x, dy)) in batches.enumerate() {
-            let dx = dx.as_mut().and_then(Iterator::next);
-            let io = Together { x, dy, dx, gradient, scratch, first: index == 0 };
-            self.backward_together(pass.isa, params, io);
-        }
+        // A thread takes some filters' gradients over all rows, then dx of some rows.
+        let scratch_len = self.scratch_len(pass) / pass.threads;
+        let dy = &*dy;
+        let rows = share::ranges(pass.rows(), pass);
+        let parts = share::ranges(self.filters, pass).zip(rows).map(|(range, rows)| {
+            let weight = cut(&mut weight, range.len() * self.depth());
+            let bias = cut(&mut bias, if self.bias { range.len() } else { 0 });
+            let dx = dx.as_mut().map(|dx| cut(dx, rows.len() * self.input_len()));
+            (Filters { range, weight, bias }, rows, dx, cut(&mut scratch, scratch_len))
+        });
+        share::each(parts, |(filters, rows, dx, scratch)| {
+            let io = Part { x, dy, dx: None, filters: Some(filters), scratch: &mut *scratch };
+            self.sweep(pass.isa, params, io);
+            let (input_len, output_len) = (self.input_len(), self.output_len());
+            let x = &x[rows.start * input_len..rows.end * input_len];
+            let dy = &dy[rows.start * output_len..rows.end * output_len];
+            self.sweep(pass.isa, params, Part { x, dy, dx, filters: None, scratch });
+        });
     }
 }

@@ -1,5 +1,6 @@
 //! Depthwise convolution: each filter sees one channel, so that there is no matrix product to make.
 
+use super::conv2d::{Filters, Part};
 use super::window::Window;
 use crate::learn::kernels::{Isa, elementwise, multiversion, transpose_strided};
 
@@ -14,14 +15,6 @@ pub(super) struct Depthwise {
     pub(super) filters: usize,
     pub(super) bias: bool,
     pub(super) window: Window,
-}
-
-/// What [`Depthwise::backward`] reads and writes, as in [`super::Backward`].
-pub(super) struct Gradients<'a> {
-    pub(super) x: &'a [f32],
-    pub(super) dy: &'a [f32],
-    pub(super) dx: Option<&'a mut [f32]>,
-    pub(super) gradient: &'a mut [f32],
 }
 
 impl Depthwise {
@@ -56,29 +49,36 @@ impl Depthwise {
         }
     }
 
-    /// All of the parameters' gradient and, if wanted, of `dx`.
-    pub(super) fn backward(&self, isa: Isa, params: &[f32], io: Gradients<'_>, scratch: &mut [f32]) {
-        let Gradients { x, dy, dx, gradient } = io;
+    /// All of the gradients that are wanted.
+    pub(super) fn backward(&self, isa: Isa, params: &[f32], io: Part<'_>) {
+        let Part { x, dy, dx, mut filters, scratch } = io;
         let (inputs, outputs, taps) = self.sizes();
         let (x_len, y_len) = (self.channels * inputs, self.filters * outputs);
-        gradient.fill(0.0);
-        let (weight_gradient, bias_gradient) = gradient.split_at_mut(self.filters * taps);
+        let own = filters.as_ref().map_or(0..0, |filters| filters.range.clone());
+        if let Some(Filters { weight, bias, .. }) = &mut filters {
+            weight.fill(0.0);
+            bias.fill(0.0);
+        }
         let (side_x, rest) = scratch.split_at_mut(SIDE * inputs);
         let (side_dx, rest) = rest.split_at_mut(SIDE * inputs);
         let (side_dy, rest) = rest.split_at_mut(SIDE * outputs);
         let sums = &mut rest[..SIDE * taps];
+        let read = if dx.is_some() { 0..self.filters } else { own.clone() };
         let mut dx = dx.map(|dx| dx.chunks_mut(SIDE * x_len));
         for (x, dy) in x.chunks(SIDE * x_len).zip(dy.chunks(SIDE * y_len)) {
             let samples = x.len() / x_len;
             let mut dx = dx.as_mut().and_then(Iterator::next);
-            for filter in 0..self.filters {
+            for filter in read.clone() {
                 let channel = filter * self.channels / self.filters;
-                gather(isa, samples, &x[channel * inputs..], (inputs, x_len), side_x);
                 gather(isa, samples, &dy[filter * outputs..], (outputs, y_len), side_dy);
-                let gradient = &mut weight_gradient[filter * taps..][..taps];
-                weight_plane(isa, self.window, side_x, side_dy, sums, gradient);
-                if self.bias {
-                    bias_gradient[filter] += elementwise::sum(isa, side_dy);
+                if let Some(Filters { weight, bias, .. }) = filters.as_mut().filter(|_| own.contains(&filter))
+                {
+                    let at = filter - own.start;
+                    gather(isa, samples, &x[channel * inputs..], (inputs, x_len), side_x);
+                    weight_plane(isa, self.window, side_x, side_dy, sums, &mut weight[at * taps..][..taps]);
+                    if self.bias {
+                        bias[at] += elementwise::sum(isa, side_dy);
+                    }
                 }
                 let Some(dx) = dx.as_mut() else { continue };
                 if (filter * self.channels).is_multiple_of(self.filters) {

@@ -52,6 +52,10 @@ impl Layer for Embedding {
         self.width as f64
     }
 
+    fn rows_apart(&self) -> bool {
+        true
+    }
+
     fn forward(&self, _pass: Pass, params: &[f32], io: Forward<'_>) {
         for (id, y) in io.x.iter().zip(io.y.chunks_exact_mut(self.width)) {
             y.copy_from_slice(&params[self.token(*id) * self.width..][..self.width]);

@@ -29,6 +29,10 @@ impl Layer for GlobalAvgPool {
         self.input_len() as f64
     }
 
+    fn rows_apart(&self) -> bool {
+        true
+    }
+
     fn forward(&self, pass: Pass, _params: &[f32], io: Forward<'_>) {
         for (y, plane) in io.y.iter_mut().zip(io.x.chunks_exact(self.pixels)) {
             *y = elementwise::sum(pass.isa, plane) / self.pixels as f32;

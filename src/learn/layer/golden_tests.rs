@@ -117,7 +117,7 @@ fn check_layer(entry: &Value) -> Result<(), String> {
     let training = entry["options"]["training"].as_bool().unwrap_or(true).then_some(1);
     let (batch, steps) = (number(&entry["input"]["batch"]), number(&entry["input"]["steps"]));
     let on = |isa: &Isa| {
-        let pass = Pass { isa: *isa, batch, steps, training };
+        let pass = Pass { isa: *isa, batch, steps, threads: 1, training };
         run(layer.as_ref(), pass, &params, &x, &dy, (f32::NAN, true))
     };
     let outcome = on(&Isa::best());

@@ -13,7 +13,7 @@ struct Case {
 }
 
 fn case(name: &'static str, steps: usize, training: bool, layer: impl Layer) -> Case {
-    let pass = Pass { isa: Isa::best(), batch: 3, steps, training: training.then_some(99) };
+    let pass = Pass { isa: Isa::best(), batch: 3, steps, threads: 1, training: training.then_some(99) };
     Case { name, layer: Box::new(layer), pass }
 }
 
@@ -196,6 +196,22 @@ fn layers_read_nothing_that_they_did_not_write_and_all_instruction_sets_agree() 
 }
 
 #[test]
+fn threads_change_no_bits() {
+    for case in cases() {
+        let [params, x, w] = case.values();
+        let on = |threads, dirt, wants_dx| {
+            run(case.layer.as_ref(), Pass { threads, ..case.pass }, &params, &x, &w, (dirt, wants_dx))
+        };
+        for wants_dx in [true, false] {
+            let alone = on(1, 0.0, wants_dx);
+            for threads in [2, 3, 8] {
+                assert_eq!(alone, on(threads, f32::NAN, wants_dx), "{} on {threads}", case.name);
+            }
+        }
+    }
+}
+
+#[test]
 fn a_batch_without_samples_has_no_outputs() {
     for case in cases() {
         let [params, ..] = case.values();
@@ -228,7 +244,7 @@ fn a_chain_in_a_chain_is_the_chain_of_all() {
 #[test]
 fn dropout_keeps_the_mean_drops_only_while_training_and_each_batch_anew() {
     let layer = Dropout { len: 1000, p: 0.3 };
-    let pass = |training| Pass { isa: Isa::best(), batch: 30, steps: 1, training };
+    let pass = |training| Pass { isa: Isa::best(), batch: 30, steps: 1, threads: 1, training };
     let x = vec![1.0; 30_000];
     let of = |training| forward(&layer, pass(training), &[], &x, f32::NAN)[0].clone();
     assert_eq!(of(None), x);
@@ -250,7 +266,7 @@ fn dropout_keeps_the_mean_drops_only_while_training_and_each_batch_anew() {
 #[test]
 fn the_padding_token_has_no_gradient() {
     let layer = Embedding { vocabulary: 3, width: 2, padding: Some(1) };
-    let pass = Pass { isa: Isa::best(), batch: 4, steps: 1, training: Some(1) };
+    let pass = Pass { isa: Isa::best(), batch: 4, steps: 1, threads: 1, training: Some(1) };
     let (params, x, dy) = ([1.0, 2.0, 0.0, 0.0, 5.0, 6.0], [2.0, 1.0, 0.0, 2.0], [1.0; 8]);
     let outcome = run(&layer, pass, &params, &x, &dy, (f32::NAN, true));
     assert_eq!(outcome.y, [5.0, 6.0, 0.0, 0.0, 1.0, 2.0, 5.0, 6.0]);
@@ -260,7 +276,7 @@ fn the_padding_token_has_no_gradient() {
 #[test]
 fn ids_that_are_no_tokens_are_refused() {
     let layer = Embedding { vocabulary: 3, width: 2, padding: None };
-    let pass = Pass { isa: Isa::best(), batch: 1, steps: 1, training: None };
+    let pass = Pass { isa: Isa::best(), batch: 1, steps: 1, threads: 1, training: None };
     assert_eq!(params_len(&layer), 6);
     for id in [3.0, -1.0, 0.5, f32::NAN, f32::INFINITY] {
         let result = std::panic::catch_unwind(|| forward(&layer, pass, &[0.0; 6], &[id], 0.0));
@@ -272,7 +288,7 @@ fn ids_that_are_no_tokens_are_refused() {
 #[test]
 fn a_batch_of_one_value_has_a_variance_of_zero() {
     let layer = BatchNorm { channels: 1, pixels: 1, statistics: Statistics::Aggregated, activation: RELU };
-    let pass = Pass { isa: Isa::best(), batch: 1, steps: 1, training: Some(1) };
+    let pass = Pass { isa: Isa::best(), batch: 1, steps: 1, threads: 1, training: Some(1) };
     let outcome = run(&layer, pass, &[2.0, 0.5, 0.0, 1.0], &[4.0], &[1.0], (f32::NAN, true));
     assert_eq!((outcome.y, outcome.dx), (vec![0.5], vec![0.0]));
     assert_eq!(outcome.gradient, [0.0, 1.0, 4.0, 0.0]);

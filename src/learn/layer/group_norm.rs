@@ -1,7 +1,10 @@
 //! Group normalisation (Wu and He, 2018).
 
+use super::share::{self, cut};
 use super::{Activation, Backward, Forward, Layer, Pass, Role, Tensor};
+use crate::learn::kernels::Isa;
 use crate::learn::kernels::norm::{self, Moments, Planes};
+use std::ops::Range;
 
 /// y = activation((x - mean) / sqrt(variance + 1e-5) weight + bias), with the mean and biased variance of each row's
 /// groups of neighbouring channels. Parameters: weight `[channels]`, bias `[channels]`.
@@ -22,33 +25,48 @@ impl GroupNorm {
         self.input_len() / self.groups
     }
 
-    /// From the gradient `dy` with respect to a group's outputs: adds to the gradients of its channels' scales and
-    /// shifts, and returns the factors of [`norm::combine`] without the channels' scales.
-    fn group_back(&self, pass: Pass, group: Group<'_>) -> [f32; 3] {
-        let Group { x, dy, moments, scale, scale_gradient, shift_gradient } = group;
-        let precision = moments.precision();
-        let mut sums = [0f64; 2];
-        let planes = x.chunks_exact(self.pixels).zip(dy.chunks_exact(self.pixels));
-        for (c, (x, dy)) in planes.enumerate() {
-            let [plain, product] =
-                norm::gradient_sums(pass.isa, dy, x, Planes::whole(self.pixels), moments.mean);
-            shift_gradient[c] += plain as f32;
-            scale_gradient[c] += (product * f64::from(precision)) as f32;
-            sums[0] += f64::from(scale[c]) * plain;
-            sums[1] += f64::from(scale[c]) * product;
+    /// The backward pass without the activation: the gradients of these groups' parameters, `[scale, shift]`, and of
+    /// the rows' inputs, if wanted.
+    fn sweep(&self, isa: Isa, scale: &[f32], groups: Range<usize>, io: Part<'_>) {
+        let Part { x, dy, kept, mut dx, mut gradients } = io;
+        let (len, pixels, count) = (self.group_len(), self.pixels, self.channels / self.groups);
+        let start = groups.start * count;
+        let all = x.chunks_exact(len).zip(dy.chunks_exact(len)).zip(kept.chunks_exact(2)).enumerate();
+        for (index, ((x, dy), kept)) in all.filter(|(index, _)| groups.contains(&(index % self.groups))) {
+            let moments = Moments { mean: kept[0], variance: kept[1] };
+            let precision = moments.precision();
+            let first = index % self.groups * count;
+            let scale = &scale[first..first + count];
+            let mut sums = [0f64; 2];
+            let planes = x.chunks_exact(pixels).zip(dy.chunks_exact(pixels)).zip(scale);
+            for (c, ((x, dy), scale)) in (first - start..).zip(planes) {
+                let [plain, product] = norm::gradient_sums(isa, dy, x, Planes::whole(pixels), moments.mean);
+                if let Some([scale_gradient, shift_gradient]) = &mut gradients {
+                    shift_gradient[c] += plain as f32;
+                    scale_gradient[c] += (product * f64::from(precision)) as f32;
+                }
+                sums[0] += f64::from(*scale) * plain;
+                sums[1] += f64::from(*scale) * product;
+            }
+            let Some(dx) = dx.as_mut() else { continue };
+            let [a, b, c] = norm::input_factors(sums, len, precision);
+            let dx = dx[index * len..][..len].chunks_exact_mut(pixels);
+            let planes = x.chunks_exact(pixels).zip(dy.chunks_exact(pixels)).zip(dx).zip(scale);
+            for (((x, dy), dx), scale) in planes {
+                let whole = Planes::whole(pixels);
+                norm::combine(isa, dy, x, dx, whole, moments.mean, [a * scale, b, c]);
+            }
         }
-        norm::input_factors(sums, self.group_len(), precision)
     }
 }
 
-/// A group of one row in the backward pass.
-struct Group<'a> {
+/// What a part of the backward pass reads and writes: rows, and the gradients of some channels' scales and shifts.
+struct Part<'a> {
     x: &'a [f32],
     dy: &'a [f32],
-    moments: Moments,
-    scale: &'a [f32],
-    scale_gradient: &'a mut [f32],
-    shift_gradient: &'a mut [f32],
+    kept: &'a [f32],
+    dx: Option<&'a mut [f32]>,
+    gradients: Option<[&'a mut [f32]; 2]>,
 }
 
 impl Layer for GroupNorm {
@@ -78,6 +96,10 @@ impl Layer for GroupNorm {
         self.input_len() as f64 * (7.0 + self.activation.flops())
     }
 
+    fn rows_apart(&self) -> bool {
+        true
+    }
+
     fn forward(&self, pass: Pass, params: &[f32], io: Forward<'_>) {
         let (scale, shift) = params.split_at(self.channels);
         let (len, pixels) = (self.group_len(), self.pixels);
@@ -96,28 +118,32 @@ impl Layer for GroupNorm {
         }
     }
 
-    fn backward(&self, pass: Pass, params: &[f32], mut io: Backward<'_>) {
-        self.activation.backward(pass.isa, io.dy, io.y);
-        io.gradient.fill(0.0);
-        let (scale_gradient, shift_gradient) = io.gradient.split_at_mut(self.channels);
-        let (len, pixels) = (self.group_len(), self.pixels);
-        let groups = io.x.chunks_exact(len).zip(io.dy.chunks_exact(len)).zip(io.kept.chunks_exact(2));
-        for (index, ((x, dy), kept)) in groups.enumerate() {
-            let moments = Moments { mean: kept[0], variance: kept[1] };
-            let count = self.channels / self.groups;
-            let first = index % self.groups * count;
-            let scale = &params[first..first + count];
-            let (scale_gradient, shift_gradient) =
-                (&mut scale_gradient[first..first + count], &mut shift_gradient[first..first + count]);
-            let group = Group { x, dy, moments, scale, scale_gradient, shift_gradient };
-            let [a, b, c] = self.group_back(pass, group);
-            let Some(dx) = io.dx.as_mut() else { continue };
-            let dx = dx[index * len..][..len].chunks_exact_mut(pixels);
-            let planes = x.chunks_exact(pixels).zip(dy.chunks_exact(pixels)).zip(dx).zip(scale);
-            for (((x, dy), dx), scale) in planes {
-                let whole = Planes::whole(pixels);
-                norm::combine(pass.isa, dy, x, dx, whole, moments.mean, [a * scale, b, c]);
-            }
+    fn backward(&self, pass: Pass, params: &[f32], io: Backward<'_>) {
+        let Backward { x, y, dy, mut dx, kept, gradient, .. } = io;
+        share::activation_backward(pass, self.activation, dy, y);
+        gradient.fill(0.0);
+        let (mut scale, mut shift) = gradient.split_at_mut(self.channels);
+        let (isa, dy, kept) = (pass.isa, &*dy, &*kept);
+        if !share::pays(pass, self.forward_flops() * pass.rows() as f64) {
+            let gradients = Some([scale, shift]);
+            return self.sweep(isa, params, 0..self.groups, Part { x, dy, kept, dx, gradients });
         }
+        // A thread takes some groups' gradients over all rows, then dx of some rows.
+        let rows = share::ranges(pass.rows(), pass);
+        let parts = share::ranges(self.groups, pass).zip(rows).map(|(groups, rows)| {
+            let channels = groups.len() * (self.channels / self.groups);
+            let gradients = [cut(&mut scale, channels), cut(&mut shift, channels)];
+            (groups, gradients, dx.as_mut().map(|dx| cut(dx, rows.len() * self.input_len())), rows)
+        });
+        share::each(parts, |(groups, gradients, dx, rows)| {
+            let gradients = Some(gradients);
+            self.sweep(isa, params, groups, Part { x, dy, kept, dx: None, gradients });
+            if dx.is_some() {
+                let own = rows.start * self.input_len()..rows.end * self.input_len();
+                let kept = &kept[2 * rows.start * self.groups..];
+                let io = Part { x: &x[own.clone()], dy: &dy[own], kept, dx, gradients: None };
+                self.sweep(isa, params, 0..self.groups, io);
+            }
+        });
     }
 }

@@ -1,6 +1,6 @@
 //! Both passes of a layer on their own, for tests.
 
-use super::{Backward, Forward, Layer, Pass, Tensor};
+use super::{Backward, Forward, Layer, Pass, Tensor, share};
 
 /// What both passes of a layer compute.
 #[derive(Debug, PartialEq)]
@@ -27,8 +27,8 @@ pub(super) fn params_len(layer: &dyn Layer) -> usize {
 pub(super) fn forward(layer: &dyn Layer, pass: Pass, params: &[f32], x: &[f32], dirt: f32) -> [Vec<f32>; 2] {
     let mut y = vec![dirt; layer.after(pass).rows() * layer.output_len()];
     let mut kept = vec![dirt; layer.kept_len(pass)];
-    let scratch = &mut vec![dirt; layer.scratch_len(pass)];
-    layer.forward(pass, params, Forward { x, y: &mut y, kept: &mut kept, scratch });
+    let scratch = &mut vec![dirt; share::scratch_len(layer, pass)];
+    share::forward(layer, pass, params, Forward { x, y: &mut y, kept: &mut kept, scratch });
     [y, kept]
 }
 
@@ -53,8 +53,8 @@ pub(super) fn run(
         dx: wants_dx.then_some(&mut dx[..]),
         kept: &mut kept,
         gradient: &mut gradient,
-        scratch: &mut vec![dirt; layer.scratch_len(pass)],
+        scratch: &mut vec![dirt; share::scratch_len(layer, pass)],
     };
-    layer.backward(pass, params, io);
+    share::backward(layer, pass, params, io);
     Outcome { y, dx, gradient }
 }

@@ -38,6 +38,10 @@ impl Layer for LayerNorm {
         7.0 * self.len as f64
     }
 
+    fn rows_apart(&self) -> bool {
+        true
+    }
+
     fn forward(&self, pass: Pass, params: &[f32], io: Forward<'_>) {
         let (scale, shift) = params.split_at(self.len);
         norm::layer_norm(pass.isa, io.x, io.y, scale, shift, io.kept);

@@ -1,5 +1,6 @@
 //! Fully connected layer.
 
+use super::share::{activation_backward, product};
 use super::{Activation, Backward, Forward, Layer, Pass, Role, Tensor};
 use crate::learn::kernels::{View, elementwise, gemm};
 
@@ -41,6 +42,10 @@ impl Layer for Linear {
         2.0 * self.inputs as f64 * outputs + outputs * (1.0 + self.activation.flops())
     }
 
+    fn rows_apart(&self) -> bool {
+        true
+    }
+
     fn forward(&self, pass: Pass, params: &[f32], io: Forward<'_>) {
         let (weight, bias) = params.split_at(self.inputs * self.outputs);
         let y = io.y;
@@ -52,15 +57,15 @@ impl Layer for Linear {
 
     fn backward(&self, pass: Pass, params: &[f32], io: Backward<'_>) {
         let (isa, inputs, outputs) = (pass.isa, self.inputs, self.outputs);
-        self.activation.backward(isa, io.dy, io.y);
+        activation_backward(pass, self.activation, io.dy, io.y);
         let dy = View::rows(io.dy, outputs);
         let (weight_gradient, bias_gradient) = io.gradient.split_at_mut(inputs * outputs);
         let x = View::transposed(io.x, inputs);
-        gemm(isa, inputs, outputs, pass.rows(), x, dy, weight_gradient, false);
+        product(pass, inputs, outputs, pass.rows(), x, dy, weight_gradient, false);
         elementwise::sum_rows(isa, io.dy, bias_gradient);
         if let Some(dx) = io.dx {
             let weight = View::transposed(&params[..inputs * outputs], outputs);
-            gemm(isa, pass.rows(), inputs, outputs, View::rows(io.dy, outputs), weight, dx, false);
+            product(pass, pass.rows(), inputs, outputs, View::rows(io.dy, outputs), weight, dx, false);
         }
     }
 }

@@ -27,6 +27,10 @@ impl Layer for LogSoftmax {
         self.len as f64 * (3.0 + TRANSCENDENTAL_FLOPS)
     }
 
+    fn rows_apart(&self) -> bool {
+        true
+    }
+
     fn forward(&self, pass: Pass, _params: &[f32], io: Forward<'_>) {
         softmax::log_softmax(pass.isa, io.x, io.y, self.len);
     }

@@ -18,7 +18,9 @@ mod lstm;
 mod pool;
 mod recurrent;
 mod residual;
+mod share;
 mod sine;
+mod unfold;
 mod window;
 
 pub use activation::{Activate, Activation};
@@ -53,6 +55,8 @@ pub struct Pass {
     pub batch: usize,
     /// Time steps of each sample; 1 unless they are sequences.
     pub steps: usize,
+    /// Threads that a layer may use, of the rayon pool that it is called on; at least 1. No bits depend on it.
+    pub threads: usize,
     /// When training, the key of this batch's random numbers (each layer is handed its own); `None` when
     /// evaluating: no dropout, kept statistics instead of the batch's.
     pub training: Option<u64>,
@@ -164,6 +168,11 @@ pub trait Layer: Any + Send + Sync + Debug {
     /// Values of one row that the forward pass reads and writes, besides parameters.
     fn moved_values(&self) -> usize {
         self.input_len() + self.output_len()
+    }
+    /// Whether the forward pass computes each row by itself, whatever its step, and so does the backward pass if
+    /// there are no parameters: rows can then be shared out among threads.
+    fn rows_apart(&self) -> bool {
+        false
     }
     /// Computes all of `y` (and `kept`) from `x`.
     fn forward(&self, pass: Pass, params: &[f32], io: Forward<'_>);

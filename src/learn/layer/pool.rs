@@ -119,6 +119,10 @@ impl Layer for AvgPool2d {
         self.0.forward_flops()
     }
 
+    fn rows_apart(&self) -> bool {
+        true
+    }
+
     fn forward(&self, pass: Pass, _params: &[f32], io: Forward<'_>) {
         let Forward { x, y, .. } = io;
         if self.0.is_2x2() {
@@ -180,6 +184,10 @@ impl Layer for MaxPool2d {
 
     fn forward_flops(&self) -> f64 {
         self.0.forward_flops()
+    }
+
+    fn rows_apart(&self) -> bool {
+        true
     }
 
     fn forward(&self, pass: Pass, _params: &[f32], io: Forward<'_>) {

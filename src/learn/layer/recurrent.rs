@@ -1,10 +1,11 @@
 //! What recurrent layers share: layers on top of each other with dropout between them, and all products that do not
 //! depend on the step before. A cell adds its own steps.
 
+use super::share::product;
 use super::{Backward, Forward, Layer, Pass, Role, TRANSCENDENTAL_FLOPS, Tensor};
 use crate::domain::rng::derived;
 use crate::learn::kernels::dropout::{drop_out, drop_out_in_place};
-use crate::learn::kernels::{Isa, View, elementwise, gemm};
+use crate::learn::kernels::{Isa, View, elementwise};
 use std::any::Any;
 use std::borrow::Cow;
 use std::fmt::Debug;
@@ -205,7 +206,7 @@ impl<R: Recurrent> Layer for R {
             let x = View::rows(layer_input(&sizes, pass, layer, x, dropped), inputs);
             R::input_bias(bias_ih, bias_hh, input_bias);
             elementwise::fill_rows(pass.isa, gates, input_bias);
-            gemm(pass.isa, rows, sums, inputs, x, View::rows(weight_ih, sums), gates, true);
+            product(pass, rows, sums, inputs, x, View::rows(weight_ih, sums), gates, true);
             R::forward(run, weight_hh, bias_hh, Steps { gates, state, zeros }, h);
         }
     }
@@ -234,16 +235,16 @@ impl<R: Recurrent> Layer for R {
             let x = View::transposed(layer_input(&sizes, pass, layer, x, dropped), inputs);
             let hidden_side = R::hidden_side(gates, state);
             let (d_ih, d_hh, d_bias_ih, d_bias_hh) = tensors!(io.gradient, sizes, layer, split_at_mut);
-            gemm(isa, inputs, sums, rows, x, View::rows(gates, sums), d_ih, false);
+            product(pass, inputs, sums, rows, x, View::rows(gates, sums), d_ih, false);
             // Before the first step h is 0: its rows have no part in this gradient.
             let (before, later) = (View::transposed(h, hidden), &hidden_side[run.batch * sums..]);
-            gemm(isa, hidden, sums, rows - run.batch, before, View::rows(later, sums), d_hh, false);
+            product(pass, hidden, sums, rows - run.batch, before, View::rows(later, sums), d_hh, false);
             elementwise::sum_rows(isa, gates, d_bias_ih);
             elementwise::sum_rows(isa, hidden_side, d_bias_hh);
             let dx = if layer == 0 { io.dx.as_deref_mut() } else { Some(&mut *io.dy) };
             let Some(dx) = dx else { continue };
             let weight_ih = View::transposed(weight_ih, sums);
-            gemm(isa, rows, inputs, sums, View::rows(gates, sums), weight_ih, dx, false);
+            product(pass, rows, inputs, sums, View::rows(gates, sums), weight_ih, dx, false);
             if let Some(key) = sizes.key(pass, layer) {
                 drop_out_in_place(isa, key, sizes.dropout, dx);
             }

@@ -30,6 +30,10 @@ impl Layer for Sine {
         self.len as f64 * (1.0 + TRANSCENDENTAL_FLOPS)
     }
 
+    fn rows_apart(&self) -> bool {
+        true
+    }
+
     fn forward(&self, pass: Pass, _params: &[f32], io: Forward<'_>) {
         elementwise::sine(pass.isa, io.x, io.y, self.scale);
     }

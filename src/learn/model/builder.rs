@@ -10,7 +10,7 @@ use crate::learn::loss::Loss;
 use std::any::Any;
 
 /// Sequences of two steps, to see whether a layer drops one.
-const PROBE: Pass = Pass { isa: Isa::Portable, batch: 1, steps: 2, training: None };
+const PROBE: Pass = Pass { isa: Isa::Portable, batch: 1, steps: 2, threads: 1, training: None };
 
 /// A network in the making.
 #[derive(Debug)]

@@ -363,6 +363,21 @@ fn gradients_have_their_committed_digests_on_every_instruction_set() {
 }
 
 #[test]
+fn threads_change_no_bits() {
+    for (name, network) in networks() {
+        let Sample { params, batch } = sample(&network, 33);
+        let alone = ours(&network, &params, &batch, Isa::best());
+        let mut work = Workspace::default();
+        for threads in [2, 3] {
+            work.threads = threads;
+            let mut gradient = vec![f32::NAN; network.params_len()];
+            let loss = network.gradient(&mut work, &params, &batch, 77, &mut gradient);
+            assert_eq!((loss.mean(), gradient), alone, "{name} on {threads} threads");
+        }
+    }
+}
+
+#[test]
 fn the_workspace_carries_nothing_from_batch_to_batch() {
     let mut shared = Workspace::default();
     for (name, network) in networks() {

@@ -24,6 +24,8 @@ pub struct Network {
 pub struct Workspace {
     /// Instruction set of the kernels.
     pub isa: Isa,
+    /// Threads that a step may use, of the rayon pool that it is called on; at least 1. No bits depend on it.
+    pub threads: usize,
     outputs: Vec<f32>,
     /// Gradient with respect to the outputs.
     delta: Vec<f32>,
@@ -38,10 +40,11 @@ impl Default for Workspace {
 }
 
 impl Workspace {
-    /// An empty one.
+    /// An empty one, for steps on one thread.
     #[must_use]
     pub fn new(isa: Isa) -> Self {
-        Self { isa, outputs: Vec::new(), delta: Vec::new(), kept: Vec::new(), scratch: Vec::new() }
+        let (outputs, delta, kept, scratch) = Default::default();
+        Self { isa, threads: 1, outputs, delta, kept, scratch }
     }
 }
 
@@ -51,6 +54,11 @@ fn first(buffer: &mut Vec<f32>, len: usize) -> &mut [f32] {
         buffer.resize(len, 0.0);
     }
     &mut buffer[..len]
+}
+
+fn pass(work: &Workspace, batch: &Batch, training: Option<u64>) -> Pass {
+    let Workspace { isa, threads, .. } = *work;
+    Pass { isa, batch: batch.samples, steps: batch.steps, threads, training }
 }
 
 impl Network {
@@ -129,7 +137,7 @@ impl Network {
     /// Counted cost of a sample of `steps` time steps (1 unless samples are sequences), in batches of this size.
     #[must_use]
     pub fn cost(&self, batch: usize, steps: f64) -> Cost {
-        let mut pass = Pass { isa: Isa::Portable, batch: 1, steps: 2, training: None };
+        let mut pass = Pass { isa: Isa::Portable, batch: 1, steps: 2, threads: 1, training: None };
         let (mut flops, mut values) = (0.0, 0.0);
         for layer in self.layers() {
             // A layer that drops steps makes one row of them for those after it.
@@ -146,7 +154,7 @@ impl Network {
     /// # Panics
     /// If a slice has the wrong length or a label is out of range.
     pub fn evaluate(&self, work: &mut Workspace, params: &[f32], batch: &Batch) -> BatchLoss {
-        let pass = self.pass(work.isa, batch, None);
+        let pass = pass(work, batch, None);
         self.forward(work, pass, params, batch)
     }
 
@@ -165,7 +173,7 @@ impl Network {
     ) -> BatchLoss {
         assert!(batch.samples > 0, "a gradient needs samples");
         assert_eq!(gradient.len(), self.params_len(), "a gradient is as long as the parameters");
-        let pass = self.pass(work.isa, batch, Some(key));
+        let pass = pass(work, batch, Some(key));
         let loss = self.forward(work, pass, params, batch);
         let outputs = self.chain.output_len() * self.chain.after(pass).rows();
         let io = Backward {
@@ -185,10 +193,6 @@ impl Network {
     #[must_use]
     pub fn outputs<'a>(&self, work: &'a Workspace, rows: usize) -> &'a [f32] {
         &work.outputs[..rows * self.chain.output_len()]
-    }
-
-    fn pass(&self, isa: Isa, batch: &Batch, training: Option<u64>) -> Pass {
-        Pass { isa, batch: batch.samples, steps: batch.steps, training }
     }
 
     /// Runs the layers and the loss, which leaves the gradient of its mean in `work.delta`.
