@@ -191,14 +191,22 @@ async fn write(io: &mut (impl AsyncWrite + Unpin), bytes: &[u8], hash: &mut Xxh3
 }
 
 #[cfg(target_endian = "little")]
-async fn write_values(io: &mut (impl AsyncWrite + Unpin), values: &[f32], hash: &mut Xxh3) -> std::io::Result<()> {
+async fn write_values(
+    io: &mut (impl AsyncWrite + Unpin),
+    values: &[f32],
+    hash: &mut Xxh3,
+) -> std::io::Result<()> {
     // SAFETY: every f32 is four bytes without padding, and u8 needs no alignment.
     let bytes = unsafe { std::slice::from_raw_parts(values.as_ptr().cast::<u8>(), size_of_val(values)) };
     write(io, bytes, hash).await
 }
 
 #[cfg(target_endian = "big")]
-async fn write_values(io: &mut (impl AsyncWrite + Unpin), values: &[f32], hash: &mut Xxh3) -> std::io::Result<()> {
+async fn write_values(
+    io: &mut (impl AsyncWrite + Unpin),
+    values: &[f32],
+    hash: &mut Xxh3,
+) -> std::io::Result<()> {
     for piece in values.chunks(PIECE / 4) {
         let bytes: Vec<u8> = piece.iter().flat_map(|v| v.to_le_bytes()).collect();
         write(io, &bytes, hash).await?;

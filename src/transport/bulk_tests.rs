@@ -16,7 +16,8 @@ fn messages() -> Vec<Message> {
     let mut mixed = Message::with(Kind::new("update"), Head::default(), "delta", Data::Coded(coded));
     mixed.bodies.push(Body { name: Cow::Borrowed("control"), data: dense(100_000) });
     mixed.sequence = 77;
-    let with = |n| Message::with(Kind::new("assign"), Head { samples: 3, ..Head::default() }, "model", dense(n));
+    let with =
+        |n| Message::with(Kind::new("assign"), Head { samples: 3, ..Head::default() }, "model", dense(n));
     vec![with(1), mixed, with(0), with(300_000)]
 }
 
@@ -52,7 +53,8 @@ async fn messages_come_back_wherever_the_hello_ended() {
 async fn a_stream_is_as_long_as_the_simulator_charges_plus_its_envelopes() {
     let message = &messages()[3];
     let empty = written(&[]).await.len();
-    let (envelope, checksum) = (4 + wire::to_bytes(&Envelope::Message { birth: 0, ordinal: 0 }).unwrap().len(), 8);
+    let (envelope, checksum) =
+        (4 + wire::to_bytes(&Envelope::Message { birth: 0, ordinal: 0 }).unwrap().len(), 8);
     let expected = empty + envelope + message.bytes() as usize + checksum;
     assert_eq!(written(std::slice::from_ref(message)).await.len(), expected);
 }

@@ -67,7 +67,9 @@ impl Hello {
     pub fn refusal(&self, run: &str, me: NodeId) -> Option<String> {
         if self.wire != WIRE_VERSION {
             let (theirs, ours) = (self.wire, WIRE_VERSION);
-            Some(format!("it speaks wire format {theirs}, this program {ours}; run the same hcddl everywhere"))
+            Some(format!(
+                "it speaks wire format {theirs}, this program {ours}; run the same hcddl everywhere"
+            ))
         } else if self.run != run {
             Some(format!("it belongs to run `{}`, this is run `{run}`", self.run))
         } else if self.to != me {

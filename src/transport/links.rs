@@ -1,10 +1,11 @@
 //! A node's connections to its neighbours in other processes.
 
 use super::control::Control;
-use super::edge::{Edge, EdgeEvent, EdgeSender, Outgoing, Queued, Task, Timing};
+use super::edge::{Edge, Timing};
 use super::identity::{Identity, IdentityError, Tls};
 use super::listen::listen;
 use super::meet::Process;
+use super::queue::{EdgeEvent, EdgeSender, Outgoing, Queued, Task};
 use super::stream::Totals;
 use super::wire::Limits;
 use crate::domain::{Lane, Message, NodeId};
@@ -162,13 +163,14 @@ impl Links {
     /// [`LinkError`] when the address is taken, the identity is unusable or the configuration contradicts itself.
     pub async fn start(config: LinksConfig, inputs: UnboundedSender<Input>) -> Result<Self, LinkError> {
         let name = config.check()?.to_owned();
-        let identity_error = |e: IdentityError| LinkError::Identity { node: name.clone(), message: e.to_string() };
+        let identity_error =
+            |e: IdentityError| LinkError::Identity { node: name.clone(), message: e.to_string() };
         let tls = config.identity.as_ref().map(|identity| Tls::new(&config.run, identity));
         let tls = tls.transpose().map_err(identity_error)?;
         let listener = match config.listen {
-            Some(address) => Some(
-                TcpListener::bind(address).await.map_err(|error| LinkError::Listen { address, error })?,
-            ),
+            Some(address) => {
+                Some(TcpListener::bind(address).await.map_err(|error| LinkError::Listen { address, error })?)
+            }
             None => None,
         };
         let process = Arc::new(Process {
@@ -291,7 +293,10 @@ impl LinksConfig {
                 return Err(wrong(format!("node {} cannot be its neighbour", node.0)));
             }
             if dial.is_none() && self.listen.is_none() {
-                return Err(wrong(format!("`{}` dials it, but it does not listen", self.names[node.index()])));
+                return Err(wrong(format!(
+                    "`{}` dials it, but it does not listen",
+                    self.names[node.index()]
+                )));
             }
         }
         Ok(name)

@@ -1,9 +1,9 @@
 //! Takes connections, finds out who is calling, and hands callers to their edges. Whatever a caller does, the listener
 //! goes on.
 
-use super::edge::{EdgeEvent, EdgeSender};
 use super::hello::{Hello, hear};
 use super::meet::{Caller, Process};
+use super::queue::{EdgeEvent, EdgeSender};
 use super::stream::Stream;
 use crate::domain::NodeId;
 use std::collections::BTreeMap;
@@ -55,8 +55,7 @@ async fn identify(tcp: TcpStream, process: &Process) -> Result<Caller, String> {
     let (mut stream, certificates) = Stream::accept(tcp, process.tls.as_ref(), &process.totals)
         .await
         .map_err(|error| format!("no TLS connection: {error}"))?;
-    let (hello, early) =
-        hear::<Hello>(&mut stream.io).await.map_err(|error| format!("no hello: {error}"))?;
+    let (hello, early) = hear::<Hello>(&mut stream.io).await.map_err(|error| format!("no hello: {error}"))?;
     let name = process.names.get(hello.from.index()).ok_or("it is no node of this run")?;
     if process.tls.as_ref().is_some_and(|tls| !tls.is(certificates.as_deref(), name)) {
         return Err(format!("it says that it is `{name}`, its certificate does not"));

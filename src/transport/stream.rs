@@ -76,8 +76,11 @@ impl Stream {
         let (tcp, meter) = Metered::new(tcp, totals)?;
         let Some(tls) = tls else { return Ok((Self { io: Box::new(tcp), meter }, None)) };
         let stream = TlsAcceptor::from(tls.server.clone()).accept(tcp).await?;
-        let certificates =
-            stream.get_ref().1.peer_certificates().map(|c| c.iter().map(|c| c.clone().into_owned()).collect());
+        let certificates = stream
+            .get_ref()
+            .1
+            .peer_certificates()
+            .map(|c| c.iter().map(|c| c.clone().into_owned()).collect());
         Ok((Self { io: Box::new(stream), meter }, certificates))
     }
 }
