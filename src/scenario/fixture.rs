@@ -130,10 +130,27 @@ fn plan(name: &str, mut nodes: Vec<NodePlan>, tiers: Vec<TierPlan>) -> Plan {
             resend_after: Span::from_millis(500),
         },
         faults: FaultsPlan::default(),
+        deploy: deploy(),
         expect: Expect::default(),
         timing_only: false,
         codecs: Vec::new(),
         warnings: Vec::new(),
+    }
+}
+
+fn deploy() -> DeployPlan {
+    DeployPlan {
+        placement: Vec::new(),
+        port: 7700,
+        data_on_device: None,
+        detection: Span::from_millis(10_000),
+        heartbeat: Span::from_millis(1_000),
+        start_timeout: Span::from_millis(60_000),
+        lease: Span::from_millis(30_000),
+        tls: true,
+        checkpoint_every: 10,
+        threads: 0,
+        paced: false,
     }
 }
 
