@@ -120,7 +120,7 @@ mod tests {
         #[test]
         fn changes_alternate(steps in proptest::collection::vec(0..5_u8, 0..40)) {
             let (mut a, mut b) = (Bond::default(), Bond::default());
-            let (mut at_a, mut at_b) = (vec![], vec![]);
+            let (mut at_a, mut at_b): (Vec<Change>, Vec<Change>) = (vec![], vec![]);
             for step in steps {
                 let (sa, sb) = (a.standing(0), b.standing(0));
                 match step {

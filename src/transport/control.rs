@@ -4,8 +4,8 @@
 //! ractor_cluster shows the other end's actor as one of ours, to which we cast. The connections are made and checked
 //! by us and handed over, so nobody who is not authenticated reaches ractor_cluster's own handshake.
 
-use super::edge::{EdgeEvent, EdgeSender};
 use super::links::LinkError;
+use super::queue::{EdgeEvent, EdgeSender};
 use super::stream::Stream;
 use super::wire;
 use crate::domain::NodeId;

@@ -3,98 +3,25 @@
 //! Everything about an edge happens in one task, in the order of one queue.
 
 use super::bond::{Bond, Change};
-use super::bulk::{BulkError, Incoming, Reader, Room, Writer};
-use super::control::{Call, Content, Frame, Session};
+use super::bulk::{Incoming, Room};
+use super::control::Content;
 use super::hello::Purpose;
 use super::links::{Credit, Input, Stamp};
 use super::meet::{self, Caller, Meeting, Process};
-use super::stream::Meter;
-use super::wire;
-use crate::domain::{Lane, Message, NodeId};
-use ractor::ActorRef;
+use super::queue::{EdgeEvent, EdgeSender, Outgoing, Task};
+use super::together::Together;
+use super::{identity, wire};
+use crate::domain::{Message, NodeId};
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
-use tokio::sync::oneshot;
-use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 /// First and longest pause between two attempts to connect.
 const REDIAL: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
 /// A connection that lasted so long was a good one: the next is dialled at once.
 const GOOD: Duration = Duration::from_secs(1);
-
-/// What an edge hears.
-pub(super) enum EdgeEvent {
-    /// The node sends a message.
-    Send(Outgoing),
-    /// The runtime says something.
-    Notice(Vec<u8>),
-    /// Tell when everything has arrived; dropped when that cannot be known.
-    Flush(oneshot::Sender<()>),
-    /// The neighbour calls.
-    Called(Caller),
-    /// An attempt to connect has ended.
-    Met { connection: u64, result: Result<Box<Meeting>, String> },
-    /// The other end's actor says something.
-    Frame { connection: u64, content: Content },
-    /// The bulk stream brings something.
-    Bulk { connection: u64, incoming: Incoming },
-    /// One of the two connections is gone.
-    Lost { connection: u64, why: String },
-}
-
-/// The queue of an edge.
-#[derive(Clone)]
-pub(super) struct EdgeSender(pub UnboundedSender<EdgeEvent>);
-
-impl EdgeSender {
-    /// Queues an event; nobody hears it once the links are closed.
-    pub fn tell(&self, event: EdgeEvent) {
-        let _ = self.0.send(event);
-    }
-}
-
-/// A message that waits to be sent.
-pub(super) struct Outgoing {
-    pub stamp: Stamp,
-    pub message: Message,
-    /// Counted as waiting until this is dropped.
-    pub _queued: Queued,
-}
-
-/// A part of the bytes that wait.
-pub(super) struct Queued(u64, Arc<AtomicU64>);
-
-impl Queued {
-    pub fn new(bytes: u64, total: &Arc<AtomicU64>) -> Self {
-        total.fetch_add(bytes, Relaxed);
-        Self(bytes, total.clone())
-    }
-}
-
-impl Drop for Queued {
-    fn drop(&mut self) {
-        self.1.fetch_sub(self.0, Relaxed);
-    }
-}
-
-/// A task that ends with its owner.
-pub(super) struct Task(JoinHandle<()>);
-
-impl Task {
-    pub fn spawn(future: impl Future<Output = ()> + Send + 'static) -> Self {
-        Self(tokio::spawn(future))
-    }
-}
-
-impl Drop for Task {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
-}
 
 /// When an edge does things.
 #[derive(Clone, Copy)]
@@ -117,39 +44,6 @@ enum Phase {
         _task: Task,
     },
     Together(Box<Together>),
-}
-
-struct Together {
-    connection: u64,
-    since: Instant,
-    remote: ActorRef<Call>,
-    bulk: UnboundedSender<ToWrite>,
-    meters: [Arc<Meter>; 2],
-    /// Whether control and bulk have been marked by the other end, and whom to tell.
-    flush: Option<([bool; 2], oneshot::Sender<()>)>,
-    _session: Session,
-    _tasks: [Task; 2],
-}
-
-impl Together {
-    fn say(&self, content: Content) {
-        Frame { connection: self.connection, content }.cast(&self.remote);
-    }
-
-    fn marked(&mut self, which: usize) {
-        let Some((marks, _)) = &mut self.flush else { return };
-        marks[which] = true;
-        if *marks == [true, true]
-            && let Some((_, done)) = self.flush.take()
-        {
-            let _ = done.send(());
-        }
-    }
-}
-
-enum ToWrite {
-    Message(Outgoing),
-    Mark,
 }
 
 /// One neighbour.
@@ -267,9 +161,7 @@ impl Edge {
             }
             EdgeEvent::Flush(done) => {
                 if let Phase::Together(together) = &mut self.phase {
-                    together.flush = Some(([false; 2], done));
-                    together.say(Content::Mark);
-                    let _ = together.bulk.send(ToWrite::Mark);
+                    together.flush(done);
                 }
             }
             EdgeEvent::Called(caller) => self.called(caller),
@@ -292,16 +184,7 @@ impl Edge {
 
     fn send(&mut self, outgoing: Outgoing) {
         match &self.phase {
-            Phase::Together(together) if outgoing.message.lane() == Lane::Model => {
-                let _ = together.bulk.send(ToWrite::Message(outgoing));
-            }
-            Phase::Together(together) => match wire::encode(&outgoing.message) {
-                Ok(frame) => {
-                    let Stamp { birth, ordinal } = outgoing.stamp;
-                    together.say(Content::Message { birth, ordinal, frame });
-                }
-                Err(error) => tracing::error!("a message to {} cannot be sent: {error}", self.name()),
-            },
+            Phase::Together(together) => together.send(outgoing),
             _ if !self.bond.has_met() && !self.bond.is_down() => self.waiting.push_back(outgoing),
             // Reliable delivery sends it again when the neighbour is there.
             _ => {}
@@ -344,7 +227,7 @@ impl Edge {
     fn redial(&mut self) {
         let Some(address) = self.dial.clone() else { return };
         let (process, edge, node) = (self.process.clone(), self.myself.clone(), self.node);
-        let (connection, ours) = (random(), self.bond.standing(process.birth));
+        let (connection, ours) = (identity::random(), self.bond.standing(process.birth));
         self.meet(connection, None, async move {
             meet::dial(&process, node, &address, connection, ours, edge).await
         });
@@ -386,32 +269,14 @@ impl Edge {
         tracing::info!("connected to {}", self.name());
         self.heard = Instant::now();
         let changes = self.bond.meet(meeting.standing);
-        self.phase = Phase::Together(Box::new(self.join(*meeting)));
+        self.phase =
+            Phase::Together(Box::new(Together::new(*meeting, &self.process, &self.room, &self.myself)));
         changes.iter().for_each(|change| self.report(*change));
         for outgoing in std::mem::take(&mut self.waiting) {
             self.send(outgoing);
         }
         for content in early {
             self.frame(connection, content);
-        }
-    }
-
-    fn join(&self, meeting: Meeting) -> Together {
-        let Meeting { connection, session, remote, bulk, early, meters, .. } = meeting;
-        let (read, write) = tokio::io::split(bulk);
-        let reader = Reader::new(read, early, self.process.limits, self.room.clone());
-        let (queue, queued) = unbounded_channel();
-        let reading = Task::spawn(read_bulk(reader, connection, self.myself.clone()));
-        let writing = Task::spawn(write_bulk(Writer::new(write), queued, connection, self.myself.clone()));
-        Together {
-            connection,
-            since: Instant::now(),
-            remote,
-            bulk: queue,
-            meters,
-            flush: None,
-            _session: session,
-            _tasks: [reading, writing],
         }
     }
 
@@ -460,7 +325,7 @@ impl Edge {
         let (first, longest) = REDIAL;
         let pause = (first * (1 << self.attempts.min(10))).min(longest);
         // A quarter more or less, so that those who lost the same neighbour do not all come back at once.
-        let pause = pause.mul_f64(0.75 + 0.5 * (random() as f64 / u64::MAX as f64));
+        let pause = pause.mul_f64(0.75 + 0.5 * (identity::random() as f64 / u64::MAX as f64));
         self.attempts = self.attempts.saturating_add(1);
         self.phase = Phase::Apart(Instant::now() + pause);
     }
@@ -496,60 +361,4 @@ impl Edge {
     fn name(&self) -> &str {
         self.process.name(self.node)
     }
-}
-
-impl Together {
-    fn heard(&self) -> Instant {
-        let [control, bulk] = &self.meters;
-        Instant::from_std(control.heard().max(bulk.heard()))
-    }
-}
-
-async fn read_bulk<R: tokio::io::AsyncRead + Unpin>(
-    mut reader: Reader<R>,
-    connection: u64,
-    edge: EdgeSender,
-) {
-    let why = loop {
-        match reader.next().await {
-            Ok(Some(incoming)) => edge.tell(EdgeEvent::Bulk { connection, incoming }),
-            Ok(None) => break "the bulk connection ended".to_owned(),
-            Err(BulkError::Io(error)) => break error.to_string(),
-            Err(BulkError::Wire(error)) => {
-                tracing::warn!("a message with tensors was refused: {error}");
-                break error.to_string();
-            }
-        }
-    };
-    edge.tell(EdgeEvent::Lost { connection, why });
-}
-
-async fn write_bulk<W: tokio::io::AsyncWrite + Unpin>(
-    mut writer: Writer<W>,
-    mut queue: UnboundedReceiver<ToWrite>,
-    connection: u64,
-    edge: EdgeSender,
-) {
-    while let Some(next) = queue.recv().await {
-        let sent = match &next {
-            ToWrite::Message(outgoing) => writer.send(outgoing.stamp, &outgoing.message).await,
-            ToWrite::Mark => writer.mark().await,
-        };
-        match sent {
-            Ok(()) => {}
-            // Nothing of it has been written.
-            Err(BulkError::Wire(error)) => tracing::error!("a message cannot be sent: {error}"),
-            Err(BulkError::Io(error)) => {
-                return edge.tell(EdgeEvent::Lost { connection, why: error.to_string() });
-            }
-        }
-    }
-}
-
-/// A number that nobody can guess.
-fn random() -> u64 {
-    let mut bytes = [0; 8];
-    // It fails only on systems without a source of randomness, where no key could be made either.
-    let _ = rustls::crypto::ring::default_provider().secure_random.fill(&mut bytes);
-    u64::from_le_bytes(bytes)
 }

@@ -213,3 +213,11 @@ impl TimeProvider for NoClock {
         Some(UnixTime::since_unix_epoch(Duration::from_secs(YEAR_2020)))
     }
 }
+
+/// A number that nobody can guess.
+pub(super) fn random() -> u64 {
+    let mut bytes = [0; 8];
+    // It fails only on systems without a source of randomness, where no key could be made either.
+    let _ = ring::default_provider().secure_random.fill(&mut bytes);
+    u64::from_le_bytes(bytes)
+}

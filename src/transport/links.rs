@@ -1,10 +1,11 @@
 //! A node's connections to its neighbours in other processes.
 
 use super::control::Control;
-use super::edge::{Edge, EdgeEvent, EdgeSender, Outgoing, Queued, Task, Timing};
+use super::edge::{Edge, Timing};
 use super::identity::{Identity, IdentityError, Tls};
 use super::listen::listen;
 use super::meet::Process;
+use super::queue::{EdgeEvent, EdgeSender, Outgoing, Queued, Task};
 use super::stream::Totals;
 use super::wire::Limits;
 use crate::domain::{Lane, Message, NodeId};

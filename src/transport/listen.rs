@@ -1,9 +1,9 @@
 //! Takes connections, finds out who is calling, and hands callers to their edges. Whatever a caller does, the listener
 //! goes on.
 
-use super::edge::{EdgeEvent, EdgeSender};
 use super::hello::{Hello, hear};
 use super::meet::{Caller, Process};
+use super::queue::{EdgeEvent, EdgeSender};
 use super::stream::Stream;
 use crate::domain::NodeId;
 use std::collections::BTreeMap;

@@ -1,9 +1,9 @@
 //! How two ends come together: two connections for each edge, the control connection first.
 
 use super::control::{Call, Control, Session};
-use super::edge::EdgeSender;
 use super::hello::{Answer, Hello, Purpose, Standing, hear, say};
 use super::identity::Tls;
+use super::queue::EdgeSender;
 use super::stream::{Duplex, Meter, Stream, Totals};
 use super::wire::{Limits, WIRE_VERSION};
 use crate::domain::NodeId;

@@ -7,10 +7,16 @@ mod edge;
 mod heads;
 mod hello;
 pub mod identity;
+#[cfg(test)]
+mod lab;
 pub mod links;
 mod listen;
 mod meet;
+mod queue;
+#[cfg(test)]
+mod security_tests;
 mod stream;
+mod together;
 pub mod wire;
 
 pub use identity::{Authority, Identity};
