@@ -16,7 +16,8 @@ impl Site {
         let folder = tempfile::tempdir().unwrap();
         let node = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/lab/node.sh");
         fs::copy(node, folder.path().join("node.sh")).unwrap();
-        let scenario = "name: here\ntopology: flat(2)\nmodel: softmax\ntraining: {rounds: 6}\ndeploy: {lease: 2s}\n";
+        let scenario =
+            "name: here\ntopology: flat(2)\nmodel: softmax\ntraining: {rounds: 6}\ndeploy: {lease: 2s}\n";
         fs::write(folder.path().join("s.yml"), scenario).unwrap();
         let site = Self { folder };
         site.rounds(rounds);
@@ -61,7 +62,8 @@ impl Site {
         loop {
             let runs = fs::read_dir(self.path("out/local/runs")).into_iter().flatten().flatten();
             let files = runs.map(|run| run.path().join("agent.json"));
-            let status = files.filter_map(|file| serde_json::from_slice::<Value>(&fs::read(file).ok()?).ok()).next();
+            let status =
+                files.filter_map(|file| serde_json::from_slice::<Value>(&fs::read(file).ok()?).ok()).next();
             match status {
                 Some(status) if holds(&status) => return status,
                 status => assert!(Instant::now() < deadline, "not {what}: {status:?}"),
@@ -100,11 +102,16 @@ fn a_local_run_ends_with_its_results_and_nothing_else() {
     assert_eq!(code, Some(0), "{said}{notes}");
     assert_eq!(said.matches("finished").count(), 3, "{said}");
     assert!(notes.contains("progress: version "), "{notes}");
-    let mut files: Vec<String> =
-        fs::read_dir(site.path("out")).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    let mut files: Vec<String> = fs::read_dir(site.path("out"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
     files.sort();
     assert_eq!(files, ["deploy.json", "deployment.json", "hosts", "nodes", "plan.yml"]);
-    assert_eq!(fs::read_to_string(site.path("out/nodes/worker2/log.txt")).unwrap(), "worker2 begins\nworker2 ends\n");
+    assert_eq!(
+        fs::read_to_string(site.path("out/nodes/worker2/log.txt")).unwrap(),
+        "worker2 begins\nworker2 ends\n"
+    );
     // What was fetched can be read without any host.
     let (code, said, _) = site.deploy(&["logs", "out", "global"]);
     assert_eq!((code, said.as_str()), (Some(0), "global begins\nglobal ends\n"));
@@ -144,7 +151,12 @@ fn a_root_that_was_killed_is_started_again() {
     assert!(alive(pid(&nodes[1]["pid"])), "workers wait for the root, without a lease");
     site.rounds(1);
     let out = site.path("out").display().to_string();
-    let child = site.command(&["run", "--resume", &out]).stderr(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let child = site
+        .command(&["run", "--resume", &out])
+        .stderr(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
     // The root ends after a round; the workers, which count to 10,000, are stopped.
     site.wait_for("started again", |status| status["nodes"][0]["starts"] == 2);
     let (code, notes) = finish(child);

@@ -37,7 +37,11 @@ fn missing() -> Option<&'static str> {
     }
     let name = format!("hl{}-probe", std::process::id());
     let namespaces = works("ip", &["netns", "add", &name]) && works("ip", &["netns", "del", &name]);
-    if namespaces { None } else { Some("network namespaces cannot be made here: apt-get install iproute2, and root") }
+    if namespaces {
+        None
+    } else {
+        Some("network namespaces cannot be made here: apt-get install iproute2, and root")
+    }
 }
 
 impl Lab {
@@ -108,8 +112,9 @@ impl Lab {
     }
 
     fn run<'a>(&self, more: &[&'a str]) -> Vec<String> {
-        let fixed = ["run", "scenario.yml", "-i", &self.inventory(), "--node-program", self.node().to_str().unwrap()]
-            .map(str::to_owned);
+        let fixed =
+            ["run", "scenario.yml", "-i", &self.inventory(), "--node-program", self.node().to_str().unwrap()]
+                .map(str::to_owned);
         fixed.into_iter().chain(more.iter().map(|word: &&'a str| (*word).to_owned())).collect()
     }
 
@@ -122,7 +127,10 @@ impl Lab {
     fn left_on(&self, host: &str) -> String {
         let script = "ls -A /home/pi/.hcddl/runs /tmp/hcddl-none 2>/dev/null | grep -v : ; cat /home/pi/.hcddl/lock; \
                       for p in /proc/[0-9]*; do tr '\\0' ' ' <$p/cmdline | grep -E 'hcddl|node.sh' | grep -v grep; done; true";
-        self.lab(&["exec", host, "sh", "-c", script]).lines().filter(|line| !line.contains("for p in")).collect()
+        self.lab(&["exec", host, "sh", "-c", script])
+            .lines()
+            .filter(|line| !line.contains("for p in"))
+            .collect()
     }
 
     fn clean_within(&self, host: &str, time: Duration) {
@@ -156,9 +164,12 @@ fn from_check_to_results_and_nothing_left() {
         assert!(notes.contains(pushed), "{notes}");
         assert_eq!(said.matches("finished").count(), 3, "{said}");
         for (node, host) in [("global", "h1"), ("local1", "h2"), ("worker1", "h3")] {
-            let log = fs::read_to_string(lab.work.path().join(out).join("nodes").join(node).join("log.txt")).unwrap();
+            let log = fs::read_to_string(lab.work.path().join(out).join("nodes").join(node).join("log.txt"))
+                .unwrap();
             assert_eq!(log, format!("{node} begins\n{node} ends\n"));
-            let samples = fs::read_to_string(lab.work.path().join(out).join("hosts").join(host).join("host.csv")).unwrap();
+            let samples =
+                fs::read_to_string(lab.work.path().join(out).join("hosts").join(host).join("host.csv"))
+                    .unwrap();
             assert!(samples.contains(",host,"), "{samples}");
             assert_eq!(lab.left_on(host), "", "{host}");
         }
@@ -203,7 +214,8 @@ fn a_run_ends_with_its_controller_when_the_lease_is_over() {
     let Some(lab) = Lab::up(3) else { return };
     lab.rounds(10_000);
     let arguments = lab.run(&["--out", "lost"]);
-    let mut controller = lab.command(&arguments.iter().map(String::as_str).collect::<Vec<_>>()).spawn().unwrap();
+    let mut controller =
+        lab.command(&arguments.iter().map(String::as_str).collect::<Vec<_>>()).spawn().unwrap();
     let deadline = Instant::now() + Duration::from_secs(60);
     while !lab.left_on("h3").contains("node.sh") {
         assert!(Instant::now() < deadline, "the run does not start");
@@ -232,7 +244,10 @@ fn hosts_that_cannot_take_part_are_named_before_anything_starts() {
     lab.lab(&["exec", "h2", "mount", "--bind", fake.to_str().unwrap(), "/usr/bin/uname"]);
     let (code, _, notes) = lab.deploy_run(&["--out", "mismatch"]);
     assert_eq!(code, 2, "{notes}");
-    assert!(notes.contains("`h2` is armv7l") && notes.contains("cargo zigbuild --release --target armv7-"), "{notes}");
+    assert!(
+        notes.contains("`h2` is armv7l") && notes.contains("cargo zigbuild --release --target armv7-"),
+        "{notes}"
+    );
     lab.lab(&["crash", "h3"]);
     let (code, said, _) = lab.deploy(&["check", "scenario.yml", "-i", &lab.inventory(), "--timeout", "2s"]);
     assert_eq!(code, 1, "{said}");

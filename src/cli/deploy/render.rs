@@ -45,11 +45,14 @@ pub fn execute(args: &RenderArgs, registry: &Registry) -> anyhow::Result<Ending>
     let name = file_name(&target.session.plan.name);
     let run = format!("{name}-{}", random_hex(3)?);
     let addresses: Vec<_> = target.hosts.iter().map(|host| address(host, &Probe::default())).collect();
-    let deployment = placement::deployment(&run, &target.session.plan, &target.seats, &target.hosts, &addresses);
+    let deployment =
+        placement::deployment(&run, &target.session.plan, &target.seats, &target.hosts, &addresses);
     let parcel = supplies::parcel(&target, deployment, false, None)?;
     let occupied = fs::read_dir(&args.out).is_ok_and(|mut entries| entries.next().is_some());
     if occupied {
-        return Err(Usage(format!("`{}` is not empty; name a new directory with --out", args.out.display())).into());
+        return Err(
+            Usage(format!("`{}` is not empty; name a new directory with --out", args.out.display())).into()
+        );
     }
     for host in &target.hosts {
         bundle(&args.out.join("bundles").join(&host.name), &parcel, &host.name)?;
@@ -83,7 +86,8 @@ fn bundle(dir: &Path, parcel: &Parcel, host: &str) -> anyhow::Result<()> {
     for (path, bytes) in &parcel.common {
         write(&dir.join(path), bytes)?;
     }
-    for (node, own) in parcel.deployment.nodes.iter().zip(&parcel.nodes).filter(|(node, _)| node.host == host) {
+    for (node, own) in parcel.deployment.nodes.iter().zip(&parcel.nodes).filter(|(node, _)| node.host == host)
+    {
         for (path, bytes) in &own.files {
             write(&dir.join(path), bytes)?;
         }
@@ -205,7 +209,9 @@ mod tests {
             let all: String = files.iter().map(|(_, text)| text.as_str()).collect();
             for node in &parcel.deployment.nodes {
                 let starts = match form {
-                    Form::Systemd => all.matches(&format!("hcddl node /opt/hcddl/run {}\n", node.name)).count(),
+                    Form::Systemd => {
+                        all.matches(&format!("hcddl node /opt/hcddl/run {}\n", node.name)).count()
+                    }
                     Form::Compose => all.matches(&format!("\"/run-dir\", \"{}\"]", node.name)).count(),
                     Form::Ansible => {
                         let is = |word: &&str| *word == node.name;
