@@ -125,12 +125,9 @@ impl Lab {
 
     /// Processes of the hosts' user, and what is left of runs, on a host.
     fn left_on(&self, host: &str) -> String {
-        let script = "ls -A /home/pi/.hcddl/runs /tmp/hcddl-none 2>/dev/null | grep -v : ; cat /home/pi/.hcddl/lock; \
-                      for p in /proc/[0-9]*; do tr '\\0' ' ' <$p/cmdline | grep -E 'hcddl|node.sh' | grep -v grep; done; true";
+        let script = "ls -A /home/pi/.hcddl/runs 2>/dev/null; cat /home/pi/.hcddl/lock 2>/dev/null; \
+                      ps -u pi -o args= | grep -v '^sshd:'; true";
         self.lab(&["exec", host, "sh", "-c", script])
-            .lines()
-            .filter(|line| !line.contains("for p in"))
-            .collect()
     }
 
     fn clean_within(&self, host: &str, time: Duration) {
@@ -201,7 +198,7 @@ fn one_run_at_a_time_and_a_detached_one_is_found_again() {
     assert_eq!(lab.deploy(&["stop", &dir]).0, 0);
     assert_eq!(lab.deploy(&["fetch", &dir]).0, 0);
     let log = fs::read_to_string(Path::new(&dir).join("nodes/global/log.txt")).unwrap();
-    assert_eq!(log, "global begins\nglobal was told to stop\n");
+    assert!(log.starts_with("global begins\n") && log.ends_with("global was told to stop\n"), "{log}");
     assert_eq!(lab.deploy(&["clean", &dir, "--cache"]).0, 0);
     for host in ["h1", "h2", "h3"] {
         assert_eq!(lab.left_on(host), "", "{host}");

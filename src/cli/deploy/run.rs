@@ -75,6 +75,7 @@ pub async fn execute(args: &RunArgs, registry: &Registry) -> anyhow::Result<Endi
     let started = run.start(&probes, &programs, &parcel).await;
     if let Err(error) = started {
         run.end().await;
+        run.fleet.close().await;
         return if run.interrupt.load(Ordering::SeqCst) { Ok(Ending::Interrupted) } else { Err(error) };
     }
     if args.detach {
@@ -204,6 +205,12 @@ impl Run<'_> {
     }
 
     async fn follow(mut self, registry: &Registry) -> anyhow::Result<Ending> {
+        let ended = self.follow_and_end(registry).await;
+        self.fleet.close().await;
+        ended
+    }
+
+    async fn follow_and_end(&mut self, registry: &Registry) -> anyhow::Result<Ending> {
         let (end, states) = {
             let mut progress = Progress::new(&self.record, self.args.quiet || self.args.target.json);
             let followed = follow(&self.fleet, &self.record, &self.interrupt, &mut progress).await;

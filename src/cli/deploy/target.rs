@@ -31,6 +31,13 @@ impl<'a> Target<'a> {
             PlacementError::Scenario(error) => session.option_error("deploy", error),
             error => UserError::in_file(&inventory, error.to_string(), ""),
         })?;
+        let alone = |host: &Host| host.local && host.reached_at.is_none();
+        if let Some(host) = pool.iter().find(|host| alone(host) && pool.len() > 1) {
+            let message = format!("`{}` is this machine, and the others do not know its address", host.name);
+            let next =
+                "add `hcddl_address=ADDRESS` to it, with an address of this machine that they can reach";
+            return Err(UserError::in_file(&inventory, message, next).into());
+        }
         let mut used: Vec<usize> = seats.iter().map(|seat| seat.host).collect();
         used.sort_unstable();
         used.dedup();
@@ -85,8 +92,8 @@ impl<'a> Target<'a> {
 pub fn address(host: &Host, probe: &Probe) -> Address {
     let own = probe.own_address.clone();
     if host.local {
-        let here = "127.0.0.1".to_owned();
-        return Address { reached_at: host.reached_at.clone().unwrap_or(here.clone()), bind: here };
+        let at = host.reached_at.clone().unwrap_or("127.0.0.1".to_owned());
+        return Address { bind: at.clone(), reached_at: at };
     }
     let is_address = |text: &String| text.parse::<IpAddr>().is_ok();
     let written = host.reached_at.clone().or_else(|| Some(host.destination().to_owned()).filter(is_address));

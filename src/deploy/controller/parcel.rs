@@ -91,3 +91,72 @@ pub fn random_hex(bytes: usize) -> io::Result<String> {
     std::fs::File::open("/dev/urandom")?.read_exact(&mut random)?;
     Ok(random.iter().map(|byte| format!("{byte:02x}")).collect())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::deploy::deployment::{Placed, Settings};
+    use crate::scenario::fixture;
+    use std::collections::BTreeSet;
+
+    /// Two nodes on `a`, one on `b`; each has a key, two have the same samples.
+    fn parcel() -> Parcel {
+        let node = |name: &str, host: &str| Placed {
+            name: name.to_owned(),
+            host: host.to_owned(),
+            address: "10.0.0.1".to_owned(),
+            bind: "10.0.0.1".to_owned(),
+            port: 7700,
+        };
+        let own = |name: &str, data: Option<&[u8]>| {
+            let key = (format!("tls/{name}.key"), name.as_bytes().to_vec());
+            NodeParcel::new(vec![key], data.map(<[u8]>::to_vec))
+        };
+        Parcel {
+            deployment: Deployment {
+                run: "r".to_owned(),
+                version: "1".to_owned(),
+                nodes: vec![node("global", "a"), node("w1", "a"), node("w2", "b")],
+                settings: Settings::of(&fixture::tree(1, 1)),
+            },
+            common: vec![("scenario.yml".to_owned(), b"x".to_vec())],
+            nodes: vec![own("global", None), own("w1", Some(b"abc")), own("w2", Some(b"abc"))],
+            attached: true,
+            node_program: None,
+        }
+    }
+
+    #[test]
+    fn a_host_gets_what_its_nodes_need_and_no_key_of_another() {
+        let parcel = parcel();
+        let folder = tempfile::tempdir().unwrap();
+        for (host, expected) in [
+            ("a", vec!["agent.json", "data", "scenario.yml", "tls", "tls/global.key", "tls/w1.key"]),
+            ("b", vec!["agent.json", "data", "scenario.yml", "tls", "tls/w2.key"]),
+        ] {
+            let (archive, dir) = (folder.path().join("x.tar"), folder.path().join(host));
+            std::fs::write(&archive, parcel.archive(host)).unwrap();
+            crate::deploy::remote::unpack(&archive, &dir).unwrap();
+            let list = |dir: &std::path::Path| -> Vec<PathBuf> {
+                std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()).collect()
+            };
+            let found: BTreeSet<String> = list(&dir)
+                .into_iter()
+                .chain(list(&dir.join("tls")))
+                .map(|path| path.strip_prefix(&dir).unwrap().display().to_string())
+                .collect();
+            assert_eq!(found.iter().map(String::as_str).collect::<Vec<_>>(), expected, "{host}");
+            assert_eq!(AgentStatus::read(&dir).unwrap().host, host);
+        }
+        let hash = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+        let link = std::fs::read_link(folder.path().join("a/data/w1.bin")).unwrap();
+        assert_eq!(link, PathBuf::from(format!("../../../data/{hash}")));
+        assert_eq!(parcel.data_of("b").keys().collect::<Vec<_>>(), [hash]);
+    }
+
+    #[test]
+    fn no_two_secrets_are_the_same() {
+        let (a, b) = (random_hex(32).unwrap(), random_hex(32).unwrap());
+        assert!(a != b && a.len() == 64 && a.bytes().all(|byte| byte.is_ascii_hexdigit()));
+    }
+}
