@@ -1,0 +1,163 @@
+//! Real nodes on several hosts of a lab: network namespaces of this machine, each with an sshd. Deployed runs have the
+//! weights of their simulation or are executed again to the bit, whatever happens to hosts and cables. Skipped with a
+//! message where there can be no lab.
+
+#[path = "lab/hosts.rs"]
+mod hosts;
+
+use hosts::Lab;
+use std::fs;
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+impl Lab {
+    /// Runs hcddl where the controller is; returns what it printed.
+    fn hcddl(&self, arguments: &[&str]) -> String {
+        let Output { status, stdout, stderr } = self.program(arguments).output().unwrap();
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+        let (said, notes) = (text(stdout), text(stderr));
+        assert!(status.success(), "hcddl {arguments:?}: {status}\n{said}{notes}{}", self.node_logs());
+        said + &notes
+    }
+
+    fn program(&self, arguments: &[&str]) -> Command {
+        let mut command = self.script();
+        command.arg("ctl").arg(env!("CARGO_BIN_EXE_hcddl")).args(arguments);
+        command.current_dir(self.work.path()).env("HOME", self.work.path());
+        command
+    }
+
+    fn write(&self, file: &str, text: &str) {
+        fs::write(self.work.path().join(file), text).unwrap();
+    }
+
+    /// The end of every node's log that was fetched.
+    fn node_logs(&self) -> String {
+        let output = Command::new("sh")
+            .args(["-c", "for f in */nodes/*/log.txt; do echo \"== $f\"; tail -n 8 $f; done"])
+            .current_dir(self.work.path())
+            .output();
+        output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default()
+    }
+
+    /// A value of `dir/summary.json`.
+    fn summary(&self, dir: &str, key: &str) -> serde_json::Value {
+        let text = fs::read_to_string(self.work.path().join(dir).join("summary.json")).unwrap();
+        serde_json::from_str::<serde_json::Value>(&text).unwrap()[key].clone()
+    }
+
+    /// Starts a deployed run, strikes once the root has committed so often, and waits for its end.
+    fn strike(&self, scenario: &str, commits: u64, blow: impl FnOnce(&Lab)) {
+        let inventory = self.inventory();
+        let log = fs::File::create(self.work.path().join("controller.txt")).unwrap();
+        let mut controller = self
+            .program(&["deploy", scenario, "-i", &inventory, "--out", "run"])
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        let said = || fs::read_to_string(self.work.path().join("controller.txt")).unwrap_or_default();
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while self.committed("h1") < commits {
+            assert!(Instant::now() < deadline, "the root does not reach {commits} commits: {}", said());
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        blow(self);
+        let deadline = Instant::now() + Duration::from_secs(120);
+        while controller.try_wait().unwrap().is_none() {
+            if Instant::now() > deadline {
+                controller.kill().unwrap();
+                panic!("the run does not end: {}{}", said(), self.node_logs());
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        assert!(controller.wait().unwrap().success(), "{}{}", said(), self.node_logs());
+    }
+
+    fn committed(&self, host: &str) -> u64 {
+        let script = "cat /home/pi/.hcddl/runs/*/nodes/global/progress.json 2>/dev/null; true";
+        let text = self.lab(&["exec", host, "sh", "-c", script]);
+        serde_json::from_str::<serde_json::Value>(&text).map_or(0, |p| p["commits"].as_u64().unwrap_or(0))
+    }
+
+    /// Kills, stops or continues the process of a node.
+    fn signal(&self, host: &str, node: &str, signal: &str) {
+        self.lab(&["exec", host, "pkill", signal, "-f", &format!("node .* {node}$")]);
+    }
+
+    /// Executes the run again.
+    fn replay(&self) {
+        let said = self.hcddl(&["replay", "run"]);
+        assert!(said.contains("have the digests of the run"), "{said}");
+        assert!(!said.contains("not executed") && !said.contains("divergence"), "{said}");
+    }
+}
+
+const SLOW: &str = "model: softmax\n\
+    devices: {workers: {name: fixed, step_time: 10ms}, servers: instant}\n\
+    deploy: {detection: 2s, heartbeat: 200ms, paced: true, checkpoint_every: 5}\n";
+
+#[test]
+fn synchronous_runs_have_the_weights_of_their_simulation() {
+    let Some(lab) = Lab::up(5) else { return };
+    let flat = "name: flat\ntopology: flat(4)\nmodel: {name: mlp, hidden: [16]}\n\
+                training: {rounds: 20, batch: 16}\ntiers: {global: {policy: sync}}\n";
+    let tree = "name: tree\ntopology: {name: tree, servers: [{workers: 2}, {workers: 1}]}\nmodel: softmax\n\
+                training: {rounds: 20, batch: 16}\ntiers: {global: {policy: sync}, local: {policy: sync}}\n\
+                deploy: {placement: {local1: h2, local2: h2}}\n";
+    for (name, text) in [("flat", flat), ("tree", tree)] {
+        lab.write(&format!("{name}.yml"), text);
+        let scenario = format!("{name}.yml");
+        lab.hcddl(&["deploy", &scenario, "-i", &lab.inventory(), "--out", name]);
+        lab.hcddl(&["sim", &scenario, "--out", &format!("{name}-sim"), "-q"]);
+        let digest = |dir: &str| lab.summary(dir, "weight_digest");
+        assert_eq!(digest(name), digest(&format!("{name}-sim")), "{name}");
+        for host in ["h1", "h2", "h5"] {
+            assert_eq!(lab.left_on(host), "", "{host}");
+        }
+    }
+}
+
+#[test]
+fn asynchronous_runs_survive_what_happens_to_hosts_and_cables() {
+    let Some(lab) = Lab::up(4) else { return };
+    lab.write(
+        "async.yml",
+        &format!(
+            "name: async\ntopology: flat(3)\ntraining: {{rounds: 1500, batch: 8}}\n\
+             tiers: {{global: {{policy: async}}}}\n{SLOW}"
+        ),
+    );
+    lab.strike("async.yml", 100, |lab| {
+        // A stalled worker: silent for longer than the detection, then there again.
+        lab.signal("h2", "worker1", "-STOP");
+        // A cable that is out for a moment, and is noticed by nobody.
+        lab.lab(&["partition", "h1", "h3"]);
+        std::thread::sleep(Duration::from_millis(700));
+        lab.lab(&["heal"]);
+        // A host without power, for good.
+        lab.lab(&["crash", "h4"]);
+        std::thread::sleep(Duration::from_millis(2500));
+        lab.signal("h2", "worker1", "-CONT");
+    });
+    assert_eq!(lab.summary("run", "commits"), 1500);
+}
+
+#[test]
+fn a_partition_in_mid_round_heals() {
+    let Some(lab) = Lab::up(3) else { return };
+    lab.write(
+        "sync.yml",
+        &format!(
+            "name: sync\ntopology: flat(2)\ntraining: {{rounds: 300, batch: 8}}\n\
+             tiers: {{global: {{policy: sync}}}}\n{SLOW}"
+        ),
+    );
+    lab.strike("sync.yml", 40, |lab| {
+        lab.lab(&["partition", "h1", "h3"]);
+        std::thread::sleep(Duration::from_secs(4));
+        lab.lab(&["heal"]);
+    });
+    assert_eq!(lab.summary("run", "commits"), 300);
+    lab.replay();
+}
