@@ -33,7 +33,8 @@ exists() { ip netns list | awk '{print $1}' | grep -qx "$1"; }
 count() { cat "$dir/count"; }
 filter() { ip netns exec "$switch" nft "$@"; }
 init_of() { cat "$dir/hosts/$1/init.pid" 2>/dev/null || true; }
-alive() { local pid; pid=$(init_of "$1"); [ -n "$pid" ] && [ -d "/proc/$pid" ]; }
+# A number may have been given to another process since.
+alive() { local pid; pid=$(init_of "$1"); [ -n "$pid" ] && grep -qa "$dir/hosts/$1/init.sh" "/proc/$pid/cmdline" 2>/dev/null; }
 
 # A cable from a namespace to the switch.
 cable() {
@@ -97,9 +98,11 @@ boot() {
         unshare --mount --pid --uts --ipc --fork --mount-proc --kill-child /bin/bash "$root/init.sh" \
         </dev/null >>"$root/init.log" 2>&1 &
     outer=$!
-    for _ in $(seq 100); do
-        pid=$(awk '{print $1}' "/proc/$outer/task/$outer/children" 2>/dev/null || true)
-        [ -n "$pid" ] && break
+    # Its last child is the first process of the host; unshare has another one for a moment before.
+    for _ in $(seq 200); do
+        for pid in $(cat "/proc/$outer/task/$outer/children" 2>/dev/null || true) ''; do
+            [ -n "$pid" ] && tr '\0' ' ' 2>/dev/null <"/proc/$pid/cmdline" | grep -q '^/bin/bash' && break 2
+        done
         sleep 0.05
     done
     [ -n "$pid" ] || fail "$name did not start; see $root/init.log"
