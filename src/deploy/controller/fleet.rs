@@ -46,6 +46,7 @@ impl ControlDir {
     /// # Errors
     /// When there is no place for temporary files.
     pub fn create() -> io::Result<Self> {
+        remove_left();
         for attempt in 0..1000 {
             let path = std::env::temp_dir().join(format!("hcddl-{}-{attempt}", std::process::id()));
             match DirBuilder::new().mode(0o700).create(&path) {
@@ -66,6 +67,22 @@ impl ControlDir {
 impl Drop for ControlDir {
     fn drop(&mut self) {
         let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// Removes what controllers left that were killed: `hcddl-<pid>-<n>` of a process that is no more.
+fn remove_left() {
+    let Ok(entries) = std::fs::read_dir(std::env::temp_dir()) else { return };
+    for entry in entries.flatten() {
+        let name = entry.file_name();
+        let parts = name.to_str().and_then(|name| name.strip_prefix("hcddl-")?.split_once('-'));
+        let numbers = parts.and_then(|(pid, n)| Some((pid.parse::<u32>().ok()?, n.parse::<u32>().ok()?)));
+        if let Some((pid, _)) = numbers
+            && Path::new("/proc/self").exists()
+            && !Path::new(&format!("/proc/{pid}")).exists()
+        {
+            let _ = std::fs::remove_dir_all(entry.path());
+        }
     }
 }
 
