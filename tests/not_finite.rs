@@ -33,7 +33,7 @@ impl Learner for Fragile {
             statistics: &[],
             epoch: 1,
         };
-        run(site, job, &self.inner.rule, &mut Buffers::default(), |at, cursor, out| {
+        run(site, job, &self.inner.rule, &mut Buffers::default(), &|| true, |at, cursor, out| {
             out.iter_mut().enumerate().for_each(|(i, g)| *g = function.a[i] * (at[i] - function.b[i]));
             let broken = (self.breaks)(node, cursor);
             if broken {

@@ -1,6 +1,8 @@
 //! `hcddl profile RUN_DIR`
 
 use super::{Ending, ScenarioArgs, Usage, output, session};
+use crate::deploy::gather::results;
+use crate::domain::NodeId;
 use crate::record::rundir::file;
 use crate::record::yaml;
 use crate::registry::Registry;
@@ -28,7 +30,15 @@ pub fn execute(args: &ProfileArgs, registry: &Registry) -> anyhow::Result<Ending
     let scenario = ScenarioArgs { data_dir: args.data_dir.clone(), ..ScenarioArgs::default() };
     let session = session::load(&args.dir.join(file::PLAN), &scenario, registry)?;
     let logs = Logs::read(&args.dir, &session.plan)?;
-    let replayed = replay(&session.plan, registry, session.learner()?, &logs, 0, None)?;
+    let mut replayed = replay(&session.plan, registry, session.learner()?, &logs, 0, None)?;
+    for node in &results(&args.dir, &session.plan)? {
+        let find = |name: &str| session.plan.nodes.iter().position(|node| node.name == name);
+        for (other, took) in &node.round_trips {
+            if let (Some(a), Some(b)) = (find(&node.name), find(other)) {
+                replayed.timing.round_trip(NodeId(a as u32), NodeId(b as u32), *took);
+            }
+        }
+    }
     output::result(&yaml::block(&replayed.timing.sections(&session.plan)))?;
     Ok(if replayed.divergence.is_none() { Ending::Done } else { Ending::Failed })
 }

@@ -72,6 +72,19 @@ pub fn gather(run: &Path, plan: &Plan, learner: Option<&dyn Learner>) -> anyhow:
     Ok(Gathered { summary, nodes, best_accuracy, warnings })
 }
 
+/// What the nodes of a fetched run reported at their ends.
+///
+/// # Errors
+/// A report that cannot be read.
+pub fn results(run: &Path, plan: &Plan) -> anyhow::Result<Vec<NodeResult>> {
+    let mut all = Vec::new();
+    for node in &plan.nodes {
+        let last = lives(&run.join("nodes").join(&node.name)).pop();
+        all.extend(last.map(|life| read_result(&life)).transpose()?.flatten());
+    }
+    Ok(all)
+}
+
 /// The directories of a node's lives, first to last.
 fn lives(node: &Path) -> Vec<PathBuf> {
     (0..).map(|birth| node.join(format!("life{birth}"))).take_while(|life| life.is_dir()).collect()

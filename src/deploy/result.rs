@@ -1,6 +1,6 @@
 //! What a node of a deployed run reports at its end: `nodes/<name>/life<n>/result.json`.
 
-use crate::domain::{NodeId, Params, Time, Version, digest};
+use crate::domain::{NodeId, Params, Span, Time, Version, digest};
 use crate::scenario::plan::{Plan, Role};
 use crate::sim::account::Account;
 use crate::sim::outcome::{Best, Staleness};
@@ -40,6 +40,8 @@ pub struct NodeResult {
     pub bytes_down: u64,
     /// Bytes on the wire, sent and received, with everything but encryption and TCP.
     pub wire_bytes: (u64, u64),
+    /// The shortest round trip of a small message to the parent, or to each neighbouring peer.
+    pub round_trips: BTreeMap<String, Span>,
     /// Training jobs finished.
     pub client_fits: u64,
     /// Gradient steps finished.
@@ -106,8 +108,14 @@ impl NodeResult {
         self
     }
 
-    pub(crate) fn ended(mut self, reason: String, traffic: Traffic) -> Self {
+    pub(crate) fn ended(
+        mut self,
+        reason: String,
+        traffic: Traffic,
+        round_trips: BTreeMap<String, Span>,
+    ) -> Self {
         self.reason = reason;
+        self.round_trips = round_trips;
         self.wire_bytes = (traffic.sent, traffic.received);
         self
     }

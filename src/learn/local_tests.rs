@@ -108,7 +108,7 @@ fn statistics_move_by_their_own_rule() {
     let job = Train { model: Params::new(vec![1.0, 8.0, 1.0, 0.0, 4.0]), ..job(2, UpdateKind::Model) };
     let run_with = |rule: &LocalRule, statistics: &[Statistic]| {
         let site = Site { params_len: 5, statistics, ..ONE };
-        let trained = run(site, &job, rule, &mut Buffers::default(), |at, _, out| {
+        let trained = run(site, &job, rule, &mut Buffers::default(), &|| true, |at, _, out| {
             out.copy_from_slice(&[at[0], 4.0, at[2], 2.0, 1000.0]);
             Ok(StepLoss { loss: 1.0, samples: 1 })
         });
@@ -138,7 +138,7 @@ fn statistics_move_by_their_own_rule() {
 /// Batch 11 has this loss and this gradient.
 fn broken(rule: &LocalRule, output: UpdateKind, loss: f64, slope: f32) -> Result<Trained, String> {
     let job = Train { opt: Some(OptState { step: 7, slots: vec![] }), ..job(3, output) };
-    run(ONE, &job, rule, &mut Buffers::default(), |_, c, out| {
+    run(ONE, &job, rule, &mut Buffers::default(), &|| true, |_, c, out| {
         out[0] = if c == 11 { slope } else { 1.0 };
         Ok(StepLoss { loss: if c == 11 { loss } else { 1.0 }, samples: 4 })
     })

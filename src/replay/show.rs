@@ -12,7 +12,7 @@ pub fn state_text(state: &NodeState) -> String {
     // Keys that are no text (pairs of nodes) have no JSON: show them as Rust does.
     match serde_json::to_value(state) {
         Ok(value) => serde_json::to_string_pretty(&cut(value)).expect("plain data"),
-        Err(_) => format!("{state:.3?}").chars().take(20_000).collect(),
+        Err(_) => format!("{state:#?}"),
     }
 }
 

@@ -64,14 +64,16 @@ impl Timing {
         }
     }
 
+    /// Takes note of the round trip of a small message that was measured beside the nodes' own.
+    pub fn round_trip(&mut self, a: NodeId, b: NodeId, took: Span) {
+        self.trips.entry((a, b)).or_default().push((0, took.0));
+        self.trips.entry((b, a)).or_default().push((0, took.0));
+    }
+
     /// The median duration of a training step of each node that trained.
     #[must_use]
     pub fn step_times(&self) -> BTreeMap<NodeId, Span> {
-        let median = |all: &Vec<u64>| {
-            let mut sorted = all.clone();
-            sorted.sort_unstable();
-            Span(sorted[sorted.len() / 2])
-        };
+        let median = |all: &Vec<u64>| Span(median(all.iter().copied()));
         self.steps.iter().map(|(node, all)| (*node, median(all))).collect()
     }
 
@@ -91,39 +93,74 @@ impl Timing {
         self.trips.iter().map(|(pair, trips)| (*pair, timing(trips))).collect()
     }
 
-    /// The sections `devices` and `network` of a scenario that behaves like the measured run.
+    /// The sections `devices` and `network` of a scenario that behaves like the measured run: medians, and single nodes
+    /// and links where they differ from them by more than a fifth.
     #[must_use]
     pub fn sections(&self, plan: &Plan) -> Value {
         let name = |node: NodeId| plan.nodes[node.index()].name.clone();
-        let devices: Map<String, Value> = self
-            .step_times()
-            .into_iter()
-            .map(|(node, step)| {
-                let measured =
-                    json!({"name": "pc", "step_time": nanoseconds(step), "overhead": "0ms", "jitter": 0.0});
-                (name(node), measured)
+        let steps: Vec<(NodeId, u64)> =
+            self.step_times().into_iter().map(|(node, step)| (node, step.0)).collect();
+        let usual_step = median(steps.iter().map(|(_, step)| *step));
+        let unusual = steps.iter().filter(|(_, step)| differs(*step as f64, usual_step as f64));
+        let nodes: Map<String, Value> = unusual.map(|(node, step)| (name(*node), device(*step))).collect();
+        let links = self.undirected();
+        let usual = LinkTiming {
+            latency: Span(median(links.iter().map(|(_, link)| link.latency.0))),
+            rate: Some(median(links.iter().filter_map(|(_, link)| link.rate).map(|rate| rate as u64)) as f64),
+        };
+        let unusual = links.iter().filter(|(_, link)| {
+            let rate = link.rate.or(usual.rate).zip(usual.rate);
+            differs(link.latency.0 as f64, usual.latency.0 as f64) || rate.is_some_and(|(a, b)| differs(a, b))
+        });
+        let links: Vec<Value> = unusual
+            .map(|((a, b), link)| {
+                let mut written = written(link);
+                written["between"] = json!([name(*a), name(*b)]);
+                written
             })
             .collect();
-        let timings = self.links();
-        let link = |(a, b): (NodeId, NodeId)| {
-            let both = [timings.get(&(a, b)), timings.get(&(b, a))];
-            let known = || both.iter().flatten();
-            let latency = known().map(|timing| timing.latency.0).min()?;
-            let rate = known().filter_map(|timing| timing.rate).reduce(f64::max);
-            let mut link = json!({"between": [name(a), name(b)], "latency": nanoseconds(Span(latency))});
-            if let Some(rate) = rate {
-                link["rate"] = json!(format!("{:.0}bit", rate * 8.0));
-            }
-            Some(link)
-        };
-        let links: Vec<Value> =
-            timings.keys().filter(|(a, b)| a < b).filter_map(|pair| link(*pair)).collect();
-        json!({"devices": {"default": "pc", "nodes": devices}, "network": {"links": links}})
+        json!({
+            "devices": {"default": "pc", "workers": device(usual_step), "nodes": nodes},
+            "network": {"lan": written(&usual), "links": links},
+        })
+    }
+
+    /// Both directions of each link as one: the shorter latency, the higher rate.
+    fn undirected(&self) -> Vec<((NodeId, NodeId), LinkTiming)> {
+        let mut all: BTreeMap<(NodeId, NodeId), LinkTiming> = BTreeMap::new();
+        for ((a, b), link) in self.links() {
+            let both = all.entry((a.min(b), a.max(b))).or_insert(link);
+            both.latency = both.latency.min(link.latency);
+            both.rate = both.rate.into_iter().chain(link.rate).reduce(f64::max);
+        }
+        all.into_iter().collect()
     }
 }
 
-fn nanoseconds(span: Span) -> String {
-    format!("{}ns", span.0)
+/// A share by which a node or a link may differ from the usual one before it is named.
+const UNUSUAL: f64 = 0.2;
+
+fn differs(value: f64, usual: f64) -> bool {
+    (value - usual).abs() > UNUSUAL * usual
+}
+
+/// The middle value; 0 of none.
+fn median(values: impl Iterator<Item = u64>) -> u64 {
+    let mut sorted: Vec<u64> = values.collect();
+    sorted.sort_unstable();
+    sorted.get(sorted.len() / 2).copied().unwrap_or(0)
+}
+
+fn device(step: u64) -> Value {
+    json!({"name": "pc", "step_time": format!("{step}ns"), "overhead": "0ms", "jitter": 0.0})
+}
+
+fn written(link: &LinkTiming) -> Value {
+    let mut written = json!({"latency": format!("{}ns", link.latency.0)});
+    if let Some(rate) = link.rate.filter(|rate| *rate > 0.0) {
+        written["rate"] = json!(format!("{:.0}bit", rate * 8.0));
+    }
+    written
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use super::jobs::Running;
 use super::{Place, write_progress};
 use crate::deploy::deployment::{NodeProgress, NodeState};
 use crate::deploy::result::NodeResult;
-use crate::domain::{Message, NodeId, Params, Time, Version};
+use crate::domain::{Message, NodeId, Params, Span, Time, Version};
 use crate::learn::safetensors;
 use crate::node::kinds::UPDATE;
 use crate::node::work::Trained;
@@ -40,6 +40,8 @@ pub(super) struct Books<'a> {
     dir: RunDir,
     pub progress: NodeProgress,
     pace: Pace,
+    /// The shortest round trip to each neighbour.
+    round_trips: BTreeMap<String, Span>,
     /// The node's last committed model.
     model: Params,
     version: Version,
@@ -69,6 +71,7 @@ impl<'a> Books<'a> {
             dir,
             progress: NodeProgress { birth: place.birth, ..NodeProgress::default() },
             pace: Pace::new(PROGRESS_EVERY),
+            round_trips: BTreeMap::new(),
             model: init,
             version: Version(0),
         };
@@ -133,6 +136,11 @@ impl<'a> Books<'a> {
             self.progress.commits = account.client_fits;
             self.progress.loss = Some(f64::from(trained.loss));
         }
+    }
+
+    pub fn round_trip(&mut self, to: &str, took: Span) {
+        let shortest = self.round_trips.entry(to.to_owned()).or_insert(took);
+        *shortest = (*shortest).min(took);
     }
 
     pub fn dropped(&mut self, why: Why) {
@@ -205,7 +213,7 @@ impl<'a> Books<'a> {
         self.probe.collect(&mut self.pool, &mut self.recorder, true);
         let result = NodeResult::of(self.plan, self.place.me, self.place.birth, now, &mut self.account)
             .with_evaluation(&self.probe, &self.model, self.version)
-            .ended(reason.clone(), traffic);
+            .ended(reason.clone(), traffic, self.round_trips.clone());
         self.recorder.close()?;
         self.dir.write(NodeResult::FILE, &crate::report::json(&result))?;
         if let Some(values) = self.model.values().filter(|_| top) {

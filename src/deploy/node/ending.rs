@@ -2,7 +2,7 @@
 //! These notices pass by the nodes, which know nothing of them.
 
 use super::stage::Stage;
-use crate::domain::NodeId;
+use crate::domain::{NodeId, Time};
 use crate::node::Reason;
 use crate::transport::links::Input;
 use serde::{Deserialize, Serialize};
@@ -20,6 +20,10 @@ pub(super) enum Notice {
     Finished(BTreeSet<NodeId>),
     /// A node cannot go on, which ends the run: to the parent.
     Failed(String),
+    /// To be sent back at once: what the sender's clock showed.
+    Ping(Time),
+    /// A `Ping` that comes back.
+    Pong(Time),
 }
 
 impl Notice {
@@ -71,6 +75,8 @@ impl Stage<'_> {
                 self.over.get_or_insert(Ok(Reason::Stalled(reason)));
             }
             Notice::Understood => {}
+            Notice::Ping(at) => self.links.notice(from, Notice::Pong(at).encode()),
+            Notice::Pong(at) => self.books.round_trip(self.name(from), self.now().since(at)),
             Notice::Finished(peers) => self.peers_finished(peers),
             Notice::Failed(why) if self.plan.peers.is_none() => self.fail(why),
             Notice::Failed(why) if self.over.is_none() => {

@@ -78,11 +78,14 @@ pub(super) struct Stage<'a> {
     received: UnboundedReceiver<Input>,
     happenings: UnboundedReceiver<Happening>,
     next_look: Instant,
+    next_ping: Instant,
 }
 
 /// Between two looks at the interrupt flag, evaluations and the progress file.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
+/// Between two measurements of the round trip to the neighbours.
+const PING_EVERY: Duration = Duration::from_secs(1);
 /// How long a node waits for a parent that is lost, and may be resumed by hand.
 const ORPHAN: Duration = Duration::from_secs(3600);
 
@@ -150,6 +153,7 @@ impl<'a> Stage<'a> {
             received,
             happenings,
             next_look: Instant::now(),
+            next_ping: Instant::now(),
         })
     }
 
@@ -280,6 +284,11 @@ impl<'a> Stage<'a> {
     }
 
     fn look_around(&mut self) -> anyhow::Result<()> {
+        if Instant::now() >= self.next_ping {
+            self.next_ping = Instant::now() + PING_EVERY;
+            let ping = Notice::Ping(self.now()).encode();
+            self.above().into_iter().for_each(|node| self.links.notice(node, ping.clone()));
+        }
         let traffic = self.links.traffic();
         self.books.progress.bytes_sent = traffic.sent;
         self.books.progress.lost = self.lost.iter().map(|node| self.name(*node).to_owned()).collect();

@@ -99,7 +99,7 @@ impl DataSet {
     #[must_use]
     pub fn clone_without_samples(&self) -> Self {
         let none = self.train.select(&[]);
-        Self { order: self.order, average: self.average, ..Self::new(self.shape.clone(), none.clone(), none) }
+        Self { order: self.order, average: self.average, ..Self::new(self.shape, none.clone(), none) }
     }
 }
 
