@@ -85,7 +85,7 @@ pub(super) struct Stage<'a> {
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 /// Between two measurements of the round trip to the neighbours.
-const PING_EVERY: Duration = Duration::from_secs(1);
+const PING_EVERY: Duration = Duration::from_millis(100);
 /// How long a node waits for a parent that is lost, and may be resumed by hand.
 const ORPHAN: Duration = Duration::from_secs(3600);
 
