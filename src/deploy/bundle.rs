@@ -7,7 +7,6 @@ use crate::learn::portion::Portion;
 use crate::learn::split::Holdings;
 use crate::scenario::plan::Plan;
 use crate::transport::identity::Authority;
-use std::io::Read;
 
 /// A file of a run directory, by its path in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,10 +41,7 @@ impl Keys {
     /// # Errors
     /// When the system has no randomness to give.
     pub fn new(run: &str) -> anyhow::Result<Self> {
-        let mut random = [0u8; 32];
-        std::fs::File::open("/dev/urandom")?.read_exact(&mut random)?;
-        let secret = random.iter().map(|byte| format!("{byte:02x}")).collect();
-        Ok(Self { authority: Authority::new(run)?, secret })
+        Ok(Self { authority: Authority::new(run)?, secret: super::controller::random_hex(32)? })
     }
 
     /// What every host gets.

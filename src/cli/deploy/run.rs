@@ -147,6 +147,8 @@ fn prepare(
         hosts: hosts.collect(),
     };
     dir.write(file::PLAN, &target.session.effective()?)?;
+    let scenario = std::path::absolute(args.target.file()?)?;
+    controller::checkout::record(scenario.parent().unwrap_or(Path::new("/")), dir.path())?;
     dir.write("deployment.json", &serde_json::to_string_pretty(&deployment)?)?;
     record
         .write(dir.path())

@@ -3,6 +3,7 @@
 
 pub mod binary;
 pub mod check;
+pub mod checkout;
 mod fetch;
 mod fleet;
 mod follow;
