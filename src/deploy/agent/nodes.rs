@@ -81,7 +81,6 @@ impl Nodes {
     /// Notes that a process has ended.
     pub fn ended(&mut self, index: usize, how: io::Result<ExitStatus>) {
         self.status[index].pid = None;
-        self.status[index].memory_bytes = 0;
         self.status[index].ended = Some(match how {
             Ok(status) => match (status.code(), status.signal()) {
                 (Some(code), _) => format!("code {code}"),
@@ -116,7 +115,7 @@ impl Nodes {
             let read = std::fs::read(file).ok();
             let progress = read.and_then(|bytes| serde_json::from_slice::<NodeProgress>(&bytes).ok());
             node.progress = progress.or(node.progress.take());
-            node.memory_bytes = node.pid.map_or(0, sample::memory_of);
+            node.memory_bytes = node.memory_bytes.max(node.pid.map_or(0, sample::peak_of));
         }
     }
 }

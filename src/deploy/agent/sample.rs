@@ -87,6 +87,13 @@ pub fn memory_of(pid: u32) -> u64 {
     kilobytes(&status, "VmRSS:").unwrap_or(0)
 }
 
+/// The most resident memory that a process has had, in bytes; 0 when it is gone.
+#[must_use]
+pub fn peak_of(pid: u32) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    kilobytes(&status, "VmHWM:").unwrap_or(0)
+}
+
 /// Bytes of a line such as `VmRSS:  1234 kB`.
 fn kilobytes(text: &str, key: &str) -> Option<u64> {
     let rest = text.lines().find_map(|line| line.strip_prefix(key))?;

@@ -53,7 +53,7 @@ pub struct NodeStatus {
     pub starts: u32,
     /// How its last process ended: `code 0`, `signal 9`, or why it could not be started.
     pub ended: Option<String>,
-    /// Resident memory in bytes.
+    /// The most resident memory that it had, in bytes, over all of its lives on this host.
     pub memory_bytes: u64,
     /// What it says about itself.
     pub progress: Option<NodeProgress>,
