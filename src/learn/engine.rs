@@ -1,5 +1,5 @@
 //! The real [`Learner`]: a network, a data set and its shards. The caller runs many jobs at once, so a step runs on
-//! one thread, unless there are fewer nodes than threads and the step is large ([`Team`]). Each thread keeps its
+//! one thread, unless there are fewer nodes than threads and the step is large (a team). Each thread keeps its
 //! working memory: a step on one thread allocates nothing.
 
 use super::augment::{self, BuildAugment, Pipeline};

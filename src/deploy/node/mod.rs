@@ -1,6 +1,6 @@
 //! `hcddl node`: the process of one node on its device.
 //!
-//! The node is the same state machine in the same actor as in the simulator. Around it the [`stage`] does what the
+//! The node is the same state machine in the same actor as in the simulator. Around it the stage does what the
 //! conductor does there: it hands the node one event at a time and carries its effects out, for real. Every event is
 //! written to the order log before, so that the run can be executed again.
 

@@ -24,7 +24,7 @@ const COLUMN_VALUES: usize = 1 << 20;
 /// kernel, kernel]`, then b `[filters]` if `bias`.
 ///
 /// Samples are unfolded to columns [channels kernel^2, output pixels], which stay in the cache (of small products only
-/// to [`Strips`] of them); their output is then one matrix product whose long side is the pixels. The backward pass
+/// to strips of them); their output is then one matrix product whose long side is the pixels. The backward pass
 /// unfolds again instead of keeping the columns of the batch. Where images are small and weights are large, samples are
 /// unfolded side by side (the sample is the fastest index), so that weights are not read for each of them;
 /// how many is a function of the shape and the batch alone, as are the orders of all sums.
