@@ -119,7 +119,7 @@ pub async fn fetch(args: &KnownArgs, registry: &Registry) -> anyhow::Result<Endi
     let (dir, record, fleet) = open(args).await?;
     let fetched = fetch_all(&fleet, &record, &dir).await;
     fleet.close().await;
-    super::results::show(&dir, registry, false)?;
+    super::results::show(&super::results::gather(&dir, registry)?)?;
     Ok(ending(fetched, &format!("fetched what there is into `{}`", dir.display())))
 }
 

@@ -18,12 +18,10 @@ pub fn gather(dir: &Path, registry: &Registry) -> anyhow::Result<Gathered> {
     Ok(gathered)
 }
 
-/// Gathers and says what came out; results of a run that ended early are what there is.
-pub fn show(dir: &Path, registry: &Registry, json: bool) -> anyhow::Result<()> {
-    let gathered = gather(dir, registry)?;
+/// Says what came out; results of a run that ended early are what there is.
+pub fn show(gathered: &Gathered) -> anyhow::Result<()> {
     for warning in &gathered.warnings {
         output::note("warning", warning);
     }
-    let summary = &gathered.summary;
-    output::result(&if json { report::json(summary) } else { report::terminal::table(summary) })
+    output::result(&report::terminal::table(&gathered.summary))
 }

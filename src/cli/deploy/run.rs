@@ -13,6 +13,7 @@ use crate::deploy::remote::sha256;
 use crate::record::rundir::{RunDir, file, file_name};
 use crate::record::utc;
 use crate::registry::Registry;
+use crate::sim::outcome::Summary;
 use clap::Args;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -245,9 +246,12 @@ impl Run<'_> {
             .zip(stopped)
             .map(|(state, last)| HostState { status: last.or(state.status), ..state })
             .collect();
-        self.report(&states)?;
-        if self.args.node_program.is_none() {
-            results::show(&self.dir, registry, false)?;
+        // Stand-ins leave no results.
+        let real = self.args.node_program.is_none();
+        let gathered = real.then(|| results::gather(&self.dir, registry)).transpose()?;
+        self.report(&states, gathered.as_ref().map(|gathered| &gathered.summary))?;
+        if let Some(gathered) = gathered.filter(|_| !self.args.target.json) {
+            results::show(&gathered)?;
         }
         Ok(match end {
             End::Interrupted => Ending::Interrupted,
@@ -256,7 +260,7 @@ impl Run<'_> {
         })
     }
 
-    fn report(&self, states: &[HostState]) -> anyhow::Result<()> {
+    fn report(&self, states: &[HostState], summary: Option<&Summary>) -> anyhow::Result<()> {
         self.note("run directory", &self.dir.display().to_string());
         if self.args.target.json {
             let hosts = states.iter().zip(&self.record.hosts);
@@ -265,6 +269,7 @@ impl Run<'_> {
             });
             let all = serde_json::json!({
                 "run": self.record.run, "directory": self.dir, "hosts": hosts.collect::<Vec<_>>(),
+                "summary": summary,
             });
             return output::result(&format!("{all:#}\n"));
         }

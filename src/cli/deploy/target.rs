@@ -1,8 +1,8 @@
 //! What is to be deployed where: the same for `check`, `plan`, `run` and `render`.
 
 use super::args::TargetArgs;
-use crate::cli::output;
 use crate::cli::session::{self, Session};
+use crate::cli::{Usage, output};
 use crate::deploy::controller::{Fleet, Probe};
 use crate::deploy::inventory::Host;
 use crate::deploy::placement::{self, Address, PlacementError, Seat};
@@ -23,6 +23,16 @@ impl<'a> Target<'a> {
     /// Reads scenario and inventory and places the nodes.
     pub fn load(args: &TargetArgs, registry: &'a Registry) -> anyhow::Result<Self> {
         let session = session::load(args.file()?, &args.scenario, registry)?;
+        let plan = &session.plan;
+        if plan.timing_only {
+            return Err(Usage(
+                "a timing-only run computes nothing that could be deployed; use `hcddl sim`".to_owned(),
+            )
+            .into());
+        }
+        if !plan.faults.events.is_empty() || !plan.faults.rules.is_empty() {
+            output::note("warning", "`faults` has no effect on real devices: they have their own");
+        }
         let (inventory, pool, warnings) = args.pool()?;
         for warning in session.plan.warnings.iter().chain(&warnings) {
             output::note("warning", warning);
