@@ -5,6 +5,7 @@ use hcddl::Registry;
 use hcddl::deploy::bundle::{self, BundleFile, Keys};
 use hcddl::deploy::{Deployment, Placed, Settings, gather};
 use hcddl::domain::NodeId;
+use hcddl::record::order::{Entry, What};
 use hcddl::replay::{Logs, replay};
 use hcddl::scenario::plan::Plan;
 use hcddl::sim::outcome::{Silent, SimOptions};
@@ -117,8 +118,11 @@ impl Run {
 
     /// Executes the run again; every commit must have its digest. Returns how many there were.
     fn replayed(&self) -> u64 {
-        let logs = Logs::read(self.dir.path(), &self.plan).unwrap();
-        let replayed = replay(&self.plan, &self.registry, Arc::clone(&self.learner), &logs, 0, None).unwrap();
+        self.replayed_from(&Logs::read(self.dir.path(), &self.plan).unwrap())
+    }
+
+    fn replayed_from(&self, logs: &Logs) -> u64 {
+        let replayed = replay(&self.plan, &self.registry, Arc::clone(&self.learner), logs, 0, None).unwrap();
         assert_eq!((&replayed.divergence, &replayed.cut[..]), (&None, &[][..]), "{}", self.logs());
         replayed.commits
     }
@@ -264,6 +268,19 @@ fn a_killed_root_goes_on_from_its_checkpoint() {
         // Commits that were lost are in the log too.
         assert!(run.replayed() >= 150, "{}", run.logs());
     }
+}
+
+#[test]
+fn a_process_that_dies_between_an_input_and_its_commit_can_be_replayed() {
+    let run = slow("tiers: {global: {policy: async}}", "flat(2)", 40);
+    run.wait(run.start_all());
+    let mut logs = Logs::read(run.dir.path(), &run.plan).unwrap();
+    let root = &mut logs.0[0];
+    let last = root.iter().rposition(|entry| matches!(entry.what, What::Commit { .. })).unwrap();
+    let now = root[last].now;
+    root.truncate(last);
+    root.push(Entry { now, what: What::Born { birth: 1, checkpoint: None } });
+    assert_eq!(run.replayed_from(&logs), 39, "{}", run.logs());
 }
 
 #[test]

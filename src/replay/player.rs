@@ -161,6 +161,10 @@ impl Player<'_> {
         let track = &mut self.tracks[node.index()];
         let Some(entry) = track.entries.get(track.at) else { return Ok(Step::Ended) };
         let entry = entry.clone();
+        if matches!(entry.what, What::Born { .. }) {
+            // A killed process may have died between an input and the commits that followed from it.
+            track.commits.clear();
+        }
         if !matches!(entry.what, What::Commit { .. }) && !track.commits.is_empty() {
             let (version, _) = track.commits[0];
             self.differs(
