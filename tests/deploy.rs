@@ -10,7 +10,6 @@ use hcddl::replay::{Logs, replay};
 use hcddl::scenario::plan::Plan;
 use hcddl::sim::outcome::{Silent, SimOptions};
 use std::fs;
-use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -137,18 +136,16 @@ fn write(dir: &Path, files: Vec<BundleFile>) {
 }
 
 fn deployment(plan: &Plan) -> Deployment {
-    // Held together, so that no port is given twice.
-    let free: Vec<TcpListener> =
-        plan.nodes.iter().map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
-    let placed = |(node, free): (&hcddl::scenario::plan::NodePlan, &TcpListener)| Placed {
+    let free = hcddl::transport::free_ports(plan.nodes.len()).unwrap();
+    let placed = |(node, port): (&hcddl::scenario::plan::NodePlan, &u16)| Placed {
         name: node.name.clone(),
         host: "localhost".to_owned(),
         address: "127.0.0.1".to_owned(),
         bind: "127.0.0.1".to_owned(),
-        port: free.local_addr().unwrap().port(),
+        port: *port,
     };
     Deployment {
-        run: format!("test-{}-{}", plan.name, free[0].local_addr().unwrap().port()),
+        run: format!("test-{}-{}", plan.name, free[0]),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         nodes: plan.nodes.iter().zip(&free).map(placed).collect(),
         settings: Settings::of(plan),

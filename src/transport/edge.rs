@@ -18,8 +18,9 @@ use std::time::Duration;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::time::Instant;
 
-/// First and longest pause between two attempts to connect.
-const REDIAL: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
+/// First and longest pause between two attempts to connect; the longest is shorter than a node waits at the end of a
+/// run for those below it.
+const REDIAL: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(3));
 /// A connection that lasted so long was a good one: the next is dialled at once.
 const GOOD: Duration = Duration::from_secs(1);
 

@@ -12,6 +12,7 @@ mod lab;
 pub mod links;
 mod listen;
 mod meet;
+mod ports;
 mod queue;
 #[cfg(test)]
 mod security_tests;
@@ -21,3 +22,5 @@ pub mod wire;
 
 pub use identity::{Authority, Identity};
 pub use links::{Credit, Input, LinkError, Links, LinksConfig, Neighbour, Stamp, Traffic};
+
+pub use ports::free_ports;

@@ -63,15 +63,10 @@ impl<'a> Target<'a> {
         Ok(target)
     }
 
-    /// Several runs on one machine, as in tests, must not meet: the system chooses the ports.
+    /// Several runs on one machine, as in tests, must not meet.
     fn take_free_ports(&mut self) -> anyhow::Result<()> {
-        // All are held until the last is known, so that they differ.
-        let mut held = Vec::new();
-        for seat in &mut self.seats {
-            let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
-            seat.port = listener.local_addr()?.port();
-            held.push(listener);
-        }
+        let free = crate::transport::free_ports(self.seats.len())?;
+        self.seats.iter_mut().zip(free).for_each(|(seat, port)| seat.port = port);
         Ok(())
     }
 

@@ -123,16 +123,21 @@ impl Stage<'_> {
         let traffic = self.links.traffic();
         let ended = self.books.finish(now, &over, reason, traffic);
         let deadline = Instant::now() + FAREWELL;
+        let mut again = Instant::now() + AGAIN;
         while !farewell.is_done() && Instant::now() < deadline {
-            match self.next_input(AGAIN).await {
+            // Said again however much the others talk: one that comes back now has not heard it.
+            if Instant::now() >= again {
+                again = Instant::now() + AGAIN;
+                farewell.waiting().for_each(|child| self.links.notice(child, notice.clone()));
+            }
+            match self.next_input(again.saturating_duration_since(Instant::now())).await {
                 Some(Input::Notice { from, bytes }) if Notice::decode(&bytes) == Some(Notice::Understood) => {
                     farewell.gone(from);
                 }
                 Some(Input::Up(child) | Input::Reconnected(child)) => {
                     self.links.notice(child, notice.clone());
                 }
-                Some(_) => {}
-                None => farewell.waiting().for_each(|child| self.links.notice(child, notice.clone())),
+                Some(_) | None => {}
             }
         }
         if let Some(parent) = self.plan.nodes[self.me.index()].parent {
