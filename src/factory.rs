@@ -58,6 +58,11 @@ impl<'a> Factory<'a> {
         Self { delivery: Delivery::OverStreams, ..self }
     }
 
+    /// From now on.
+    pub fn deliver_over_streams(&mut self) {
+        self.delivery = Delivery::OverStreams;
+    }
+
     /// Builds one node. `incarnation` counts its restarts; `down` are nodes that are not there now.
     ///
     /// # Errors

@@ -6,7 +6,8 @@ use hcddl::deploy::bundle::{self, BundleFile, Keys};
 use hcddl::deploy::{Deployment, Placed, Settings, gather};
 use hcddl::domain::NodeId;
 use hcddl::record::order::{Entry, What};
-use hcddl::replay::{Logs, replay};
+use hcddl::replay::again::{Again, Keep, again};
+use hcddl::replay::{Logs, Until, replay};
 use hcddl::scenario::plan::Plan;
 use hcddl::sim::outcome::{Silent, SimOptions};
 use std::fs;
@@ -294,4 +295,59 @@ fn the_loss_of_a_worker_for_good_ends_as_the_policy_says() {
     assert_eq!(gathered.summary.commits, 300, "{}", run.logs());
     assert!(gathered.warnings.iter().any(|warning| warning.contains("worker3 left no result")));
     assert_eq!(run.replayed(), 300);
+}
+
+impl Run {
+    /// Simulates the run, led by its logs.
+    fn again(&self, keep: &Keep, changed: Option<&Plan>) -> Result<Again, hcddl::replay::ReplayError> {
+        let logs = Logs::read(self.dir.path(), &self.plan).unwrap();
+        let (options, interrupt) = (SimOptions::default(), Arc::new(AtomicBool::new(false)));
+        let (registry, learner) = (&self.registry, &self.learner);
+        again(&self.plan, changed, registry, learner, &logs, keep, &options, &mut Silent, &interrupt)
+    }
+}
+
+/// What a real run did decides the order, and the models of the scenario the time, or the other way round.
+#[test]
+fn a_run_leads_a_simulation() {
+    let text = "name: led\ntopology: flat(3)\nmodel: softmax\ntraining: {rounds: 60, batch: 8}\n\
+                tiers: {global: {policy: async}}\nnetwork: {lan: {latency: 5ms, rate: 10mbit}}\n\
+                devices: {workers: {name: fixed, step_time: 30ms}, servers: instant}\n";
+    let run = Run::new(text);
+    run.wait(run.start_all());
+    let deployed = run.gather().summary;
+    let order = Keep { order: true, ..Keep::default() };
+
+    // The order of the run, so its weights; the times of the scenario, which are longer.
+    let kept = run.again(&order, None).unwrap();
+    assert_eq!(kept.result.summary.weight_digest, deployed.weight_digest, "{}", run.logs());
+    assert_eq!((kept.kept.commits, kept.result.summary.commits), (60, 60));
+    let seconds = kept.result.summary.virtual_time_s;
+    assert!(seconds > 60.0 * 0.030 / 3.0, "three workers, 30 ms a step: {seconds} s");
+
+    // Its durations; the order follows.
+    let emergent = run.again(&Keep { durations: true, ..Keep::default() }, None).unwrap();
+    assert_eq!(emergent.result.summary.commits, 60);
+    let (led, real) = (emergent.result.summary.virtual_time_s, deployed.virtual_time_s);
+    assert!((led / real - 1.0).abs() < 0.5, "{led} s with the durations of a run of {real} s");
+
+    // Its order until the root's 40th input, then another policy in another network.
+    let until = Until { node: NodeId(0), inputs: 40 };
+    let here = Keep { until: Some(until), ..order };
+    let other = text.replace("async", "sync").replace("5ms", "50ms");
+    let written = hcddl::scenario::parse("scenario.yml", &other, &[]).unwrap();
+    let other = hcddl::scenario::resolve(&written, &run.registry).unwrap();
+    let tried = run.again(&here, Some(&other)).unwrap();
+    assert_eq!((tried.kept.inputs > 40, tried.result.summary.commits), (true, 60), "{:?}", tried.kept);
+    assert!(tried.kept.commits > 5 && tried.kept.commits < 60, "{:?}", tried.kept);
+    assert!(tried.result.summary.virtual_time_s > seconds, "rounds over slow links take longer");
+    // The same again, to the bit; and without a change it goes on as the scenario says.
+    let twice = run.again(&here, Some(&other)).unwrap();
+    assert_eq!(twice.result.summary.trace_digest, tried.result.summary.trace_digest);
+    assert_eq!(run.again(&here, None).unwrap().result.summary.commits, 60);
+
+    let more = hcddl::scenario::parse("scenario.yml", &text.replace("flat(3)", "flat(4)"), &[]).unwrap();
+    let more = hcddl::scenario::resolve(&more, &run.registry).unwrap();
+    let refused = run.again(&here, Some(&more)).unwrap_err().to_string();
+    assert!(refused.contains("nodes and their places"), "{refused}");
 }

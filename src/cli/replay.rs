@@ -8,7 +8,7 @@ use crate::replay::{Difference, Logs, Replayed, Until, replay, state_text};
 use crate::scenario::plan::Plan;
 use crate::sim::outcome::{RunnerKind, Silent, SimOptions, Summary};
 use anyhow::Context;
-use clap::Args;
+use clap::{Args, ValueEnum};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -18,16 +18,48 @@ use std::time::Instant;
 pub struct ReplayArgs {
     /// The directory of a deployed or simulated run
     #[arg(value_name = "RUN_DIR")]
-    dir: PathBuf,
+    pub(super) dir: PathBuf,
     /// Stop after so many inputs of a node and show its state: `global:120`
     #[arg(long, value_name = "NODE:N")]
     until: Option<String>,
+    /// The order of events: that of the run, or what follows from the times [default: kept]
+    #[arg(long, value_enum, conflicts_with = "until")]
+    pub(super) order: Option<OrderArg>,
+    /// How long jobs and messages take: as in the run, or as the scenario models them [default: modelled, with
+    /// `--order emergent` recorded]
+    #[arg(long, value_enum, conflicts_with = "until")]
+    pub(super) clock: Option<ClockArg>,
+    /// What if: keep the order until so many inputs of a node, then go on with what `--set` changes
+    #[arg(long, value_name = "NODE:N", conflicts_with_all = ["until", "order"])]
+    pub(super) from: Option<String>,
+    /// Another setting from `--from` on: tiers, network, faults, evaluation, when it stops
+    #[arg(long = "set", value_name = "KEY=VALUE", requires = "from")]
+    pub(super) sets: Vec<String>,
+    /// Where to write what came out, as `hcddl sim` does; must be empty or new [default: nothing is written]
+    #[arg(long, value_name = "DIR", conflicts_with = "until")]
+    pub(super) out: Option<PathBuf>,
     /// Threads that compute gradients; 0 for all cores
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u16).range(0..=1024))]
-    threads: u16,
+    pub(super) threads: u16,
     /// Where data files are [default: as the run had it]
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum OrderArg {
+    /// As in the run
+    Kept,
+    /// As follows from the times
+    Emergent,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ClockArg {
+    /// As long as in the run
+    Recorded,
+    /// As the scenario says
+    Modelled,
 }
 
 pub fn execute(args: &ReplayArgs, registry: &Registry) -> anyhow::Result<Ending> {
@@ -35,9 +67,12 @@ pub fn execute(args: &ReplayArgs, registry: &Registry) -> anyhow::Result<Ending>
     if !is_deployed(&args.dir) {
         return simulated(args, &scenario, registry);
     }
+    if args.order.is_some() || args.clock.is_some() || args.from.is_some() || args.out.is_some() {
+        return super::again::execute(args, &scenario, registry);
+    }
     let session = session::load(&args.dir.join(file::PLAN), &scenario, registry)?;
     let plan = &session.plan;
-    let until = args.until.as_deref().map(|text| parse_until(text, plan)).transpose()?;
+    let until = args.until.as_deref().map(|text| parse_event("--until", text, plan)).transpose()?;
     let logs = Logs::read(&args.dir, plan)?;
     let learner = session.learner()?;
     let started = Instant::now();
@@ -54,13 +89,14 @@ pub(super) fn is_deployed(dir: &Path) -> bool {
     dir.join("deployment.json").is_file()
 }
 
-fn parse_until(text: &str, plan: &Plan) -> Result<Until, Usage> {
+/// Reads `NODE:N`.
+pub(super) fn parse_event(option: &str, text: &str, plan: &Plan) -> Result<Until, Usage> {
     let parsed = text.rsplit_once(':').and_then(|(name, inputs)| {
         let node = plan.nodes.iter().position(|node| node.name == name)?;
         Some(Until { node: crate::domain::NodeId(node as u32), inputs: inputs.parse().ok()? })
     });
     parsed.ok_or_else(|| {
-        Usage(format!("--until `{text}` is no node of the run and a number of inputs, as in `global:120`"))
+        Usage(format!("{option} `{text}` is no node of the run and a number of inputs, as in `global:120`"))
     })
 }
 
@@ -94,8 +130,11 @@ fn report(plan: &Plan, replayed: &Replayed, real: f64, took: f64) {
 
 /// A simulated run is repeated by its scenario and seeds alone.
 fn simulated(args: &ReplayArgs, scenario: &ScenarioArgs, registry: &Registry) -> anyhow::Result<Ending> {
-    if args.until.is_some() {
-        return Err(Usage("--until needs the order logs of a deployed run".to_owned()).into());
+    let led = args.order.is_some() || args.clock.is_some() || args.from.is_some() || args.out.is_some();
+    if args.until.is_some() || led {
+        let text = "--until, --order, --clock, --from and --out need the order logs of a deployed run; this one was \
+                    simulated: `hcddl sim` with its plan.yml and --set tries something else";
+        return Err(Usage(text.to_owned()).into());
     }
     let dir = RunDir::open(&args.dir)?;
     let before = summary(&dir.join(file::SUMMARY))?;

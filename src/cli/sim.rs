@@ -180,7 +180,7 @@ fn open(
 }
 
 /// Writes what only the end knows.
-fn finish(
+pub(super) fn finish(
     dir: &RunDir,
     recorder: Recorder,
     repeat: &mut Repeat,

@@ -34,6 +34,19 @@ pub enum Work {
     },
 }
 
+impl Work {
+    /// Its name on a timeline.
+    #[must_use]
+    pub fn label(&self) -> &'static str {
+        match self {
+            Work::Train(_) => "train",
+            Work::Fold(_) => "fold",
+            Work::Encode { .. } => "encode",
+            Work::Decode { .. } => "decode",
+        }
+    }
+}
+
 /// A job's result.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Outcome {

@@ -5,7 +5,9 @@
 //! computed anew. No clock is shared between the logs and none is needed: a node's next input is executed as soon as
 //! the message has been sent that it receives. Every committed model is compared with the digest that was logged.
 
+pub mod again;
 mod player;
+pub mod recorded;
 mod show;
 pub mod timing;
 
@@ -41,6 +43,9 @@ pub enum ReplayError {
         /// Whose log it should be.
         name: String,
     },
+    /// What cannot be done with this run.
+    #[error("{0}")]
+    Cannot(String),
     /// The run could not be built.
     #[error(transparent)]
     Sim(#[from] SimError),
@@ -108,6 +113,8 @@ pub struct Replayed {
     pub state: Option<NodeState>,
     /// How long jobs and messages took in the run.
     pub timing: timing::Timing,
+    /// When jobs began and ended, and messages were sent and heard.
+    pub moments: recorded::Moments,
 }
 
 /// Where the execution differs from the log.

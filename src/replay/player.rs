@@ -193,11 +193,15 @@ impl Player<'_> {
                 let message = self.sent.get_mut(&stream).and_then(|(_, messages)| messages.remove(&ordinal));
                 let Some(message) = message else { return Ok(Step::Waits(stream)) };
                 self.result.timing.received(node, from, entry.now, &message);
+                if birth == 0 {
+                    self.result.moments.received(from, node, ordinal, entry.now);
+                }
                 Some(Event::Received { from, message })
             }
             What::Done { job, steps } => match self.outcome(node, job, steps) {
                 Some(outcome) => {
                     self.result.timing.job_ended(node, job, entry.now, steps.is_none());
+                    self.result.moments.job_ended(node, job, entry.now, steps.is_none());
                     Some(Event::Done { job, outcome })
                 }
                 None => {
@@ -240,10 +244,11 @@ impl Player<'_> {
             match effect {
                 Effect::Send { to, message } => {
                     self.result.timing.sent(node, to, now, &message);
-                    self.send(node, to, message);
+                    self.send(node, to, now, message);
                 }
                 Effect::Run { job, work } => {
                     self.result.timing.job_begun(node, job, now, &work);
+                    self.result.moments.job_begun(node, job, work.label(), now);
                     self.start(node, job, work);
                 }
                 Effect::Commit(commit) => {
@@ -265,9 +270,12 @@ impl Player<'_> {
         Ok(())
     }
 
-    fn send(&mut self, from: NodeId, to: NodeId, message: Message) {
+    fn send(&mut self, from: NodeId, to: NodeId, now: Time, message: Message) {
         let stream = (from, to, self.tracks[from.index()].birth);
         let (count, messages) = self.sent.entry(stream).or_default();
+        if stream.2 == 0 {
+            self.result.moments.sent(from, to, *count, message.lane(), now);
+        }
         messages.insert(*count, message);
         *count += 1;
         if let Some(node) = self.waiting.remove(&stream) {

@@ -63,12 +63,18 @@ impl<R: Runner> Conductor<'_, R> {
     /// Writes a checkpoint into the options' directory.
     pub(super) async fn checkpoint(&mut self) -> Result<(), SimError> {
         let Some(dir) = self.options.checkpoint_dir.clone() else { return Ok(()) };
+        let checkpoint = self.snapshot().await?;
+        crate::record::checkpoint::write(&dir, &checkpoint).map_err(|e| SimError::Checkpoint(e.to_string()))
+    }
+
+    /// Everything between two events.
+    pub(super) async fn snapshot(&mut self) -> Result<Checkpoint, SimError> {
         self.probe.collect(&mut self.pool, self.observer, true);
         let mut nodes = Vec::with_capacity(self.plan.nodes.len());
         for id in (0..self.plan.nodes.len() as u32).map(NodeId) {
             nodes.push(if self.down.contains(&id) { None } else { self.runner.save(id).await? });
         }
-        let checkpoint = Checkpoint {
+        Ok(Checkpoint {
             now: self.now,
             nodes,
             heap: self.heap.clone(),
@@ -88,8 +94,7 @@ impl<R: Runner> Conductor<'_, R> {
             finished_peers: self.finished_peers.clone(),
             counted: self.counted.iter().map(|(k, v)| (*k, *v)).collect(),
             observer: self.observer.position(),
-        };
-        crate::record::checkpoint::write(&dir, &checkpoint).map_err(|e| SimError::Checkpoint(e.to_string()))
+        })
     }
 
     /// Waits for the results of all jobs under way.
@@ -118,7 +123,34 @@ impl<R: Runner> Conductor<'_, R> {
     }
 
     /// Continues from a checkpoint.
-    pub(super) async fn resume(&mut self, checkpoint: Checkpoint) -> Result<(), SimError> {
+    pub(super) async fn resume(&mut self, mut checkpoint: Checkpoint) -> Result<(), SimError> {
+        let network = std::mem::take(&mut checkpoint.network);
+        self.restore(checkpoint).await?;
+        self.network.load(network);
+        Ok(())
+    }
+
+    /// Continues from a checkpoint of the same nodes in another network: what is on its way begins anew. `servers`
+    /// start anew with their models.
+    pub(super) async fn resume_elsewhere(
+        &mut self,
+        mut checkpoint: Checkpoint,
+        servers: &[NodeId],
+    ) -> Result<(), SimError> {
+        let network = std::mem::take(&mut checkpoint.network);
+        let take = |node: &NodeId| (*node, checkpoint.nodes.get_mut(node.index()).and_then(Option::take));
+        let anew: Vec<(NodeId, Option<NodeState>)> = servers.iter().map(take).collect();
+        self.restore(checkpoint).await?;
+        self.network.adopt(self.now, network);
+        self.plan_ahead();
+        for (server, state) in anew {
+            self.lose(server, Span::ZERO).await;
+            self.bring(server, Birth::Restart(state)).await?;
+        }
+        Ok(())
+    }
+
+    async fn restore(&mut self, checkpoint: Checkpoint) -> Result<(), SimError> {
         if checkpoint.nodes.len() != self.plan.nodes.len() {
             return Err(SimError::Checkpoint(format!(
                 "the checkpoint has {} nodes and the plan {}: it belongs to another scenario",
@@ -135,7 +167,6 @@ impl<R: Runner> Conductor<'_, R> {
             }
         }
         self.heap = checkpoint.heap;
-        self.network.load(checkpoint.network);
         self.compute.load(checkpoint.compute);
         self.account = checkpoint.account;
         self.probe.state = checkpoint.probe;

@@ -3,9 +3,10 @@
 use super::account::Account;
 use super::compute::Compute;
 use super::execute::Tools;
+use super::guide::{Gate, Kept, Recorded};
 use super::heap::{Heap, Pending};
 use super::jobs::{Jobs, Promise};
-use super::network::Network;
+use super::network::{Network, Packet};
 use super::outcome::{Clock, Observer, Progress, SimOptions, SpanKind, TimelineSpan};
 use super::pool::Pool;
 use super::probe::Probe;
@@ -57,6 +58,12 @@ pub(super) struct Conductor<'a, R: Runner> {
     pub clock: RealClock,
     pub options: &'a SimOptions,
     pub last_checkpoint: Instant,
+    /// Keeps the order of a real run.
+    pub gate: Option<Gate>,
+    /// How the order was kept, when the gate is open again.
+    pub kept: Option<Kept>,
+    /// Durations of a real run, which win.
+    pub recorded: Option<Arc<Recorded>>,
 }
 
 /// Real time, when the run asked for it.
@@ -146,13 +153,13 @@ impl<R: Runner> Conductor<'_, R> {
             }
             Next::Heap => {
                 let (_, pending) = self.heap.pop().expect("the heap has a first event");
-                self.happen(pending).await?;
+                self.at_gate(pending).await?;
             }
         }
         Ok(())
     }
 
-    async fn happen(&mut self, pending: Pending) -> Result<(), SimError> {
+    pub(super) async fn happen(&mut self, pending: Pending) -> Result<(), SimError> {
         match pending {
             Pending::Fault(index) => self.fault(index).await,
             Pending::Start(node) => self.dispatch(node, Event::Start, [0, 0]).await,
@@ -162,10 +169,10 @@ impl<R: Runner> Conductor<'_, R> {
                 let event = if up { Event::Up(about) } else { Event::Down(about) };
                 self.dispatch(to, event, [u64::from(about.0), u64::from(up)]).await
             }
-            Pending::Deliver { from, to, message } => {
+            Pending::Deliver { from, to, number, message } => {
                 self.account.departed(self.now, from);
                 if self.network.is_cut(from, to) {
-                    self.network.hold(from, to, message);
+                    self.network.hold(Packet { from, to, number, message });
                     return Ok(());
                 }
                 if self.down.contains(&to) {

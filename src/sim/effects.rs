@@ -47,20 +47,16 @@ impl<R: Runner> Conductor<'_, R> {
     }
 
     fn start_job(&mut self, node: NodeId, job: JobId, work: Work) {
-        let duration = self.compute.duration(self.now, node, &work);
+        let label = work.label();
+        let recorded = self.recorded.as_ref().and_then(|recorded| recorded.job(node, job, label));
+        let duration = recorded.unwrap_or_else(|| self.compute.duration(self.now, node, &work));
         let key = self.jobs.next_key();
-        let label = match &work {
-            Work::Train(_) => "train",
-            Work::Fold(_) => "fold",
-            Work::Encode { .. } => "encode",
-            Work::Decode { .. } => "decode",
-        };
         let train = match &work {
             Work::Train(train) => Some(train.clone()),
             _ => None,
         };
         let real = self.clock.started.is_some();
-        let shared = !real && self.compute.is_crowded(node);
+        let shared = !real && recorded.is_none() && self.compute.is_crowded(node);
         let result = self.begin(node, work, key, real);
         self.jobs.insert(Job { node, job, started: self.now, duration, label, result, train, shared });
         self.account.job_started(self.now, node);
@@ -101,8 +97,12 @@ impl<R: Runner> Conductor<'_, R> {
         self.account.job_ended(self.now, node);
         let Some(train) = entry.train.filter(|_| keep_partial) else { return };
         let elapsed = self.now.since(entry.started).0;
-        let steps =
-            (u128::from(train.steps) * u128::from(elapsed) / u128::from(entry.duration.0.max(1))) as u64;
+        let steps = match &self.gate {
+            Some(gate) => gate.end_of(node, job).map_or(0, |steps| steps.unwrap_or(train.steps)),
+            None => {
+                (u128::from(train.steps) * u128::from(elapsed) / u128::from(entry.duration.0.max(1))) as u64
+            }
+        };
         if steps == 0 {
             return;
         }
@@ -153,6 +153,9 @@ impl<R: Runner> Conductor<'_, R> {
     }
 
     async fn commit(&mut self, node: NodeId, commit: Commit) -> Result<(), SimError> {
+        if let Some(gate) = &mut self.gate {
+            gate.commits(node, &commit);
+        }
         let top = self.is_top(node);
         let bytes_in = self.account.committed(node, &commit, top, self.plan.peers.is_none());
         if top {

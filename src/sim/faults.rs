@@ -44,7 +44,7 @@ impl<R: Runner> Conductor<'_, R> {
     }
 
     /// A node stops; its memory, jobs and timers are gone.
-    async fn lose(&mut self, node: NodeId, detection: crate::domain::Span) {
+    pub(super) async fn lose(&mut self, node: NodeId, detection: crate::domain::Span) {
         if !self.down.insert(node) {
             return;
         }
@@ -69,7 +69,7 @@ impl<R: Runner> Conductor<'_, R> {
     }
 
     /// A node starts (again).
-    async fn bring(&mut self, node: NodeId, birth: Birth) -> Result<(), SimError> {
+    pub(super) async fn bring(&mut self, node: NodeId, birth: Birth) -> Result<(), SimError> {
         if !self.down.remove(&node) {
             return Ok(());
         }

@@ -15,8 +15,8 @@ pub(crate) enum Pending {
     Start(NodeId),
     /// A node learns that another one is lost or back. `life` is the incarnation that is meant.
     Notice { to: NodeId, about: NodeId, up: bool, life: u32 },
-    /// A message arrives.
-    Deliver { from: NodeId, to: NodeId, message: Message },
+    /// A message arrives: the `number`th from the one to the other, from 0.
+    Deliver { from: NodeId, to: NodeId, number: u64, message: Message },
     /// A job ends.
     JobDone { node: NodeId, job: JobId, key: u64 },
     /// A timer runs down, unless it was set again since.
@@ -42,15 +42,16 @@ impl Pending {
         }
     }
 
-    fn node(&self) -> u32 {
+    /// Whom it happens to, if that is one node.
+    pub fn to(&self) -> Option<NodeId> {
         match self {
             Pending::Start(node)
             | Pending::Notice { to: node, .. }
             | Pending::Deliver { to: node, .. }
             | Pending::JobDone { node, .. }
             | Pending::Timer { node, .. }
-            | Pending::Stop { node, .. } => node.0,
-            Pending::Fault(_) | Pending::TimeLimit => 0,
+            | Pending::Stop { node, .. } => Some(*node),
+            Pending::Fault(_) | Pending::TimeLimit => None,
         }
     }
 }
@@ -78,7 +79,7 @@ impl Heap {
     /// Adds an event.
     pub fn push(&mut self, time: Time, pending: Pending) {
         self.sequence += 1;
-        let rank = (u64::from(pending.class()) << 32) | u64::from(pending.node());
+        let rank = (u64::from(pending.class()) << 32) | pending.to().map_or(0, |node| u64::from(node.0));
         let slot = match self.free.pop() {
             Some(slot) => {
                 self.slots[slot as usize] = Some(pending);

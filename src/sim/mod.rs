@@ -20,9 +20,13 @@ pub(crate) mod execute;
 #[cfg(feature = "runtime")]
 mod faults;
 #[cfg(feature = "runtime")]
+pub mod guide;
+#[cfg(feature = "runtime")]
 mod heap;
 #[cfg(feature = "runtime")]
 mod jobs;
+#[cfg(feature = "runtime")]
+pub mod lead;
 pub mod metrics;
 #[cfg(feature = "runtime")]
 mod network;

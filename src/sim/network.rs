@@ -1,5 +1,6 @@
 //! The simulated transport, the only thing that moves a message between nodes: links, contention, faults.
 
+use super::guide::Recorded;
 use super::heap::{Heap, Pending};
 use crate::domain::{Kind, Lane, Message, NodeId, Span, Stream, Streams, Time};
 use crate::net::transfer::{loss_delay, rate_cap, wire_bytes};
@@ -8,6 +9,7 @@ use crate::scenario::plan::{Contention, LinkPlan, NodePlan, Plan};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::hash::{BuildHasherDefault, Hasher};
+use std::sync::Arc;
 
 /// What the network knows while it runs.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -23,7 +25,7 @@ pub(crate) struct NetworkState {
     /// Group of each node while the network is partitioned; nodes without one reach all.
     groups: BTreeMap<NodeId, u32>,
     /// Messages that wait for their link.
-    held: Vec<(NodeId, NodeId, Message)>,
+    held: Vec<Packet>,
     fabric: FabricState,
 }
 
@@ -36,12 +38,20 @@ struct Edge {
     last: [Time; 2],
 }
 
+/// A message under way.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Packet {
+    pub from: NodeId,
+    pub to: NodeId,
+    /// Which message of the sender to the receiver it is, from 0.
+    pub number: u64,
+    pub message: Message,
+}
+
 /// A message on the fabric.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Flow {
-    from: NodeId,
-    to: NodeId,
-    message: Message,
+    packet: Packet,
     /// From the last byte's departure to its arrival.
     latency: Span,
     started: Time,
@@ -75,6 +85,8 @@ pub(crate) struct Network<'a> {
     bare: bool,
     caps: Vec<f64>,
     latencies: Streams,
+    /// Durations of a real run, which win.
+    recorded: Option<Arc<Recorded>>,
     pub state: NetworkState,
 }
 
@@ -98,6 +110,7 @@ impl<'a> Network<'a> {
             bare: plan.network.contention == Contention::None,
             caps: plan.network.links.iter().map(cap).collect(),
             latencies: Streams::new(plan.seeds.interleaving, "latency"),
+            recorded: None,
             state: NetworkState { tree: vec![Default::default(); plan.nodes.len()], ..Default::default() },
         }
     }
@@ -152,8 +165,14 @@ impl<'a> Network<'a> {
         let edge = self.edge(from, to);
         edge.sent += 1;
         let number = edge.sent;
+        // Draws are named by numbers from 1, messages by numbers from 0.
+        let packet = |message| Packet { from, to, number: number - 1, message };
+        let recorded = self.recorded.as_ref();
+        if let Some(trip) = recorded.and_then(|r| r.trip(from, to, number - 1, message.lane())) {
+            return Sent::Arrives(self.arrive(now + trip, packet(message), now, false, heap));
+        }
         let Some(route) = self.route(from, to) else {
-            return Sent::Arrives(self.arrive(now, from, to, message, now, false, heap));
+            return Sent::Arrives(self.arrive(now, packet(message), now, false, heap));
         };
         let fate = self.fate(now, from, to, number);
         if fate.lost {
@@ -174,31 +193,54 @@ impl<'a> Network<'a> {
             let capacity = |p: &PortId| self.plan.network.ports[p.0 as usize].bytes_per_second;
             let rate = ports.map(capacity).fold(route.cap, f64::min);
             let departs = now + Span::from_seconds(bytes as f64 / rate);
-            return Sent::Arrives(self.arrive(
-                departs + latency,
-                from,
-                to,
-                message,
-                now,
-                fate.duplicate,
-                heap,
-            ));
+            let at = departs + latency;
+            return Sent::Arrives(self.arrive(at, packet(message), now, fate.duplicate, heap));
         }
-        let mut ports: Vec<PortId> = ports.copied().collect();
+        let spec = self.spec(&route, bytes, edge_key, number);
+        self.state.next_flow += 1;
+        let flow = self.state.next_flow;
+        self.fabric.start(now, FlowId(flow), spec);
+        let duplicate = fate.duplicate;
+        let packet = packet(message);
+        self.state.flows.insert(flow, Flow { packet, latency, started: now, duplicate });
+        Sent::Flows
+    }
+
+    /// What a transfer asks of the fabric.
+    fn spec(&self, route: &Route<'_>, bytes: u64, edge_key: u64, number: u64) -> FlowSpec {
+        let mut ports: Vec<PortId> =
+            route.ports.iter().flatten().chain(&route.link.segments).copied().collect();
         ports.sort_unstable();
         ports.dedup();
         let weight = match self.plan.network.contention {
             Contention::FairShare { unfairness } if unfairness > 0.0 => {
-                crate::domain::math::exp(unfairness * Stream::new(seed, "share", edge_key, number).normal())
+                let mut stream = Stream::new(self.plan.seeds.interleaving, "share", edge_key, number);
+                crate::domain::math::exp(unfairness * stream.normal())
             }
             _ => 1.0,
         };
-        self.state.next_flow += 1;
-        let flow = self.state.next_flow;
-        self.fabric.start(now, FlowId(flow), FlowSpec { bytes, ports, weight, rate_max: route.cap });
-        let duplicate = fate.duplicate;
-        self.state.flows.insert(flow, Flow { from, to, message, latency, started: now, duplicate });
-        Sent::Flows
+        FlowSpec { bytes, ports, weight, rate_max: route.cap }
+    }
+
+    /// Messages take as long as they did in a real run.
+    pub fn follow(&mut self, recorded: Option<Arc<Recorded>>) {
+        self.recorded = recorded;
+    }
+
+    /// Continues from the state of another network between the same hosts: transfers under way begin anew.
+    pub fn adopt(&mut self, now: Time, mut state: NetworkState) {
+        state.fabric = FabricState::Empty;
+        let flows = std::mem::take(&mut state.flows);
+        self.state = state;
+        for (id, flow) in flows {
+            let Packet { from, to, number, message } = &flow.packet;
+            if let Some(route) = self.route(*from, *to) {
+                let bytes = wire_bytes(message.bytes(), route.link.efficiency);
+                let spec = self.spec(&route, bytes, key(*from, *to), number + 1);
+                self.fabric.start(now, FlowId(id), spec);
+                self.state.flows.insert(id, flow);
+            }
+        }
     }
 
     /// What the message rules of the plan do to a message.
@@ -221,25 +263,23 @@ impl<'a> Network<'a> {
     }
 
     /// Puts the arrival on the heap, after everything that was sent before in the same lane.
-    #[allow(clippy::too_many_arguments)]
     fn arrive(
         &mut self,
         at: Time,
-        from: NodeId,
-        to: NodeId,
-        message: Message,
+        packet: Packet,
         started: Time,
         duplicate: bool,
         heap: &mut Heap,
     ) -> Arrival {
+        let Packet { from, to, number, message } = packet;
         let last = &mut self.edge(from, to).last[usize::from(message.lane() == Lane::Model)];
         let at = at.max(*last);
         *last = at;
         let (bytes, label) = (message.bytes(), message.kind.clone());
         if duplicate {
-            heap.push(at, Pending::Deliver { from, to, message: message.clone() });
+            heap.push(at, Pending::Deliver { from, to, number, message: message.clone() });
         }
-        heap.push(at, Pending::Deliver { from, to, message });
+        heap.push(at, Pending::Deliver { from, to, number, message });
         Arrival { from, to, started, at, bytes, label }
     }
 
@@ -252,7 +292,7 @@ impl<'a> Network<'a> {
     pub fn complete(&mut self, now: Time, id: FlowId, heap: &mut Heap) -> Arrival {
         self.fabric.complete(now, id);
         let flow = self.state.flows.remove(&id.0).expect("only running flows complete");
-        self.arrive(now + flow.latency, flow.from, flow.to, flow.message, flow.started, flow.duplicate, heap)
+        self.arrive(now + flow.latency, flow.packet, flow.started, flow.duplicate, heap)
     }
 
     /// Whether messages between two nodes cannot pass now.
@@ -265,8 +305,8 @@ impl<'a> Network<'a> {
     }
 
     /// Keeps a message whose link is down.
-    pub fn hold(&mut self, from: NodeId, to: NodeId, message: Message) {
-        self.state.held.push((from, to, message));
+    pub fn hold(&mut self, packet: Packet) {
+        self.state.held.push(packet);
     }
 
     /// Takes a link down or up, or (un)partitions the network; returns the pairs that changed, of those that
@@ -295,12 +335,13 @@ impl<'a> Network<'a> {
 
     /// Delivers what waited for links that are up again.
     pub fn release(&mut self, now: Time, heap: &mut Heap) {
-        for (from, to, message) in std::mem::take(&mut self.state.held) {
-            if self.is_cut(from, to) {
-                self.state.held.push((from, to, message));
+        for packet in std::mem::take(&mut self.state.held) {
+            if self.is_cut(packet.from, packet.to) {
+                self.state.held.push(packet);
             } else {
-                let latency = self.route(from, to).and_then(|r| r.link.latency.mean()).unwrap_or_default();
-                self.arrive(now + latency, from, to, message, now, false, heap);
+                let route = self.route(packet.from, packet.to);
+                let latency = route.and_then(|r| r.link.latency.mean()).unwrap_or_default();
+                self.arrive(now + latency, packet, now, false, heap);
             }
         }
     }
@@ -308,8 +349,8 @@ impl<'a> Network<'a> {
     /// Updates that are on the fabric or held back.
     pub fn updates_in_transit(&self) -> u64 {
         let update = |m: &Message| u64::from(m.kind == crate::node::kinds::UPDATE);
-        self.state.flows.values().map(|f| update(&f.message)).sum::<u64>()
-            + self.state.held.iter().map(|h| update(&h.2)).sum::<u64>()
+        self.state.flows.values().map(|f| update(&f.packet.message)).sum::<u64>()
+            + self.state.held.iter().map(|packet| update(&packet.message)).sum::<u64>()
     }
 }
 

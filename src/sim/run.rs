@@ -78,88 +78,45 @@ pub fn run(
     resume: Option<Checkpoint>,
 ) -> Result<RunResult, SimError> {
     let runtime = tokio::runtime::Builder::new_current_thread().build().map_err(SimError::Runtime)?;
-    let started = Instant::now();
+    let parts = Parts { plan, registry, learner: &learner, options, observer, interrupt };
     runtime.block_on(async {
         match options.runner {
-            RunnerKind::Actors => {
-                let runner = Actors::new();
-                drive(plan, registry, learner, options, observer, interrupt, resume, runner, started).await
-            }
-            RunnerKind::Direct => {
-                let runner = Direct::default();
-                drive(plan, registry, learner, options, observer, interrupt, resume, runner, started).await
-            }
+            RunnerKind::Actors => drive(parts, resume, Actors::new()).await,
+            RunnerKind::Direct => drive(parts, resume, Direct::default()).await,
         }
     })
 }
 
-#[allow(clippy::too_many_arguments)]
+/// What a simulation is made of.
+pub(super) struct Parts<'a> {
+    pub plan: &'a Plan,
+    pub registry: &'a Registry,
+    pub learner: &'a Arc<dyn Learner>,
+    pub options: &'a SimOptions,
+    pub observer: &'a mut dyn Observer,
+    pub interrupt: Arc<AtomicBool>,
+}
+
 async fn drive<R: Runner>(
-    plan: &Plan,
-    registry: &Registry,
-    learner: Arc<dyn Learner>,
-    options: &SimOptions,
-    observer: &mut dyn Observer,
-    interrupt: Arc<AtomicBool>,
+    parts: Parts<'_>,
     resume: Option<Checkpoint>,
     runner: R,
-    started: Instant,
 ) -> Result<RunResult, SimError> {
-    let init = initial_model(plan, learner.as_ref());
-    let tools = Tools::new(plan, registry, Arc::clone(&learner)).map_err(SimError::Build)?;
-    let pool = match options.clock {
-        Clock::Virtual => Pool::new(options.threads)?,
-        Clock::Real => Pool::detached(options.threads)?,
-    };
-    learner.offer_threads(pool.threads());
-    let mut conductor = Conductor {
-        plan,
-        factory: Factory::new(plan, registry, learner.as_ref(), init.clone()),
-        runner,
-        network: Network::new(plan),
-        compute: Compute::new(plan, learner.as_ref(), &tools.codecs),
-        heap: Heap::default(),
-        account: Account::new(plan),
-        pool,
-        probe: Probe::new(plan, &registry.metrics, tools.clone()),
-        tools,
-        observer,
-        interrupt,
-        trace: Chain::default(),
-        now: Time::ZERO,
-        jobs: Jobs::new(plan.nodes.len()),
-        timers: BTreeMap::new(),
-        timers_set: 0,
-        down: plan
-            .nodes
-            .iter()
-            .enumerate()
-            .filter(|(_, n)| n.joins_later)
-            .map(|(i, _)| NodeId(i as u32))
-            .collect(),
-        incarnations: BTreeMap::new(),
-        durable: durable_nodes(plan),
-        models: BTreeMap::new(),
-        finished_peers: BTreeSet::new(),
-        counted: BTreeMap::new(),
-        finished: None,
-        effects: Effects::default(),
-        clock: RealClock::new(options.clock),
-        options,
-        last_checkpoint: Instant::now(),
-    };
+    let started = Instant::now();
+    let init = initial_model(parts.plan, parts.learner.as_ref());
+    let mut conductor = Conductor::assemble(parts, runner, &init)?;
     match resume {
         Some(checkpoint) => conductor.resume(checkpoint).await?,
         None => conductor.begin_run(&init).await?,
     }
     conductor.conduct().await?;
-    if conductor.finished == Some(Reason::Interrupted) && options.checkpoint_dir.is_some() {
+    if conductor.finished == Some(Reason::Interrupted) && conductor.options.checkpoint_dir.is_some() {
         conductor.checkpoint().await?;
     }
     conductor.end(&init, started).await
 }
 
-fn initial_model(plan: &Plan, learner: &dyn Learner) -> Params {
+pub(super) fn initial_model(plan: &Plan, learner: &dyn Learner) -> Params {
     if plan.timing_only {
         Params::absent(learner.params_len())
     } else {
@@ -177,9 +134,54 @@ fn durable_nodes(plan: &Plan) -> BTreeMap<NodeId, Option<NodeState>> {
     restarted.filter(is_root).map(|node| (node, None)).collect()
 }
 
-impl<R: Runner> Conductor<'_, R> {
+impl<'a, R: Runner> Conductor<'a, R> {
+    /// A conductor before its first event.
+    pub(super) fn assemble(parts: Parts<'a>, runner: R, init: &Params) -> Result<Self, SimError> {
+        let Parts { plan, registry, learner, options, observer, interrupt } = parts;
+        let tools = Tools::new(plan, registry, Arc::clone(learner)).map_err(SimError::Build)?;
+        let pool = match options.clock {
+            Clock::Virtual => Pool::new(options.threads)?,
+            Clock::Real => Pool::detached(options.threads)?,
+        };
+        learner.offer_threads(pool.threads());
+        let absent = plan.nodes.iter().enumerate().filter(|(_, n)| n.joins_later);
+        Ok(Self {
+            plan,
+            factory: Factory::new(plan, registry, learner.as_ref(), init.clone()),
+            runner,
+            network: Network::new(plan),
+            compute: Compute::new(plan, learner.as_ref(), &tools.codecs),
+            heap: Heap::default(),
+            account: Account::new(plan),
+            pool,
+            probe: Probe::new(plan, &registry.metrics, tools.clone()),
+            tools,
+            observer,
+            interrupt,
+            trace: Chain::default(),
+            now: Time::ZERO,
+            jobs: Jobs::new(plan.nodes.len()),
+            timers: BTreeMap::new(),
+            timers_set: 0,
+            down: absent.map(|(i, _)| NodeId(i as u32)).collect(),
+            incarnations: BTreeMap::new(),
+            durable: durable_nodes(plan),
+            models: BTreeMap::new(),
+            finished_peers: BTreeSet::new(),
+            counted: BTreeMap::new(),
+            finished: None,
+            effects: Effects::default(),
+            clock: RealClock::new(options.clock),
+            options,
+            last_checkpoint: Instant::now(),
+            gate: None,
+            kept: None,
+            recorded: None,
+        })
+    }
+
     /// Puts every node in its place and the first events on the heap.
-    async fn begin_run(&mut self, init: &Params) -> Result<(), SimError> {
+    pub(super) async fn begin_run(&mut self, init: &Params) -> Result<(), SimError> {
         for id in (0..self.plan.nodes.len() as u32).map(NodeId) {
             if !self.down.contains(&id) {
                 self.birth(id, Birth::New).await?;
@@ -196,11 +198,8 @@ impl<R: Runner> Conductor<'_, R> {
                 }
             }
         }
-        for (i, event) in self.plan.faults.events.iter().enumerate() {
-            self.heap.push(event.at, Pending::Fault(i as u32));
-        }
-        if let Some(limit) = self.plan.stop.time {
-            self.heap.push(Time(limit.0), Pending::TimeLimit);
+        if self.gate.is_none() {
+            self.plan_ahead();
         }
         if self.plan.evaluation.at_start {
             let models = self.models.clone();
@@ -209,7 +208,19 @@ impl<R: Runner> Conductor<'_, R> {
         Ok(())
     }
 
-    async fn end(mut self, init: &Params, started: Instant) -> Result<RunResult, SimError> {
+    /// Puts what the plan brings from now on on the heap: faults, the time limit.
+    pub(super) fn plan_ahead(&mut self) {
+        for (i, event) in self.plan.faults.events.iter().enumerate() {
+            if event.at >= self.now {
+                self.heap.push(event.at, Pending::Fault(i as u32));
+            }
+        }
+        if let Some(limit) = self.plan.stop.time {
+            self.heap.push(Time(limit.0).max(self.now), Pending::TimeLimit);
+        }
+    }
+
+    pub(super) async fn end(mut self, init: &Params, started: Instant) -> Result<RunResult, SimError> {
         let commits = self.commits();
         self.evaluate_end(Version(commits));
         let model = super::probe::mean(&self.models).unwrap_or_else(|| init.clone());

@@ -54,13 +54,12 @@ impl Jobs {
     pub fn start(&mut self, node: NodeId, job: JobId, work: Work, now: Time, not_before: Time) {
         self.serial += 1;
         let (serial, stop) = (self.serial, Arc::new(AtomicBool::new(false)));
-        let (label, steps) = match &work {
-            Work::Train(train) => ("train", Some(train.steps)),
-            Work::Fold(_) => ("fold", None),
-            Work::Encode { .. } => ("encode", None),
-            Work::Decode { .. } => ("decode", None),
+        let steps = match &work {
+            Work::Train(train) => Some(train.steps),
+            _ => None,
         };
-        let running = Running { serial, started: now, label, not_before, steps, stop: Arc::clone(&stop) };
+        let running =
+            Running { serial, started: now, label: work.label(), not_before, steps, stop: Arc::clone(&stop) };
         self.running.insert(job, running);
         let (tools, results) = (self.tools.clone(), self.results.clone());
         self.threads.spawn_fifo(move || {

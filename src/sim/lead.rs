@@ -1,0 +1,103 @@
+//! Simulations that a real run leads: see [`super::guide`].
+
+use super::checkpoint::Checkpoint;
+use super::conductor::Conductor;
+use super::guide::{Gate, Guide, Kept, Recorded};
+use super::outcome::{Observer, SimOptions};
+use super::run::{Parts, RunResult, SimError, initial_model};
+use super::runner::Direct;
+use crate::domain::NodeId;
+use crate::learn::Learner;
+use crate::registry::Registry;
+use crate::scenario::plan::Plan;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Instant;
+
+/// Where a led simulation has come to.
+pub enum Led {
+    /// To its end.
+    Ended(Box<RunResult>),
+    /// To the event until which the order was to be kept.
+    Reached(Box<Checkpoint>),
+}
+
+/// Runs a plan as a real run of it went: in its order, or with its durations, or both. The second value says how well
+/// the order was kept.
+///
+/// # Errors
+/// As [`super::run`].
+pub fn lead(
+    plan: &Plan,
+    registry: &Registry,
+    learner: &Arc<dyn Learner>,
+    options: &SimOptions,
+    observer: &mut dyn Observer,
+    interrupt: Arc<AtomicBool>,
+    guide: Guide,
+) -> Result<(Led, Kept), SimError> {
+    let started = Instant::now();
+    let init = initial_model(plan, learner.as_ref());
+    let until = guide.order.as_ref().and_then(|order| order.until);
+    let parts = Parts { plan, registry, learner, options, observer, interrupt };
+    block_on(async {
+        let mut conductor = Conductor::assemble(parts, Direct::default(), &init)?;
+        conductor.follow(guide.recorded);
+        conductor.gate = guide.order.map(Gate::new);
+        conductor.begin_run(&init).await?;
+        conductor.conduct().await?;
+        if let Some(kept) = conductor.kept.take().filter(|_| until.is_some()) {
+            let checkpoint = conductor.snapshot().await?;
+            return Ok((Led::Reached(Box::new(checkpoint)), kept));
+        }
+        let mut kept = Kept::default();
+        if let Some(gate) = &mut conductor.gate {
+            gate.judge();
+            kept = std::mem::take(&mut gate.kept);
+        }
+        Ok((Led::Ended(Box::new(conductor.end(&init, started).await?)), kept))
+    })
+}
+
+/// Goes on from the event that [`lead`] reached, with another plan for the same nodes: other policies, another
+/// network, another end. The servers `changed` start anew with their models, as if they had been stopped and started
+/// with the new settings at that moment; transfers under way begin anew.
+///
+/// # Errors
+/// As [`super::run`].
+#[allow(clippy::too_many_arguments)]
+pub fn go_on(
+    plan: &Plan,
+    registry: &Registry,
+    learner: &Arc<dyn Learner>,
+    options: &SimOptions,
+    observer: &mut dyn Observer,
+    interrupt: Arc<AtomicBool>,
+    from: Checkpoint,
+    recorded: Option<Arc<Recorded>>,
+    changed: &[NodeId],
+) -> Result<RunResult, SimError> {
+    let started = Instant::now();
+    let init = initial_model(plan, learner.as_ref());
+    let parts = Parts { plan, registry, learner, options, observer, interrupt };
+    block_on(async {
+        let mut conductor = Conductor::assemble(parts, Direct::default(), &init)?;
+        conductor.follow(recorded);
+        conductor.resume_elsewhere(from, changed).await?;
+        conductor.conduct().await?;
+        conductor.end(&init, started).await
+    })
+}
+
+fn block_on<T>(future: impl Future<Output = Result<T, SimError>>) -> Result<T, SimError> {
+    tokio::runtime::Builder::new_current_thread().build().map_err(SimError::Runtime)?.block_on(future)
+}
+
+impl Conductor<'_, Direct> {
+    /// Nodes talk as they did in the deployment, and take as long, if that is known.
+    fn follow(&mut self, recorded: Option<Arc<Recorded>>) {
+        self.factory.deliver_over_streams();
+        self.network.follow(recorded.clone());
+        self.recorded = recorded;
+    }
+}
