@@ -351,3 +351,43 @@ fn a_run_leads_a_simulation() {
     let refused = run.again(&here, Some(&more)).unwrap_err().to_string();
     assert!(refused.contains("nodes and their places"), "{refused}");
 }
+
+/// Two short runs on the devices tell the simulator what they are like.
+#[test]
+fn a_profile_is_measured_by_short_runs() {
+    let dir = tempfile::tempdir().unwrap();
+    let scenario = "name: small\ntopology: flat(2)\nmodel: softmax\ntraining: {rounds: 500, batch: 8}\n\
+                    tiers: {global: {policy: async}}\n\
+                    devices: {workers: {name: fixed, step_time: 10ms}, servers: instant}\ndeploy: {paced: true}\n";
+    fs::write(dir.path().join("s.yml"), scenario).unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_hcddl"))
+        .args(["profile", "s.yml", "--local", "--out", "out"])
+        .current_dir(dir.path())
+        .output()
+        .unwrap();
+    let (text, notes) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{text}{notes}");
+    let value = |key: &str| {
+        let at = text.find(&format!("{key}: ")).unwrap_or_else(|| panic!("no {key} in {text}"));
+        text[at..].split(['\n', ',', '}']).next().unwrap()[key.len() + 2..]
+            .trim_matches(['"', '\'', ' '])
+            .to_owned()
+    };
+    let nanoseconds: f64 = value("step_time").trim_end_matches("ns").parse().unwrap();
+    assert!((10e6..40e6).contains(&nanoseconds), "{text}");
+    let contention = value("contention");
+    assert!(["fair_share", "fair_share(0.35)", "fifo", "none"].contains(&contention.as_str()), "{text}");
+    assert!(notes.contains("ms a round"), "{notes}");
+    // What it prints is a part of a scenario.
+    fs::write(
+        dir.path().join("p.yml"),
+        format!("topology: flat(2)\nmodel: softmax\ntraining: {{rounds: 3}}\n{text}"),
+    )
+    .unwrap();
+    let checked = Command::new(env!("CARGO_BIN_EXE_hcddl"))
+        .args(["check", "p.yml"])
+        .current_dir(dir.path())
+        .output()
+        .unwrap();
+    assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stderr));
+}

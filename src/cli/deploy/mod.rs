@@ -13,12 +13,14 @@ mod run;
 mod supplies;
 mod target;
 
+pub use args::TargetArgs;
 pub use host::{AgentArgs, RemoteArgs, agent, remote};
 
 use super::Ending;
 use crate::registry::Registry;
-use args::{KnownArgs, TargetArgs};
+use args::KnownArgs;
 use clap::{Args, Subcommand};
+use std::path::Path;
 
 #[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true)]
@@ -49,6 +51,13 @@ enum What {
     Fetch(KnownArgs),
     /// Write unit files, a compose file or a playbook that start the same nodes
     Render(render::RenderArgs),
+}
+
+/// `hcddl deploy run` of another command, without its notes.
+pub fn run_quietly(target: TargetArgs, out: &Path, registry: &Registry) -> anyhow::Result<Ending> {
+    let args = run::RunArgs::quiet(target, out);
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    runtime.block_on(run::execute(&args, registry))
 }
 
 pub fn execute(args: &DeployArgs, registry: &Registry) -> anyhow::Result<Ending> {

@@ -40,9 +40,28 @@ pub struct RunArgs {
     /// No progress and no notes
     #[arg(short, long)]
     quiet: bool,
+    /// No table at the end either.
+    #[arg(skip)]
+    silent: bool,
     /// A program to start for each node instead of hcddl, by its path on the hosts
     #[arg(long, value_name = "PATH", hide = true)]
     node_program: Option<PathBuf>,
+}
+
+impl RunArgs {
+    /// As `hcddl deploy run --quiet --out OUT`, and without the table at the end.
+    pub fn quiet(target: TargetArgs, out: &Path) -> Self {
+        Self {
+            target,
+            out: Some(out.to_owned()),
+            resume: None,
+            detach: false,
+            dry_run: false,
+            quiet: true,
+            silent: true,
+            node_program: None,
+        }
+    }
 }
 
 /// A run that is on its way.
@@ -250,7 +269,7 @@ impl Run<'_> {
         let real = self.args.node_program.is_none();
         let gathered = real.then(|| results::gather(&self.dir, registry)).transpose()?;
         self.report(&states, gathered.as_ref().map(|gathered| &gathered.summary))?;
-        if let Some(gathered) = gathered.filter(|_| !self.args.target.json) {
+        if let Some(gathered) = gathered.filter(|_| !self.args.target.json && !self.args.silent) {
             results::show(&gathered)?;
         }
         Ok(match end {
@@ -262,6 +281,9 @@ impl Run<'_> {
 
     fn report(&self, states: &[HostState], summary: Option<&Summary>) -> anyhow::Result<()> {
         self.note("run directory", &self.dir.display().to_string());
+        if self.args.silent {
+            return Ok(());
+        }
         if self.args.target.json {
             let hosts = states.iter().zip(&self.record.hosts);
             let hosts = hosts.map(|(state, host)| {
