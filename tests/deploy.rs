@@ -205,6 +205,14 @@ fn slow(policy: &str, topology: &str, rounds: u64) -> Run {
 }
 
 impl Run {
+    /// Has the servers tell Prometheus their figures.
+    fn ask_for_metrics(&mut self, port: u16) {
+        let path = self.dir.path().join("deployment.json");
+        let mut deployment: Deployment = serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
+        deployment.settings.metrics_port = port;
+        fs::write(path, serde_json::to_string(&deployment).unwrap()).unwrap();
+    }
+
     /// Waits until a node has committed so many versions, or finished so many jobs.
     fn reach(&self, node: &str, commits: u64) {
         let path = self.dir.path().join("nodes").join(node).join("progress.json");
@@ -232,6 +240,24 @@ impl Run {
         *victim = self.start(node);
         self.wait(children.into_iter().map(|(_, child)| child).collect());
     }
+}
+
+#[test]
+fn servers_tell_their_figures() {
+    use std::io::{Read, Write};
+    let port = hcddl::transport::free_ports(1).unwrap()[0];
+    let mut run = slow("tiers: {global: {policy: async}}", "flat(2)", 200);
+    run.ask_for_metrics(port);
+    let children = run.start_all();
+    run.reach("global", 20);
+    let mut stream = std::net::TcpStream::connect(("127.0.0.1", port)).unwrap();
+    stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+    let mut page = String::new();
+    stream.read_to_string(&mut page).unwrap();
+    let commits = page.lines().find(|line| line.starts_with("hcddl_commits_total{")).expect(&page);
+    assert!(commits.rsplit(' ').next().unwrap().parse::<u64>().unwrap() >= 20, "{page}");
+    assert!(page.contains("node=\"global\""), "{page}");
+    run.wait(children);
 }
 
 #[test]

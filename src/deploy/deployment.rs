@@ -53,6 +53,8 @@ pub struct Settings {
     pub paced: bool,
     /// Directory of the data files on every device; `None` when samples are pushed.
     pub data_on_device: Option<std::path::PathBuf>,
+    /// First port of the figures for Prometheus; 0 for none.
+    pub metrics_port: u16,
 }
 
 impl Settings {
@@ -70,6 +72,7 @@ impl Settings {
             threads: deploy.threads,
             paced: deploy.paced,
             data_on_device: deploy.data_on_device.clone(),
+            metrics_port: deploy.metrics_port,
         }
     }
 }

@@ -151,6 +151,7 @@ fn deploy() -> DeployPlan {
         checkpoint_every: 10,
         threads: 0,
         paced: false,
+        metrics_port: 0,
     }
 }
 

@@ -310,6 +310,8 @@ pub struct DeployPlan {
     pub threads: u16,
     /// Whether results are held back to their modelled duration.
     pub paced: bool,
+    /// First port of the figures for Prometheus; 0 for none.
+    pub metrics_port: u16,
 }
 
 /// What must hold at the end of a run for `hcddl test` to pass.

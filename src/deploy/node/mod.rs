@@ -9,6 +9,7 @@ mod checkpoint;
 mod effects;
 mod ending;
 mod jobs;
+mod metrics;
 mod stage;
 mod timers;
 
@@ -95,12 +96,42 @@ fn start(
         let limits = Limits::for_model(learner.params_len());
         let config = links_config(place, deployment, &plan, limits)?;
         let links = Links::start(config, inputs).await?;
-        let parts = StageParts { place, plan: &plan, registry, learner, links, received, interrupt };
+        let exporter = match metrics_address(place.me, deployment, &plan)? {
+            Some(address) => {
+                let started = metrics::Exporter::start(address).await;
+                Some(
+                    started
+                        .with_context(|| format!("cannot listen on {address} for `deploy.metrics_port`"))?,
+                )
+            }
+            None => None,
+        };
+        let run = &deployment.run;
+        let parts =
+            StageParts { place, plan: &plan, registry, learner, links, received, interrupt, exporter, run };
         Stage::run(parts, &deployment.settings).await
     });
     // Jobs that nobody waits for any more must not hold the process.
     runtime.shutdown_background();
     ended
+}
+
+/// Where a server or a peer tells its figures: nodes of one host that do take consecutive ports.
+fn metrics_address(
+    me: NodeId,
+    deployment: &Deployment,
+    plan: &Plan,
+) -> anyhow::Result<Option<std::net::SocketAddr>> {
+    let first = deployment.settings.metrics_port;
+    let tells = |node: usize| plan.nodes[node].role != Role::Worker;
+    if first == 0 || !tells(me.index()) {
+        return Ok(None);
+    }
+    let placed = &deployment.nodes[me.index()];
+    let before = (0..me.index()).filter(|i| tells(*i) && deployment.nodes[*i].host == placed.host).count();
+    let port = u16::try_from(usize::from(first) + before).context("`deploy.metrics_port` is too high")?;
+    let ip = placed.bind.parse().with_context(|| format!("`{}` is no IP address", placed.bind))?;
+    Ok(Some(std::net::SocketAddr::new(ip, port)))
 }
 
 fn read_deployment(dir: &Path) -> anyhow::Result<Deployment> {

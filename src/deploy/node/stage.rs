@@ -4,6 +4,7 @@
 use super::books::Books;
 use super::ending::Notice;
 use super::jobs::{self, Jobs};
+use super::metrics::Exporter;
 use super::timers::Timers;
 use super::{Place, checkpoint};
 use crate::actor::Actors;
@@ -42,6 +43,9 @@ pub(super) struct StageParts<'a> {
     pub links: Links,
     pub received: UnboundedReceiver<Input>,
     pub interrupt: Arc<AtomicBool>,
+    pub exporter: Option<Exporter>,
+    /// Name of the run.
+    pub run: &'a str,
 }
 
 /// See the module.
@@ -79,6 +83,8 @@ pub(super) struct Stage<'a> {
     happenings: UnboundedReceiver<Happening>,
     next_look: Instant,
     next_ping: Instant,
+    exporter: Option<Exporter>,
+    run: &'a str,
 }
 
 /// Between two looks at the interrupt flag, evaluations and the progress file.
@@ -103,7 +109,7 @@ impl<'a> Stage<'a> {
     }
 
     async fn open(parts: StageParts<'a>, settings: &'a Settings) -> anyhow::Result<Self> {
-        let StageParts { place, plan, registry, learner, links, received, interrupt } = parts;
+        let StageParts { place, plan, registry, learner, links, received, interrupt, exporter, run } = parts;
         let me = place.me;
         let init = Params::new(learner.init(plan.seeds.init));
         let tools =
@@ -154,6 +160,8 @@ impl<'a> Stage<'a> {
             happenings,
             next_look: Instant::now(),
             next_ping: Instant::now(),
+            exporter,
+            run,
         })
     }
 
@@ -293,6 +301,9 @@ impl<'a> Stage<'a> {
         self.books.progress.bytes_sent = traffic.sent;
         self.books.progress.lost = self.lost.iter().map(|node| self.name(*node).to_owned()).collect();
         self.books.look(self.now())?;
+        if let Some(exporter) = &self.exporter {
+            exporter.show(self.run, self.name(self.me), &self.books.progress);
+        }
         self.saver.check()?;
         if self.over.is_some() {
             return Ok(());

@@ -35,6 +35,9 @@ pub struct DeployFile {
     /// Hold each job's result back until its modelled duration is over: devices shared by several nodes then behave
     /// as modelled ones.
     pub paced: bool,
+    /// First TCP port at which servers and peers tell Prometheus their figures, at `/metrics`; those of one host take
+    /// consecutive ones. 0 for none.
+    pub metrics_port: u16,
 }
 
 impl Default for DeployFile {
@@ -51,6 +54,7 @@ impl Default for DeployFile {
             checkpoint_every: 10,
             threads: 0,
             paced: false,
+            metrics_port: 0,
         }
     }
 }

@@ -41,5 +41,6 @@ pub(super) fn resolve(cx: &mut Resolver<'_>, names: &Names<'_>) -> Result<Deploy
         checkpoint_every: file.checkpoint_every,
         threads: file.threads,
         paced: file.paced,
+        metrics_port: file.metrics_port,
     })
 }
