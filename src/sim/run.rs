@@ -121,7 +121,7 @@ async fn drive<R: Runner>(
         heap: Heap::default(),
         account: Account::new(plan),
         pool,
-        probe: Probe::new(plan, &registry.metrics, tools.clone()),
+        probe: Probe::new(plan, &registry.metrics, tools.clone()).of_all(),
         tools,
         observer,
         interrupt,
