@@ -62,7 +62,8 @@
 //!    node.
 //! 9. `record`: the run directory; `report`: tables and explanations; `cli`: one file for each subcommand.
 //! 10. `deploy`: the same nodes on real devices; `replay`: a deployed run executed again.
-//! 11. `fetch`: data files from the network; `transport`: messages as bytes.
+//! 11. `study`: many runs of one scenario over levels and seeds, their tables.
+//! 12. `fetch`: data files from the network; `transport`: messages as bytes.
 //!
 //! `ARCHITECTURE.md` walks through it with a gradient and with a key of a scenario.
 
@@ -95,6 +96,8 @@ pub mod scenario;
 pub mod sim;
 #[cfg(feature = "runtime")]
 pub mod simulate;
+#[cfg(feature = "runtime")]
+pub mod study;
 pub mod topology;
 #[cfg(feature = "runtime")]
 pub mod transport;

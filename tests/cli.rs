@@ -109,7 +109,10 @@ fn a_run_leaves_its_files_and_its_plan_repeats_it() {
     assert_eq!(runs.len(), 1);
     assert!(!runs[0].as_ref().unwrap().path().join("timeline.json").exists());
     let rows = fs::read_to_string(dir.join("first/metrics.csv")).unwrap();
-    assert!(rows.starts_with("version,virtual_time_s,accuracy,loss\n0,0,"), "{rows}");
+    assert!(
+        rows.starts_with("version,virtual_time_s,updates,bytes,energy_j,accuracy,loss\n0,0,0,0,0,"),
+        "{rows}"
+    );
     assert!(rows.lines().last().unwrap().starts_with("12,"), "{rows}");
 }
 

@@ -20,6 +20,7 @@ mod replay;
 mod schema;
 mod session;
 mod sim;
+mod study;
 mod test;
 mod topo;
 
@@ -50,6 +51,8 @@ pub struct Cli {
 enum Command {
     /// Run a scenario under virtual time
     Sim(Box<sim::SimArgs>),
+    /// Run a scenario over levels of its keys and over seeds, on all cores; merge parts of it
+    Study(Box<study::StudyArgs>),
     /// Check a scenario and explain what it means
     Check(check::CheckArgs),
     /// Draw a scenario's topology
@@ -153,6 +156,7 @@ fn select_kernels(option: Option<String>) -> anyhow::Result<()> {
 fn execute(command: Command, registry: &Registry) -> anyhow::Result<Ending> {
     match command {
         Command::Sim(args) => sim::execute(&args, registry),
+        Command::Study(args) => study::execute(&args, registry),
         Command::Check(args) => check::execute(&args, registry),
         Command::Topo(args) => topo::execute(&args, registry),
         Command::List(args) => list::execute(&args, registry),
@@ -179,9 +183,19 @@ struct Usage(String);
 fn exit_code(error: &anyhow::Error) -> u8 {
     use crate::record::RecordError;
     use crate::record::checkpoint::CheckpointError;
+    use crate::study::StudyError;
     let user = error.is::<crate::error::UserError>()
         || error.is::<Usage>()
         || error.is::<CheckpointError>()
+        || matches!(
+            error.downcast_ref(),
+            Some(
+                StudyError::User(_)
+                    | StudyError::Dir { .. }
+                    | StudyError::TooMany(_)
+                    | StudyError::Io { doing: "create", .. }
+            )
+        )
         || matches!(
             error.downcast_ref(),
             Some(

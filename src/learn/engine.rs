@@ -3,11 +3,11 @@
 //! working memory: a step on one thread allocates nothing.
 
 use super::augment::{self, BuildAugment, Pipeline};
-use super::batch::Batch;
+use super::batch::{Batch, IGNORE, Targets};
 use super::data::{self, Average, BuildData, DataSet, Order, Samples};
 use super::kernels::Isa;
 use super::local::{Buffers, LocalRule, Site, StepLoss, run};
-use super::model::{self, BuildModel, Network, Workspace};
+use super::model::{self, BuildModel, Network, Output, Workspace};
 use super::partition::{self, BuildPartition};
 use super::shard::{Shard, bucketed, shuffled};
 use super::split::Holdings;
@@ -16,6 +16,7 @@ use crate::domain::work::{Train, Trained};
 use crate::domain::{Choice, NodeId, OptionError, Seeds, Stream, Table};
 use crate::learn::plan::LearningPlan;
 use std::cell::RefCell;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Samples of one evaluation part.
@@ -119,6 +120,8 @@ pub struct Engine {
     data_seed: u64,
     start: Option<Vec<f32>>,
     team: Mutex<Option<Arc<Team>>>,
+    /// Runs that use it at the same time.
+    runs: AtomicUsize,
 }
 
 /// Threads that compute steps together.
@@ -192,6 +195,7 @@ impl Engine {
             augment,
             start,
             team: Mutex::new(None),
+            runs: AtomicUsize::new(1),
         })
     }
 
@@ -239,7 +243,8 @@ impl Engine {
         let range = batch * self.batch..((batch + 1) * self.batch).min(len);
         let order = self.shuffle.then(|| {
             let stream = Stream::new(self.data_seed, "shuffle", u64::from(index), epoch);
-            shard.order(epoch, || self.epoch_order(shard, epoch, stream))
+            let runs = self.runs.load(Ordering::Relaxed);
+            shard.order(epoch, runs, || self.epoch_order(shard, epoch, stream))
         });
         let at = |i: usize| order.as_ref().map_or(i, |order| order[i] as usize);
         let picked = range.map(|i| shard.samples[at(i)] as usize);
@@ -344,6 +349,10 @@ impl Learner for Engine {
         *self.team.lock().unwrap_or_else(PoisonError::into_inner) = team;
     }
 
+    fn offer_runs(&self, runs: usize) {
+        self.runs.store(runs, Ordering::Relaxed);
+    }
+
     fn evaluate(&self, model: &[f32], split: Split, part: usize) -> EvalPart {
         let (samples, own) = self.split(split);
         let len = own.map_or(samples.len(), <[u32]>::len);
@@ -375,6 +384,35 @@ impl Learner for Engine {
         result
     }
 
+    fn classes(&self) -> Option<usize> {
+        match self.data.shape.output {
+            Output::Classes(classes) | Output::Tags(classes) => Some(classes),
+            Output::Probabilities(_) | Output::Numbers(_) => None,
+        }
+    }
+
+    fn predict(&self, model: &[f32], split: Split, part: usize) -> Vec<u32> {
+        let Some(classes) = self.classes() else { return Vec::new() };
+        let (samples, own) = self.split(split);
+        let len = own.map_or(samples.len(), <[u32]>::len);
+        let end = ((part + 1) * self.eval_part()).min(len);
+        let mut predicted = Vec::new();
+        WORK.with_borrow_mut(|work| {
+            let Work { network, batch, .. } = work;
+            network.threads = 1;
+            for start in (part * self.eval_part()..end).step_by(EVAL_BATCH_SAMPLES) {
+                let picked = (start..(start + EVAL_BATCH_SAMPLES).min(end))
+                    .map(|i| own.map_or(i, |own| own[i] as usize));
+                samples.gather(network.isa, picked, batch);
+                self.network.evaluate(network, model, batch);
+                let Targets::Classes(targets) = &batch.targets else { return };
+                let rows = self.network.outputs(network, targets.len()).chunks_exact(classes).zip(targets);
+                predicted.extend(rows.filter(|(_, target)| **target != IGNORE).map(|(row, _)| largest(row)));
+            }
+        });
+        predicted
+    }
+
     fn has_validation(&self) -> bool {
         self.data.validation.is_some()
     }
@@ -399,6 +437,12 @@ impl Learner for Engine {
     fn tensors(&self) -> Vec<(String, Vec<usize>)> {
         self.network.tensors()
     }
+}
+
+/// The position of the largest value, the first one of equals.
+fn largest(row: &[f32]) -> u32 {
+    let larger = |best: usize, i: usize| if row[i] > row[best] { i } else { best };
+    (0..row.len()).reduce(larger).unwrap_or(0) as u32
 }
 
 #[cfg(test)]

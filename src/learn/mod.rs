@@ -70,9 +70,19 @@ pub trait Learner: Send + Sync {
     /// Tells how many threads compute the jobs of this run. Where jobs are few and large, a learner may then compute
     /// one on several; no result depends on it.
     fn offer_threads(&self, _threads: usize) {}
+    /// Tells how many runs use this learner at the same time; no result depends on it.
+    fn offer_runs(&self, _runs: usize) {}
     /// Evaluates a part of a split. Parts are independent, so they can run in parallel; the caller adds
     /// them up in order of `part`.
     fn evaluate(&self, model: &[f32], split: Split, part: usize) -> EvalPart;
+    /// How many classes the model tells apart; `None` where its outputs are no classes.
+    fn classes(&self) -> Option<usize> {
+        None
+    }
+    /// The class that a model gives each target of a part of a split, in order; empty where there are no classes.
+    fn predict(&self, _model: &[f32], _split: Split, _part: usize) -> Vec<u32> {
+        Vec::new()
+    }
     /// Whether there is a validation split.
     fn has_validation(&self) -> bool {
         false

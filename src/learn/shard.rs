@@ -1,6 +1,7 @@
 //! A node's training samples, and the order in which an epoch goes through them.
 
 use crate::domain::Stream;
+use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -8,23 +9,24 @@ use std::sync::{Arc, Mutex, PoisonError};
 #[derive(Debug)]
 pub(super) struct Shard {
     pub(super) samples: Vec<u32>,
-    /// The order of the last epoch that was asked for; a pure function of its number, kept to save time.
-    order: Mutex<Option<(u64, Arc<[u32]>)>>,
+    /// The orders of the epochs that were asked for last; pure functions of their numbers, kept to save time.
+    orders: Mutex<VecDeque<(u64, Arc<[u32]>)>>,
 }
 
 impl Shard {
     pub(super) fn new(samples: Vec<u32>) -> Self {
-        Self { samples, order: Mutex::new(None) }
+        Self { samples, orders: Mutex::default() }
     }
 
-    /// The order of an epoch, made unless it was the last one asked for.
-    pub(super) fn order(&self, epoch: u64, make: impl FnOnce() -> Vec<u32>) -> Arc<[u32]> {
-        let mut kept = self.order.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, order)) = kept.as_ref().filter(|(of, _)| *of == epoch) {
+    /// The order of an epoch, made unless it is one of the `keep` that were asked for last.
+    pub(super) fn order(&self, epoch: u64, keep: usize, make: impl FnOnce() -> Vec<u32>) -> Arc<[u32]> {
+        let mut kept = self.orders.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, order)) = kept.iter().find(|(of, _)| *of == epoch) {
             return order.clone();
         }
         let order: Arc<[u32]> = make().into();
-        *kept = Some((epoch, order.clone()));
+        kept.truncate(keep.max(1) - 1);
+        kept.push_front((epoch, order.clone()));
         order
     }
 }

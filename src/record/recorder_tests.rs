@@ -24,7 +24,9 @@ fn commit(version: u64, bases: &[u64]) -> CommitRow {
 
 fn evaluation(version: u64, values: &[(&str, f64)]) -> EvaluationRow {
     let values = values.iter().map(|(name, value)| ((*name).to_owned(), *value)).collect();
-    EvaluationRow { version: Version(version), at: Time(version * 1_250_000_000), values }
+    let (version, at) = (Version(version), Time(version * 1_250_000_000));
+    let (updates, bytes, energy_j) = (Some(4 * version.0), Some(1_000_000), None);
+    EvaluationRow { version, at, updates, bytes, energy_j, values }
 }
 
 fn span(node: u32, kind: SpanKind, start: u64, end: u64) -> TimelineSpan {
@@ -36,7 +38,8 @@ fn span(node: u32, kind: SpanKind, start: u64, end: u64) -> TimelineSpan {
 /// Part `n` of a run: a commit, an evaluation, compute and a transfer that overlaps the next compute.
 fn play(recorder: &mut Recorder, n: u64) {
     recorder.commit(&commit(n, &[n - 1, n.saturating_sub(3)]));
-    recorder.evaluation(&evaluation(n, &[("accuracy", 0.5 + n as f64 / 100.0), ("bytes", 1e6)]));
+    recorder
+        .evaluation(&evaluation(n, &[("accuracy", 0.5 + n as f64 / 100.0), ("bytes", 1e6), ("rank", 3.0)]));
     let start = n * 10_000;
     recorder.span(&span(2, SpanKind::Compute, start, start + 5_500));
     recorder.span(&span(2, SpanKind::Send, start + 5_500, start + 11_001));
@@ -56,16 +59,16 @@ fn read(dir: &RunDir, name: &str) -> String {
 fn the_tables_are_written_while_the_run_goes_on() {
     let (_base, dir, plan) = new_run();
     let mut recorder = Recorder::create(&dir, &plan, RecorderOptions::default()).unwrap();
-    assert_eq!(read(&dir, file::METRICS), "version,virtual_time_s,accuracy,loss,bytes\n");
+    assert_eq!(read(&dir, file::METRICS), "version,virtual_time_s,updates,bytes,energy_j,accuracy,loss\n");
     for n in 1..=3 {
         play(&mut recorder, n);
     }
     assert_eq!(
         read(&dir, file::METRICS),
-        "version,virtual_time_s,accuracy,loss,bytes\n\
-         1,1.25,0.51,,1000000\n\
-         2,2.5,0.52,,1000000\n\
-         3,3.75,0.53,,1000000\n"
+        "version,virtual_time_s,updates,bytes,energy_j,accuracy,loss,rank\n\
+         1,1.25,4,1000000,,0.51,,3\n\
+         2,2.5,8,1000000,,0.52,,3\n\
+         3,3.75,12,1000000,,0.53,,3\n"
     );
     recorder.position().unwrap();
     assert_eq!(
@@ -86,10 +89,10 @@ fn a_metric_that_nobody_announced_gets_its_column() {
     recorder.evaluation(&evaluation(3, &[("rank[a,b]", 3.0)]));
     assert_eq!(
         read(&dir, file::METRICS),
-        "version,virtual_time_s,accuracy,loss,bytes,rank[a_b]\n\
-         1,1.25,,2.5,,\n\
-         2,2.5,,NaN,,0.000000001\n\
-         3,3.75,,,,3\n"
+        "version,virtual_time_s,updates,bytes,energy_j,accuracy,loss,rank[a_b]\n\
+         1,1.25,4,1000000,,,2.5,\n\
+         2,2.5,8,1000000,,,NaN,0.000000001\n\
+         3,3.75,12,1000000,,,,3\n"
     );
 }
 

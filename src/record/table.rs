@@ -12,7 +12,7 @@ use std::fmt::Write;
 use std::fs;
 use std::path::PathBuf;
 
-/// metrics.csv: `version, virtual_time_s, accuracy, loss`, then the other metrics by name.
+/// metrics.csv: `version, virtual_time_s, updates, bytes, energy_j, accuracy, loss`, then the other metrics by name.
 ///
 /// A metric that nobody announced gets a column of its own when it first appears; earlier rows leave it empty.
 #[derive(Debug)]
@@ -22,7 +22,7 @@ pub struct MetricsFile {
     rows: u64,
 }
 
-const FIXED: [&str; 2] = ["version", "virtual_time_s"];
+const FIXED: [&str; 5] = ["version", "virtual_time_s", "updates", "bytes", "energy_j"];
 
 impl MetricsFile {
     /// A new file with the columns that the plan names.
@@ -32,7 +32,7 @@ impl MetricsFile {
     pub fn create(path: PathBuf, plan: &Plan) -> Result<Self, RecordError> {
         let mut columns = vec!["accuracy".to_owned(), "loss".to_owned()];
         for name in &plan.evaluation.metrics {
-            if !columns.contains(name) {
+            if !columns.contains(name) && !FIXED.contains(&name.as_str()) {
                 columns.push(name.clone());
             }
         }
@@ -70,12 +70,20 @@ impl MetricsFile {
     pub fn push(&mut self, row: &EvaluationRow) -> Result<(), RecordError> {
         let by_column: BTreeMap<String, f64> =
             row.values.iter().map(|(name, value)| (column(name), *value)).collect();
-        let new: Vec<String> =
-            by_column.keys().filter(|name| !self.columns.contains(name)).cloned().collect();
+        let known = |name: &&String| self.columns.contains(name) || FIXED.contains(&name.as_str());
+        let new: Vec<String> = by_column.keys().filter(|name| !known(name)).cloned().collect();
         if !new.is_empty() {
             self.widen(new)?;
         }
         let mut line = format!("{},{}", row.version.0, seconds(row.at));
+        // The metric `bytes` says the same; a deployed node knows only its own.
+        let bytes = row.bytes.map(|bytes| bytes as f64).or(by_column.get("bytes").copied());
+        for value in [row.updates.map(|updates| updates as f64), bytes, row.energy_j] {
+            line.push(',');
+            if let Some(value) = value {
+                let _ = write!(line, "{value}");
+            }
+        }
         for name in &self.columns {
             line.push(',');
             if let Some(value) = by_column.get(name) {
@@ -205,7 +213,7 @@ fn join(line: &mut String, items: impl Iterator<Item = impl std::fmt::Display>) 
 }
 
 /// Exact decimal seconds: `1.25`, `0.000000001`.
-fn seconds(time: Time) -> String {
+pub(crate) fn seconds(time: Time) -> String {
     let text = format!("{}.{:09}", time.0 / 1_000_000_000, time.0 % 1_000_000_000);
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }

@@ -82,6 +82,40 @@ fn message(stop: &StopPlan, progress: &Progress, accuracy: Option<f64>, per_seco
     )
 }
 
+/// Shows how many runs of a study are over, and about how long the others take.
+pub struct Runs {
+    bar: ProgressBar,
+}
+
+impl Runs {
+    /// A bar on stderr; `done` of the runs were over before.
+    #[must_use]
+    pub fn new(all: u64, done: u64) -> Self {
+        let bar = ProgressBar::with_draw_target(Some(all), ProgressDrawTarget::stderr_with_hz(10));
+        let template = "{elapsed} [{bar:24}] run {pos}/{len}{msg}, about {eta} left";
+        let style = ProgressStyle::with_template(template).expect("a fixed template").progress_chars("=> ");
+        bar.set_style(style);
+        bar.set_position(done);
+        // The runs of an earlier execution say nothing about the speed of this one.
+        bar.reset_eta();
+        bar.enable_steady_tick(Duration::from_secs(1));
+        Self { bar }
+    }
+
+    /// Another run is over; so many failed.
+    pub fn done(&self, failed: usize) {
+        self.bar.inc(1);
+        if failed > 0 {
+            self.bar.set_message(format!(", {failed} failed"));
+        }
+    }
+
+    /// Removes the bar, so that the results stand alone.
+    pub fn clear(&self) {
+        self.bar.finish_and_clear();
+    }
+}
+
 /// Two observers, told in this order. Only the first one's position is remembered.
 pub struct Both<'a>(pub &'a mut dyn Observer, pub &'a mut dyn Observer);
 

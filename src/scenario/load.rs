@@ -1,7 +1,7 @@
 //! Reads scenario files from disk: the only code of the scenario layer that touches the world.
 
 use super::file::Pick;
-use super::{Source, Written, parse_with};
+use super::{Source, Written, interpret};
 use crate::domain::units::Duration;
 use crate::error::UserError;
 use serde_json::Value;
@@ -13,29 +13,79 @@ use std::path::{Path, PathBuf};
 /// # Errors
 /// [`UserError`] when a file cannot be read or is not understood.
 pub fn load(path: &Path, sets: &[String]) -> Result<Written, UserError> {
-    let folder = path.parent().unwrap_or(Path::new("")).to_owned();
-    let mut written = parse_with(&path.display().to_string(), &read(path)?, sets, |source, value| {
-        read_samples(source, value, "", &folder)
-    })?;
-    let file = &mut written.file;
-    if file.name.is_none() {
-        file.name = path.file_stem().map(|stem| stem.to_string_lossy().into_owned());
+    Base::read(path)?.with(|source, value| source.apply_sets(value, sets))
+}
+
+/// A scenario that was read but not yet understood: many scenarios can be made from it.
+#[derive(Clone, Debug)]
+pub struct Base {
+    source: Source,
+    value: Value,
+    folder: PathBuf,
+    /// Its name, unless it names itself.
+    name: Option<String>,
+}
+
+impl Base {
+    /// Reads a scenario file.
+    ///
+    /// # Errors
+    /// [`UserError`] when it cannot be read or is not YAML.
+    pub fn read(path: &Path) -> Result<Self, UserError> {
+        let (source, value) = Source::read(&path.display().to_string(), &read(path)?)?;
+        let folder = path.parent().unwrap_or(Path::new("")).to_owned();
+        let name = path.file_stem().map(|stem| stem.to_string_lossy().into_owned());
+        Ok(Self { source, value, folder, name })
     }
-    file.data_dir = match file.data_dir.take() {
-        Some(dir) => Some(folder.join(dir)),
-        None => data_dir(),
-    };
-    file.training.init_from = file.training.init_from.take().map(|file| folder.join(file));
-    if let Some(name) = file_name(&file.topology) {
-        let path = folder.join(name);
-        let text = read(&path).map_err(|error| {
-            let message = format!("the topology file `{}`: {}", path.display(), error.message);
-            written.source.error("topology", message, "", "the path is relative to the scenario's folder")
-        })?;
-        let (source, value) = Source::read(&path.display().to_string(), &text)?;
-        written.topology = Some((value, source));
+
+    /// A scenario that is part of another file; paths in it start from `folder`.
+    #[must_use]
+    pub fn inline(source: Source, value: Value, folder: &Path, name: &str) -> Self {
+        Self { source, value, folder: folder.to_owned(), name: Some(name.to_owned()) }
     }
-    Ok(written)
+
+    /// The name of the scenario, or of its file.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.value["name"].as_str().or(self.name.as_deref()).unwrap_or("scenario")
+    }
+
+    /// What was written.
+    #[must_use]
+    pub fn value(&self) -> &Value {
+        &self.value
+    }
+
+    /// The scenario with something laid over it, its paths relative to the working directory.
+    ///
+    /// # Errors
+    /// [`UserError`] when a file that it names cannot be read, or it is not understood.
+    pub fn with(
+        &self,
+        change: impl FnOnce(&mut Source, &mut Value) -> Result<(), UserError>,
+    ) -> Result<Written, UserError> {
+        let Self { source, value, folder, name } = self.clone();
+        let mut written =
+            interpret(source, value, change, |source, value| read_samples(source, value, "", &folder))?;
+        let file = &mut written.file;
+        file.name = file.name.take().or(name);
+        file.data_dir = match file.data_dir.take() {
+            Some(dir) => Some(folder.join(dir)),
+            None => data_dir(),
+        };
+        file.training.init_from = file.training.init_from.take().map(|file| folder.join(file));
+        if let Some(name) = file_name(&file.topology) {
+            let path = folder.join(name);
+            let text = read(&path).map_err(|error| {
+                let message = format!("the topology file `{}`: {}", path.display(), error.message);
+                let next_step = "the path is relative to the scenario's folder";
+                written.source.error("topology", message, "", next_step)
+            })?;
+            let (source, value) = Source::read(&path.display().to_string(), &text)?;
+            written.topology = Some((value, source));
+        }
+        Ok(written)
+    }
 }
 
 /// Where data files are looked for unless a scenario or an option says so: `HCDDL_DATA`, else the cache, if there
@@ -121,7 +171,11 @@ fn samples(text: &str) -> Result<Vec<Value>, (usize, String)> {
     Ok(samples)
 }
 
-fn read(path: &Path) -> Result<String, UserError> {
+/// The text of a file.
+///
+/// # Errors
+/// When it cannot be read or is not UTF-8.
+pub fn read(path: &Path) -> Result<String, UserError> {
     let name = path.display().to_string();
     let bytes = std::fs::read(path).map_err(|error| {
         UserError::in_file(&name, format!("cannot be read: {error}"), "check the path and the permissions")

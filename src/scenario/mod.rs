@@ -41,7 +41,8 @@ pub struct Written {
 /// # Errors
 /// [`UserError`] with file, line and path for anything that is not understood.
 pub fn parse(file: &str, text: &str, sets: &[String]) -> Result<Written, UserError> {
-    parse_with(file, text, sets, |_, _| Ok(()))
+    let (source, value) = Source::read(file, text)?;
+    interpret(source, value, |source, value| source.apply_sets(value, sets), |_, _| Ok(()))
 }
 
 /// Whether a file holds what belongs under a scenario's key `topology`.
@@ -51,22 +52,22 @@ fn is_topology(value: &Value) -> bool {
     !has("topology") && (says_who || value.get("peers").is_some_and(|peers| !peers.is_object()))
 }
 
-/// As [`parse`], but `prepare` may change the value before it is typed.
-fn parse_with(
-    file: &str,
-    text: &str,
-    sets: &[String],
+/// A scenario from a value and its places: `change` is laid over what was written, `prepare` reads the files that it
+/// names.
+fn interpret(
+    mut source: Source,
+    mut value: Value,
+    change: impl FnOnce(&mut Source, &mut Value) -> Result<(), UserError>,
     prepare: impl FnOnce(&Source, &mut Value) -> Result<(), UserError>,
 ) -> Result<Written, UserError> {
-    let (mut source, mut value) = Source::read(file, text)?;
     let mut notes = Vec::new();
     if compat::is_older_config(&value) {
         (value, notes) = compat::convert(&mut source, value)?;
     }
-    source.apply_sets(&mut value, sets)?;
+    change(&mut source, &mut value)?;
     if is_topology(&value) {
-        let next_step = format!("write a scenario with `topology: {file}` and a `model`");
-        return Err(UserError::in_file(file, "is a topology, not a scenario", next_step));
+        let next_step = format!("write a scenario with `topology: {}` and a `model`", source.file);
+        return Err(UserError::in_file(&source.file, "is a topology, not a scenario", next_step));
     }
     prepare(&source, &mut value)?;
     let file = source.typed(value)?;

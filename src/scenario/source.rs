@@ -14,8 +14,8 @@ pub struct Source {
     /// The file as the user named it.
     pub file: String,
     lines: BTreeMap<String, usize>,
-    /// `--set` options by key path.
-    sets: BTreeMap<String, String>,
+    /// What was laid over the file, by key path: the `--set` option, or the place in another file.
+    sets: BTreeMap<String, (String, Option<usize>)>,
     /// Key paths of the scenario that come from other key paths of an older file.
     renamed: BTreeMap<String, String>,
 }
@@ -44,9 +44,49 @@ impl Source {
                 next_step: error.next_step,
                 ..UserError::default()
             })?;
-            self.sets.insert(path, assignment.clone());
+            self.sets.insert(path, (format!("--set {assignment}"), None));
         }
         Ok(())
+    }
+
+    /// Sets a key path to a value that is written elsewhere; errors about it then name that place.
+    ///
+    /// # Errors
+    /// When the path leads nowhere.
+    pub fn put(
+        &mut self,
+        value: &mut Value,
+        path: &str,
+        new: Value,
+        written: (&str, Option<usize>),
+    ) -> Result<(), UserError> {
+        let place = (written.0.to_owned(), written.1);
+        yaml::put(value, path, new).map_err(|error| UserError {
+            file: place.0.clone(),
+            line: place.1,
+            path: error.path,
+            message: error.message,
+            next_step: error.next_step,
+            ..UserError::default()
+        })?;
+        self.sets.insert(path.to_owned(), place);
+        Ok(())
+    }
+
+    /// The places of what lies below a key, as of a file of its own.
+    #[must_use]
+    pub fn below(&self, key: &str) -> Self {
+        let lines = self.lines.iter().filter_map(|(path, line)| {
+            let rest = path.strip_prefix(key)?.strip_prefix('.')?;
+            Some((rest.to_owned(), *line))
+        });
+        Self { file: self.file.clone(), lines: lines.collect(), ..Self::default() }
+    }
+
+    /// The line of a key path, else of the nearest key above it.
+    #[must_use]
+    pub fn line(&self, path: &str) -> Option<usize> {
+        prefixes(path).find_map(|above| self.lines.get(above)).copied()
     }
 
     /// Notes that the scenario's `path` comes from `older` in the file.
@@ -123,16 +163,15 @@ impl Source {
 
     /// File, line and path as written: of the path itself, else of the nearest key above it.
     fn locate(&self, path: &str) -> (String, Option<usize>, String) {
-        if let Some(assignment) = prefixes(path).find_map(|above| self.sets.get(above)) {
-            return (format!("--set {assignment}"), None, path.to_owned());
+        if let Some((file, line)) = prefixes(path).find_map(|above| self.sets.get(above)) {
+            return (file.clone(), *line, path.to_owned());
         }
         let older = prefixes(path).find_map(|above| Some((above, self.renamed.get(above)?)));
         let path = match older {
             Some((above, older)) => format!("{older}{}", &path[above.len()..]),
             None => path.to_owned(),
         };
-        let line = prefixes(&path).find_map(|above| self.lines.get(above)).copied();
-        (self.file.clone(), line, path)
+        (self.file.clone(), self.line(&path), path)
     }
 }
 

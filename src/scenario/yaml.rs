@@ -260,20 +260,33 @@ fn scalar(text: &str, style: ScalarStyle) -> Value {
 /// A message with the next step when there is no `=`, the value is not YAML, or the path goes through
 /// something that is neither a map nor a list with that entry.
 pub fn set(value: &mut Value, assignment: &str) -> Result<String, YamlError> {
-    let fail = |path: &str, message: String, next_step: &str| YamlError {
-        line: 1,
-        path: path.to_owned(),
-        message,
-        next_step: next_step.to_owned(),
-    };
+    let (path, new) = assigned(assignment)?;
+    put(value, &path, new)?;
+    Ok(path)
+}
+
+/// The path and the value of `path=value`.
+///
+/// # Errors
+/// A message with the next step when there is no `=` or the value is not YAML.
+pub fn assigned(assignment: &str) -> Result<(String, Value), YamlError> {
+    const EXAMPLE: &str = "write `--set training.rounds=100`";
     let Some((path, text)) = assignment.split_once('=') else {
-        return Err(fail("", format!("`{assignment}` has no `=`"), "write `--set training.rounds=100`"));
+        return Err(refused("", format!("`{assignment}` has no `=`"), EXAMPLE));
     };
     let path = path.trim();
     if path.is_empty() || path.split('.').any(str::is_empty) {
-        return Err(fail("", format!("`{path}` is not a key path"), "write `--set training.rounds=100`"));
+        return Err(refused("", format!("`{path}` is not a key path"), EXAMPLE));
     }
-    let new = read(text).map_err(|error| fail(path, error.message, &error.next_step))?.0;
+    let new = read(text).map_err(|error| refused(path, error.message, &error.next_step))?.0;
+    Ok((path.to_owned(), new))
+}
+
+/// Sets what a key path leads to. Missing maps are made; entries of lists are numbers.
+///
+/// # Errors
+/// When the path goes through something that is neither a map nor a list with that entry.
+pub fn put(value: &mut Value, path: &str, new: Value) -> Result<(), YamlError> {
     let mut at = value;
     let mut walked: Vec<&str> = Vec::new();
     for key in path.split('.') {
@@ -287,7 +300,7 @@ pub fn set(value: &mut Value, assignment: &str) -> Result<String, YamlError> {
                 let len = items.len();
                 let item = key.parse::<usize>().ok().and_then(|index| items.get_mut(index));
                 item.ok_or_else(|| {
-                    fail(
+                    refused(
                         &walked.join("."),
                         format!("`{key}` is no entry of this list of {len}"),
                         "entries are counted from 0",
@@ -296,12 +309,16 @@ pub fn set(value: &mut Value, assignment: &str) -> Result<String, YamlError> {
             }
             other => {
                 let message = format!("`{other}` has no keys, so `{key}` cannot be set below it");
-                return Err(fail(&walked.join("."), message, "set the whole value instead"));
+                return Err(refused(&walked.join("."), message, "set the whole value instead"));
             }
         };
     }
     *at = new;
-    Ok(path.to_owned())
+    Ok(())
+}
+
+fn refused(path: &str, message: String, next_step: &str) -> YamlError {
+    YamlError { line: 1, path: path.to_owned(), message, next_step: next_step.to_owned() }
 }
 
 #[cfg(test)]

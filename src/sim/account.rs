@@ -3,7 +3,7 @@
 use super::outcome::{Staleness, TimeSplit};
 use crate::domain::{NodeId, Span, Time};
 use crate::node::Commit;
-use crate::scenario::plan::{Plan, Role};
+use crate::scenario::plan::{HostPlan, Plan, Role};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -74,6 +74,12 @@ impl NodeTime {
         } else {
             self.wait += span;
         }
+    }
+
+    /// How long jobs have run until now.
+    fn computed(&self, now: Time) -> Span {
+        let busy = self.jobs > 0 && self.awake && !self.down;
+        if busy { self.compute + now.since(self.since) } else { self.compute }
     }
 }
 
@@ -196,6 +202,11 @@ impl Account {
         (sum(true), sum(false), self.bytes.iter().map(|(k, b)| (name(k), *b)).collect())
     }
 
+    /// Bytes sent so far, all of them.
+    pub fn bytes_sent(&self) -> u64 {
+        self.bytes.values().sum()
+    }
+
     /// Mean shares of time by kind of node.
     pub fn time_split(&mut self, plan: &Plan, now: Time) -> BTreeMap<String, TimeSplit> {
         let mut sums: BTreeMap<String, ([u128; 4], u64)> = BTreeMap::new();
@@ -238,31 +249,37 @@ impl Account {
 
     /// Joules in all, above idle, and by host.
     pub fn energy(&self, plan: &Plan, now: Time) -> (f64, f64, BTreeMap<String, f64>) {
-        let total = now.since(Time::ZERO);
-        let mut busy = vec![(Span::ZERO, 0u64); plan.hosts.len()];
-        for (node, time) in plan.nodes.iter().zip(&self.nodes) {
-            let host = &mut busy[node.host.index()];
-            host.0 += time.compute;
-            host.1 += time.bytes;
-        }
         let (mut all, mut marginal, mut by_host) = (0.0, 0.0, BTreeMap::new());
-        for (host, (busy, bytes)) in plan.hosts.iter().zip(busy) {
-            let device = &host.device;
-            let busy = busy.min(total);
-            let (joules, above_idle) = crate::device::energy(
-                device.idle_watts,
-                device.load_watts,
-                busy,
-                total,
-                bytes,
-                device.joules_per_byte,
-            );
+        self.each_host(plan, now, |host, (joules, above_idle)| {
             all += joules;
             marginal += above_idle;
             if plan.hosts.len() <= 1000 {
                 by_host.insert(host.name.clone(), joules);
             }
-        }
+        });
         (all, marginal, by_host)
+    }
+
+    /// Joules of all hosts so far, idle included.
+    pub fn joules(&self, plan: &Plan, now: Time) -> f64 {
+        let mut all = 0.0;
+        self.each_host(plan, now, |_, (joules, _)| all += joules);
+        all
+    }
+
+    /// Tells of each host its joules, in all and above idle.
+    fn each_host(&self, plan: &Plan, now: Time, mut tell: impl FnMut(&HostPlan, (f64, f64))) {
+        let total = now.since(Time::ZERO);
+        let mut busy = vec![(Span::ZERO, 0u64); plan.hosts.len()];
+        for (node, time) in plan.nodes.iter().zip(&self.nodes) {
+            let host = &mut busy[node.host.index()];
+            host.0 += time.computed(now);
+            host.1 += time.bytes;
+        }
+        for (host, (busy, bytes)) in plan.hosts.iter().zip(busy) {
+            let device = &host.device;
+            let (idle, load, per_byte) = (device.idle_watts, device.load_watts, device.joules_per_byte);
+            tell(host, crate::device::energy(idle, load, busy.min(total), total, bytes, per_byte));
+        }
     }
 }

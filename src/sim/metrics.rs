@@ -114,14 +114,11 @@ fn staleness(view: &MetricView<'_>) -> Values {
 }
 
 fn bytes(view: &MetricView<'_>) -> Values {
-    let (up, down, _) = view.account.bytes();
-    one("bytes", (up + down) as f64)
+    one("bytes", view.account.bytes_sent() as f64)
 }
 
 fn energy(view: &MetricView<'_>) -> Values {
-    let mut account = view.account.clone();
-    account.time_split(view.plan, view.now);
-    one("energy", account.energy(view.plan, view.now).0)
+    one("energy", view.account.joules(view.plan, view.now))
 }
 
 /// Parameter vectors scaled to length 1, as DiNNO's consensus error has them (Yu, Vincent, Schwager, 2022).

@@ -60,6 +60,12 @@ pub struct EvaluationRow {
     pub version: Version,
     /// When that version was committed.
     pub at: Time,
+    /// Training jobs finished so far; `None` at a deployed node, which knows only its own.
+    pub updates: Option<u64>,
+    /// Bytes sent by all nodes so far; `None` at a deployed node, which knows only its own.
+    pub bytes: Option<u64>,
+    /// Joules of all hosts so far, idle included; `None` where nobody measures them.
+    pub energy_j: Option<f64>,
     /// Values by metric name: `accuracy`, `loss`, `consensus_error`, ... Per-node values are `name[node]`.
     pub values: BTreeMap<String, f64>,
 }

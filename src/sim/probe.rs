@@ -41,6 +41,8 @@ pub(crate) struct Probe<'a> {
     tools: Tools,
     metrics: Vec<Metric>,
     evaluates: bool,
+    /// Whether the books it is shown are those of all nodes.
+    sees_all: bool,
     running: VecDeque<Evaluation>,
     pub state: ProbeState,
 }
@@ -49,6 +51,8 @@ pub(crate) struct Probe<'a> {
 struct Evaluation {
     version: Version,
     at: Time,
+    /// Training jobs, bytes and joules so far, where they are known.
+    spent: Option<(u64, u64, f64)>,
     values: BTreeMap<String, f64>,
     parts: Vec<Measured>,
     /// The evaluated model, where there is a validation split to judge it by.
@@ -73,7 +77,13 @@ impl<'a> Probe<'a> {
         let metrics: Vec<Metric> = plan.evaluation.metrics.iter().filter_map(metric).collect();
         let evaluated = metrics.iter().any(|m| matches!(m, Metric::Evaluated));
         let evaluates = !plan.timing_only && (evaluated || plan.stop.target_accuracy.is_some());
-        Self { plan, tools, metrics, evaluates, running: VecDeque::new(), state: ProbeState::default() }
+        let (running, state) = (VecDeque::new(), ProbeState::default());
+        Self { plan, tools, metrics, evaluates, sees_all: false, running, state }
+    }
+
+    /// A probe that is shown the books of all nodes, as only the simulator can.
+    pub fn of_all(self) -> Self {
+        Self { sees_all: true, ..self }
     }
 
     pub fn accuracy(&self) -> Option<f64> {
@@ -134,7 +144,10 @@ impl<'a> Probe<'a> {
                 }
             }
         }
-        self.running.push_back(Evaluation { version, at: view.now, values, parts, candidate });
+        let account = view.account;
+        let joules = || account.joules(view.plan, view.now);
+        let spent = self.sees_all.then(|| (account.client_fits, account.bytes_sent(), joules()));
+        self.running.push_back(Evaluation { version, at: view.now, spent, values, parts, candidate });
     }
 
     /// Starts the evaluation of a model on the test split, and on the validation split if there is one.
@@ -180,7 +193,7 @@ impl<'a> Probe<'a> {
             if !done && !wait && self.running.len() <= RUNNING_MAX {
                 return;
             }
-            let Evaluation { version, at, mut values, parts, candidate } =
+            let Evaluation { version, at, spent, mut values, parts, candidate } =
                 self.running.pop_front().expect("just seen");
             for Measured { prefix, suffix, handles } in parts {
                 let mut sum = EvalPart::default();
@@ -201,7 +214,9 @@ impl<'a> Probe<'a> {
                 self.state.target_reached.get_or_insert(at);
             }
             self.state.last = values.clone();
-            observer.evaluation(&EvaluationRow { version, at, values });
+            let (updates, bytes) = (spent.map(|spent| spent.0), spent.map(|spent| spent.1));
+            let energy_j = spent.map(|spent| spent.2);
+            observer.evaluation(&EvaluationRow { version, at, updates, bytes, energy_j, values });
         }
     }
 

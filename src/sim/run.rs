@@ -154,7 +154,7 @@ impl<'a, R: Runner> Conductor<'a, R> {
             heap: Heap::default(),
             account: Account::new(plan),
             pool,
-            probe: Probe::new(plan, &registry.metrics, tools.clone()),
+            probe: Probe::new(plan, &registry.metrics, tools.clone()).of_all(),
             tools,
             observer,
             interrupt,
