@@ -209,3 +209,56 @@ fn a_node_that_cannot_start_fails_the_run() {
     assert_eq!(code, Some(1), "{notes}");
     assert!(said.contains("cannot start `"), "{said}");
 }
+
+/// Devices that the controller cannot reach come to it.
+#[test]
+fn devices_that_register_themselves_take_part() {
+    let dir = tempfile::tempdir().unwrap();
+    let ports = hcddl::transport::free_ports(4).unwrap();
+    let scenario = format!(
+        "name: joined\ntopology: flat(2)\nmodel: softmax\ntraining: {{rounds: 20, batch: 8}}\n\
+         tiers: {{global: {{policy: sync}}}}\ndeploy: {{port: {}}}\n",
+        ports[1]
+    );
+    fs::write(dir.path().join("s.yml"), scenario).unwrap();
+    let hcddl = || {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_hcddl"));
+        command.current_dir(dir.path());
+        command
+    };
+    assert!(hcddl().args(["deploy", "token", "tokens"]).status().unwrap().success());
+    let there = format!("127.0.0.1:{}", ports[0]);
+    let device = |name: &str| {
+        let home = dir.path().join(name);
+        fs::create_dir(&home).unwrap();
+        let args = ["node", "--join", &there, "--token", "tokens/device.token", "--name", name];
+        hcddl().args(args).env("HOME", home).stderr(Stdio::null()).spawn().unwrap()
+    };
+    let mut devices = ["pi3", "pi1", "pi2"].map(device);
+    // Twice in a row: devices wait for the next run.
+    for out in ["one", "two"] {
+        let args =
+            ["deploy", "run", "s.yml", "--join", &there, "--token", "tokens/controller.token", "--out", out];
+        let output = hcddl().args(args).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{said}");
+        assert!(said.contains("joined: pi1, pi2, pi3"), "{said}");
+        let replay = hcddl().args(["replay", out]).output().unwrap();
+        let said = String::from_utf8_lossy(&replay.stderr).into_owned();
+        assert!(replay.status.success() && said.contains("20 commits have the digests"), "{said}");
+        for home in ["pi1", "pi2", "pi3"] {
+            let runs = dir.path().join(home).join(".hcddl/runs");
+            assert_eq!(fs::read_dir(runs).map_or(0, Iterator::count), 0, "nothing is left on {home}");
+        }
+    }
+    for device in &mut devices {
+        device.kill().unwrap();
+        device.wait().unwrap();
+    }
+    let wrong = hcddl()
+        .args(["deploy", "run", "s.yml", "--join", &there, "--token", "tokens/device.token"])
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&wrong.stderr).into_owned();
+    assert!(said.contains("is the token of a device, not of a controller"), "{said}");
+}

@@ -21,6 +21,7 @@ pub mod deployment;
 pub(crate) mod files;
 pub mod gather;
 pub mod inventory;
+pub mod join;
 pub mod node;
 pub mod placement;
 pub mod remote;

@@ -3,6 +3,7 @@
 mod bond;
 mod bulk;
 mod control;
+pub mod door;
 mod edge;
 mod heads;
 mod hello;

@@ -1,10 +1,12 @@
 //! Options of `hcddl deploy`.
 
-use crate::cli::{ScenarioArgs, Usage};
+use crate::cli::{ScenarioArgs, Usage, output};
 use crate::deploy::controller::binary::{Binaries, architecture};
 use crate::deploy::inventory::{Format, Host, Inventory};
+use crate::deploy::join::{Desk, Joined, Token};
 use crate::domain::units::Duration;
 use clap::Args;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 /// Which scenario on which hosts.
@@ -22,6 +24,22 @@ pub struct TargetArgs {
     /// Every node as a process of this machine, instead of -i
     #[arg(long, conflicts_with_all = ["inventory", "inventory_json", "group", "limit"])]
     pub local: bool,
+    /// Wait here for devices that come by themselves (`hcddl node --join`), instead of -i
+    #[arg(long, value_name = "ADDRESS:PORT", requires = "token",
+          conflicts_with_all = ["inventory", "inventory_json", "local", "group", "limit"])]
+    pub join: Option<SocketAddr>,
+    /// The controller's token (`hcddl deploy token`)
+    #[arg(long, value_name = "FILE", requires = "join")]
+    pub token: Option<PathBuf>,
+    /// Devices to wait for [default: one for each node]
+    #[arg(long, value_name = "N", requires = "join", value_parser = clap::value_parser!(u16).range(1..))]
+    pub devices: Option<u16>,
+    /// How long to wait for them
+    #[arg(long, value_name = "DURATION", requires = "join", default_value = "10min")]
+    pub patience: Duration,
+    /// The devices that have come.
+    #[arg(skip)]
+    pub joined: Vec<Joined>,
     /// Group of hosts to use [default: pool if there is one, else all]
     #[arg(long, value_name = "GROUP")]
     group: Option<String>,
@@ -59,6 +77,30 @@ impl ReachArgs {
 }
 
 impl TargetArgs {
+    /// With `--join`: waits for as many devices as there are nodes; the desk must stay open.
+    pub async fn wait_for_devices(&mut self, nodes: usize) -> anyhow::Result<Option<Desk>> {
+        let (Some(address), Some(token)) = (self.join, &self.token) else { return Ok(None) };
+        let identity = Token::read(token, "controller")?.identity();
+        let desk = Desk::open(address, &identity).await;
+        let desk = desk.map_err(|error| Usage(format!("--join {address}: cannot listen: {error}")))?;
+        let count = self.devices.map_or(nodes, usize::from);
+        output::note(
+            "waiting",
+            &format!("for {count} devices: hcddl node --join {address} --token device.token"),
+        );
+        self.joined = desk.wait(count, std::time::Duration::from_nanos(self.patience.0.0)).await;
+        let names: Vec<&str> = self.joined.iter().map(|device| device.name.as_str()).collect();
+        if names.len() < count {
+            let there = if names.is_empty() { "nobody".to_owned() } else { names.join(", ") };
+            anyhow::bail!(
+                "{} of {count} devices have come in time: {there}; --patience waits longer",
+                names.len()
+            );
+        }
+        output::note("joined", &names.join(", "));
+        Ok(Some(desk))
+    }
+
     /// The scenario file.
     pub fn file(&self) -> anyhow::Result<&PathBuf> {
         Ok(self.file.as_ref().ok_or_else(|| Usage("name a scenario file".to_owned()))?)
@@ -68,6 +110,18 @@ impl TargetArgs {
     pub fn pool(&self) -> anyhow::Result<(String, Vec<Host>, Vec<String>)> {
         if self.local {
             return Ok(("--local".to_owned(), vec![Host::here()], Vec::new()));
+        }
+        if let Some(address) = self.join {
+            if self.joined.is_empty() {
+                let text = "devices of --join come to `hcddl deploy run` alone";
+                return Err(Usage(text.to_owned()).into());
+            }
+            let host = |device: &Joined| Host {
+                name: device.name.clone(),
+                reached_at: Some(device.address.to_string()),
+                ..Host::default()
+            };
+            return Ok((format!("--join {address}"), self.joined.iter().map(host).collect(), Vec::new()));
         }
         let inventory = match (&self.inventory, &self.inventory_json) {
             (Some(path), _) => Inventory::load(path, None)?,

@@ -16,11 +16,11 @@ mod target;
 pub use args::TargetArgs;
 pub use host::{AgentArgs, RemoteArgs, agent, remote};
 
-use super::Ending;
+use super::{Ending, output};
 use crate::registry::Registry;
 use args::KnownArgs;
 use clap::{Args, Subcommand};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 #[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true)]
@@ -49,8 +49,27 @@ enum What {
     Clean(known::CleanArgs),
     /// Copy what the nodes wrote into the local run directory
     Fetch(KnownArgs),
+    /// Write a pair of tokens for devices that register themselves
+    Token(TokenArgs),
     /// Write unit files, a compose file or a playbook that start the same nodes
     Render(render::RenderArgs),
+}
+
+#[derive(Debug, Args)]
+struct TokenArgs {
+    /// Where to write controller.token, which stays here, and device.token, which every device gets
+    #[arg(value_name = "DIR")]
+    dir: PathBuf,
+}
+
+fn token(args: &TokenArgs) -> anyhow::Result<Ending> {
+    crate::deploy::join::write_tokens(&args.dir)?;
+    let dir = args.dir.display();
+    output::note(
+        "tokens",
+        &format!("{dir}/controller.token stays here; every device gets {dir}/device.token"),
+    );
+    Ok(Ending::Done)
 }
 
 /// `hcddl deploy run` of another command, without its notes.
@@ -73,6 +92,7 @@ pub fn execute(args: &DeployArgs, registry: &Registry) -> anyhow::Result<Ending>
             Some(What::Stop(args)) => known::stop(args).await,
             Some(What::Clean(args)) => known::clean(args).await,
             Some(What::Fetch(args)) => known::fetch(args, registry).await,
+            Some(What::Token(args)) => token(args),
             Some(What::Render(args)) => render::execute(args, registry),
         }
     })

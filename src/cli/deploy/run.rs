@@ -80,6 +80,28 @@ pub async fn execute(args: &RunArgs, registry: &Registry) -> anyhow::Result<Endi
     if let Some(dir) = &args.resume {
         return resume(args, dir, registry).await;
     }
+    let mut args = args.clone();
+    let nodes = |args: &TargetArgs| -> anyhow::Result<usize> {
+        Ok(crate::cli::session::load(args.file()?, &args.scenario, registry)?.plan.nodes.len())
+    };
+    // Devices that came by themselves can be reached as long as this is open.
+    let desk = match args.target.join {
+        Some(_) if args.detach => {
+            let text = "--detach needs hosts that can be reached again; devices of --join come to a controller that waits";
+            return Err(Usage(text.to_owned()).into());
+        }
+        Some(_) => {
+            let nodes = nodes(&args.target)?;
+            args.target.wait_for_devices(nodes).await?
+        }
+        None => None,
+    };
+    let ended = deploy(&args, registry).await;
+    drop(desk);
+    ended
+}
+
+async fn deploy(args: &RunArgs, registry: &Registry) -> anyhow::Result<Ending> {
     let target = Target::load(&args.target, registry)?;
     if target.session.plan.deploy.data_on_device.is_none() {
         // What is wrong with data or model is found before anything is pushed.
@@ -87,7 +109,11 @@ pub async fn execute(args: &RunArgs, registry: &Registry) -> anyhow::Result<Endi
     }
     let interrupt = interrupt::flag();
     let reach = &args.target.reach;
-    let fleet = Fleet::connect(target.hosts.clone(), reach.timeout(), reach.forks.into()).await?;
+    let (hosts, forks) = (target.hosts.clone(), usize::from(reach.forks));
+    let fleet = match args.target.join {
+        Some(_) => Fleet::joined(hosts, &args.target.joined, reach.timeout(), forks)?,
+        None => Fleet::connect(hosts, reach.timeout(), forks).await?,
+    };
     let probes = target::probe_all(&fleet).await?;
     let programs = programs(args, &target, &probes)?;
     let (dir, record, parcel) = prepare(args, &target, &probes, &programs)?;

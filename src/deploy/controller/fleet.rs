@@ -1,6 +1,7 @@
 //! Many hosts at a time.
 
 use crate::deploy::inventory::Host;
+use crate::deploy::join::Joined;
 use crate::deploy::remote::{Remote, RemoteError};
 use std::fs::DirBuilder;
 use std::future::Future;
@@ -113,6 +114,23 @@ impl Fleet {
             async move { Remote::connect(&host, timeout, control.path()).await.map_err(Arc::new) }
         });
         let remotes = each(jobs.collect(), forks).await;
+        Ok(Self { timeout, forks, control, hosts, remotes })
+    }
+
+    /// The same hosts when they have come by themselves.
+    ///
+    /// # Errors
+    /// When there is no place for temporary files.
+    pub fn joined(hosts: Vec<Host>, devices: &[Joined], timeout: Duration, forks: usize) -> io::Result<Self> {
+        let control = Arc::new(ControlDir::create()?);
+        let remote = |host: &Host| match devices.iter().find(|device| device.name == host.name) {
+            Some(device) => Ok(Remote::joined(host, device.clone())),
+            None => Err(Arc::new(RemoteError::Unreachable {
+                host: host.name.clone(),
+                problem: "it has not joined".to_owned(),
+            })),
+        };
+        let remotes = hosts.iter().map(remote).collect();
         Ok(Self { timeout, forks, control, hosts, remotes })
     }
 

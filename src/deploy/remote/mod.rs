@@ -7,6 +7,7 @@ mod transfer;
 pub use transfer::{Archive, sha256, unpack};
 
 use super::inventory::Host;
+use super::join::Joined;
 use openssh::Session;
 use std::path::Path;
 use std::sync::Arc;
@@ -48,6 +49,7 @@ pub struct Remote {
 enum Way {
     Local,
     Ssh(Arc<Session>),
+    Joined(Joined),
 }
 
 /// A command that runs, its streams at hand. It ends when this is dropped (through SSH: when its input ends).
@@ -64,6 +66,7 @@ pub struct Process {
 enum Running {
     Local(tokio::process::Child),
     Ssh(openssh::Child<Arc<Session>>),
+    Joined(tokio::sync::oneshot::Receiver<Result<Option<i32>, String>>),
 }
 
 /// What a command said and how it ended.
@@ -94,6 +97,12 @@ impl Remote {
         Ok(Self { name: host.name.clone(), way })
     }
 
+    /// A device that has come by itself.
+    #[must_use]
+    pub fn joined(host: &Host, device: Joined) -> Self {
+        Self { name: host.name.clone(), way: Way::Joined(device) }
+    }
+
     /// Whether commands run on this machine.
     #[must_use]
     pub fn is_local(&self) -> bool {
@@ -108,6 +117,12 @@ impl Remote {
         let started = match &self.way {
             Way::Local => local::start(script),
             Way::Ssh(session) => ssh::start(session, script).await,
+            Way::Joined(device) => device.start(script).await.map(|script| Process {
+                stdin: Some(Box::new(script.stdin)),
+                stdout: Box::new(script.stdout),
+                stderr: Box::new(script.stderr),
+                child: Running::Joined(script.exit),
+            }),
         };
         started.map_err(|problem| self.failed(doing, problem))
     }
@@ -186,6 +201,7 @@ impl Process {
                 Err(openssh::Error::RemoteProcessTerminated) => Err("the connection broke".to_owned()),
                 Err(error) => Err(ssh::explain(&error)),
             },
+            Running::Joined(exit) => exit.await.unwrap_or_else(|_| Err("the connection broke".to_owned())),
         }
     }
 }
