@@ -1,6 +1,7 @@
 //! Reads scenario files from disk: the only code of the scenario layer that touches the world.
 
 use super::file::Pick;
+use super::schedule::ScheduleFile;
 use super::{Source, Written, parse_with};
 use crate::domain::units::Duration;
 use crate::error::UserError;
@@ -26,6 +27,17 @@ pub fn load(path: &Path, sets: &[String]) -> Result<Written, UserError> {
         None => data_dir(),
     };
     file.training.init_from = file.training.init_from.take().map(|file| folder.join(file));
+    if let Some(name) = file.schedule.take() {
+        let path = folder.join(name);
+        load_schedule(&mut written, &path).map_err(|error| match error.line {
+            Some(_) => error,
+            None => {
+                let message = format!("the schedule `{}`: {}", path.display(), error.message);
+                written.source.error("schedule", message, "", "the path is relative to the scenario's folder")
+            }
+        })?;
+    }
+    let file = &mut written.file;
     if let Some(name) = file_name(&file.topology) {
         let path = folder.join(name);
         let text = read(&path).map_err(|error| {
@@ -36,6 +48,18 @@ pub fn load(path: &Path, sets: &[String]) -> Result<Written, UserError> {
         written.topology = Some((value, source));
     }
     Ok(written)
+}
+
+/// Reads the file of decided delays that the scenario shall follow.
+///
+/// # Errors
+/// [`UserError`] when it cannot be read or is not understood.
+pub fn load_schedule(written: &mut Written, path: &Path) -> Result<(), UserError> {
+    let (source, value) = Source::read(&path.display().to_string(), &read(path)?)?;
+    let schedule: ScheduleFile = source.typed(value)?;
+    written.schedule = Some((schedule, source));
+    written.file.schedule = Some(path.to_owned());
+    Ok(())
 }
 
 /// Where data files are looked for unless a scenario or an option says so: `HCDDL_DATA`, else the cache, if there

@@ -47,7 +47,7 @@ impl<R: Runner> Conductor<'_, R> {
     }
 
     fn start_job(&mut self, node: NodeId, job: JobId, work: Work) {
-        let duration = self.compute.duration(self.now, node, &work);
+        let duration = self.compute.duration(self.now, node, &work, self.director.as_deref_mut());
         let key = self.jobs.next_key();
         let label = match &work {
             Work::Train(_) => "train",
@@ -129,7 +129,8 @@ impl<R: Runner> Conductor<'_, R> {
             self.account.updates_sent += u64::from(is_new);
         }
         self.account.sent(self.plan, self.now, from, to, message.bytes());
-        match self.network.send(self.now, from, to, message, &mut self.heap) {
+        let director = self.director.as_deref_mut();
+        match self.network.send(self.now, from, to, message, director, &mut self.heap) {
             Sent::Lost => self.account.departed(self.now, from),
             Sent::Flows => {}
             Sent::Arrives(arrival) => self.show_transfer(arrival),

@@ -4,6 +4,7 @@ use super::account::Account;
 use super::checkpoint::Checkpoint;
 use super::compute::Compute;
 use super::conductor::{Conductor, RealClock};
+use super::director::{Director, Player};
 use super::execute::Tools;
 use super::heap::{Heap, Pending};
 use super::jobs::Jobs;
@@ -77,17 +78,55 @@ pub fn run(
     interrupt: Arc<AtomicBool>,
     resume: Option<Checkpoint>,
 ) -> Result<RunResult, SimError> {
+    let mut player = plan.schedule.as_ref().map(Player::new);
+    let director = player.as_mut().map(|player| player as &mut dyn Director);
+    carry(plan, registry, learner, options, observer, director, interrupt, resume)
+}
+
+/// As [`run`] from the beginning, but `director` decides delays and fates; the plan's own schedule is not looked at.
+///
+/// # Errors
+/// As [`run`].
+pub fn run_directed(
+    plan: &Plan,
+    registry: &Registry,
+    learner: Arc<dyn Learner>,
+    options: &SimOptions,
+    observer: &mut dyn Observer,
+    director: &mut dyn Director,
+    interrupt: Arc<AtomicBool>,
+) -> Result<RunResult, SimError> {
+    carry(plan, registry, learner, options, observer, Some(director), interrupt, None)
+}
+
+#[allow(clippy::too_many_arguments)]
+fn carry(
+    plan: &Plan,
+    registry: &Registry,
+    learner: Arc<dyn Learner>,
+    options: &SimOptions,
+    observer: &mut dyn Observer,
+    director: Option<&mut dyn Director>,
+    interrupt: Arc<AtomicBool>,
+    resume: Option<Checkpoint>,
+) -> Result<RunResult, SimError> {
     let runtime = tokio::runtime::Builder::new_current_thread().build().map_err(SimError::Runtime)?;
     let started = Instant::now();
     runtime.block_on(async {
         match options.runner {
             RunnerKind::Actors => {
                 let runner = Actors::new();
-                drive(plan, registry, learner, options, observer, interrupt, resume, runner, started).await
+                drive(
+                    plan, registry, learner, options, observer, director, interrupt, resume, runner, started,
+                )
+                .await
             }
             RunnerKind::Direct => {
                 let runner = Direct::default();
-                drive(plan, registry, learner, options, observer, interrupt, resume, runner, started).await
+                drive(
+                    plan, registry, learner, options, observer, director, interrupt, resume, runner, started,
+                )
+                .await
             }
         }
     })
@@ -100,6 +139,7 @@ async fn drive<R: Runner>(
     learner: Arc<dyn Learner>,
     options: &SimOptions,
     observer: &mut dyn Observer,
+    director: Option<&mut dyn Director>,
     interrupt: Arc<AtomicBool>,
     resume: Option<Checkpoint>,
     runner: R,
@@ -124,6 +164,7 @@ async fn drive<R: Runner>(
         probe: Probe::new(plan, &registry.metrics, tools.clone()),
         tools,
         observer,
+        director: director.map(|director| director as &mut dyn Director),
         interrupt,
         trace: Chain::default(),
         now: Time::ZERO,
@@ -196,8 +237,13 @@ impl<R: Runner> Conductor<'_, R> {
                 }
             }
         }
+        let mut earliest = Time::ZERO;
         for (i, event) in self.plan.faults.events.iter().enumerate() {
-            self.heap.push(event.at, Pending::Fault(i as u32));
+            let director = self.director.as_deref_mut();
+            let moved = director.and_then(|director| director.fault(i as u32, event.at));
+            // Faults keep their order: who is there at each of them has been checked.
+            earliest = moved.unwrap_or(event.at).max(earliest);
+            self.heap.push(earliest, Pending::Fault(i as u32));
         }
         if let Some(limit) = self.plan.stop.time {
             self.heap.push(Time(limit.0), Pending::TimeLimit);
