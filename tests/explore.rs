@@ -176,6 +176,7 @@ fn real_policies_break_no_law() {
          {at: 260ms, link_up: [global, worker2]}]}",
         "faults: {detection: 20ms, events: [{at: 203ms, crash: global}, {at: 260ms, restart: global}]}",
     ];
+    let mut broken = Vec::new();
     for policy in policies {
         for world in worlds {
             for way in ["", ", traffic: pull"] {
@@ -183,10 +184,11 @@ fn real_policies_break_no_law() {
                 if world.contains("loss") {
                     text = text.replace("reliable: false", "reliable: true");
                 }
-                keeps_the_laws(&text, 24);
+                broken.extend(breaks(&text, 24));
             }
         }
     }
+    assert!(broken.is_empty(), "{}", broken.join("\n"));
 }
 
 #[test]
@@ -201,41 +203,46 @@ fn real_trees_and_peers_break_no_law() {
     ];
     let worlds =
         ["", "faults: {detection: 20ms, events: [{at: 203ms, crash: local2}, {at: 260ms, restart: local2}]}"];
+    let mut broken = Vec::new();
     for (root, local, uplink) in tiers {
         for world in worlds {
             let text = flat(1, 40, &format!("policy: {root}"), world)
                 .replace("topology: flat(1)", "topology: {name: tree, fanout: [2, 2]}")
                 .replace("tiers: {", &format!("tiers: {{local: {{policy: {local}, uplink: {{{uplink}}}}}, "));
-            keeps_the_laws(&text, 30);
+            broken.extend(breaks(&text, 30));
         }
     }
     let world =
         WORLD.replace("RELIABLE", "false").replace("workers:", "default:").replace(", servers: instant", "");
     let peers = format!("topology: ring(4)\npeers: {{algorithm: d_psgd}}\ntraining: {{rounds: 20}}\n{world}");
-    keeps_the_laws(&peers, 30);
+    broken.extend(breaks(&peers, 30));
+    assert!(broken.is_empty(), "{}", broken.join("\n"));
 }
 
-fn keeps_the_laws(text: &str, schedules: usize) {
+/// What a search in a scenario without planted bugs finds: nothing, if all is well.
+fn breaks(text: &str, schedules: usize) -> Vec<String> {
     let case = Case::new(text, Registry::default());
     let found = case.explore(&ExploreOptions { schedules, threads: 1, ..ExploreOptions::default() });
-    for finding in &found.findings {
+    let told = found.findings.iter().map(|finding| {
         let lines: Vec<String> = finding
             .schedule
             .decisions
             .iter()
             .map(|decision| hcddl::scenario::schedule::line(decision, &case.plan))
             .collect();
-        panic!(
-            "{}: {} at {} (schedule {}, {} decisions)\n{}\n{text}",
+        format!(
+            "{}: {} at {} (schedule {}, {} decisions)\n{}\n{text}\n",
             finding.breach.law,
             finding.breach.what,
             finding.breach.at,
             finding.number,
             lines.len(),
             lines.join("\n")
-        );
-    }
-    assert_eq!(found.tried.len(), schedules, "{text}");
+        )
+    });
+    let told: Vec<String> = told.collect();
+    assert!(found.tried.len() == schedules || !told.is_empty(), "{text}");
+    told
 }
 
 #[test]

@@ -12,6 +12,9 @@ pub(super) const ROW: LawRow = LawRow {
     build: |world| Box::new(Barrier::new(world)),
 };
 
+/// Rounds that a coming or going touches.
+const DISTURBED: u8 = 2;
+
 struct Barrier<'a> {
     world: World<'a>,
     rounds: BTreeMap<NodeId, Round>,
@@ -20,8 +23,9 @@ struct Barrier<'a> {
 #[derive(Default)]
 struct Round {
     alive: BTreeSet<NodeId>,
-    /// Somebody came or went since the last commit.
-    disturbed: bool,
+    /// Commits that are not judged, because somebody came or went: that of this round, and the next one, if it began
+    /// before the policy heard of it.
+    disturbed: u8,
     /// Whose updates were dropped.
     dropped: BTreeSet<NodeId>,
 }
@@ -48,13 +52,13 @@ impl Law for Barrier<'_> {
         match event {
             Event::Up(child) => {
                 round.alive.insert(*child);
-                round.disturbed = true;
+                round.disturbed = DISTURBED;
             }
             Event::Down(child) => {
                 round.alive.remove(child);
-                round.disturbed = true;
+                round.disturbed = DISTURBED;
             }
-            Event::Start if at.now > crate::domain::Time::ZERO => round.disturbed = true,
+            Event::Start if at.now > crate::domain::Time::ZERO => round.disturbed = DISTURBED,
             _ => {}
         }
         Ok(())
@@ -69,23 +73,26 @@ impl Law for Barrier<'_> {
 
     fn commit(&mut self, at: At, commit: &Commit) -> Result<(), String> {
         let Some(round) = self.rounds.get_mut(&at.node) else { return Ok(()) };
-        let disturbed = std::mem::take(&mut round.disturbed);
-        let mut missing = round.alive.clone();
+        let disturbed = round.disturbed > 0;
+        round.disturbed = round.disturbed.saturating_sub(1);
         let dropped = std::mem::take(&mut round.dropped);
-        missing.retain(|child| !dropped.contains(child));
+        if disturbed {
+            return Ok(());
+        }
         let (server, version) = (self.world.name(at.node), commit.version.0);
+        let mut missing = round.alive.clone();
         for part in &commit.contributors {
-            if !missing.remove(&part.node) && !disturbed {
+            if !missing.remove(&part.node) {
                 let from = self.world.name(part.node);
                 return Err(format!("{server}'s round {version} holds an update of {from} too many"));
             }
         }
-        match missing.first() {
-            Some(child) if !disturbed => {
+        match missing.difference(&dropped).next() {
+            Some(child) => {
                 let child = self.world.name(*child);
                 Err(format!("{server}'s round {version} is closed without {child}"))
             }
-            _ => Ok(()),
+            None => Ok(()),
         }
     }
 }
