@@ -86,11 +86,18 @@ impl<'a> Factory<'a> {
             Role::Peer => self.peer(id, plan, birth, incarnation)?,
         };
         let resend_after = match self.delivery {
-            Delivery::Plain => return Ok(node),
+            Delivery::Plain => return Ok(self.around(id, node)),
             Delivery::Timed(after) => Some(after),
             Delivery::OverStreams => None,
         };
-        Ok(Box::new(Reliable::new(node, resend_after, incarnation, reliable)))
+        Ok(self.around(id, Box::new(Reliable::new(node, resend_after, incarnation, reliable))))
+    }
+
+    fn around(&self, id: NodeId, node: Box<dyn Node>) -> Box<dyn Node> {
+        match self.registry.around {
+            Some(around) => around(id, node),
+            None => node,
+        }
     }
 
     /// Gradient steps of one job of a node.

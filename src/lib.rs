@@ -62,7 +62,8 @@
 //!    node.
 //! 9. `record`: the run directory; `report`: tables and explanations; `cli`: one file for each subcommand.
 //! 10. `deploy`: the same nodes on real devices; `replay`: a deployed run executed again.
-//! 11. `study`: many runs of one scenario over levels and seeds, their tables.
+//! 11. `study`: many runs of one scenario over levels and seeds, their tables; `explore`: the search of other orders
+//!    of events, and the laws that hold in all of them.
 //! 12. `fetch`: data files from the network; `transport`: messages as bytes.
 //!
 //! `ARCHITECTURE.md` walks through it with a gradient and with a key of a scenario.
@@ -77,6 +78,8 @@ pub mod deploy;
 pub mod device;
 pub mod domain;
 pub mod error;
+#[cfg(feature = "runtime")]
+pub mod explore;
 pub mod factory;
 #[cfg(feature = "runtime")]
 pub mod fetch;

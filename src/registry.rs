@@ -2,16 +2,21 @@
 
 use crate::compress::BuildCodec;
 use crate::device::BuildDevice;
-use crate::domain::Table;
+use crate::domain::{NodeId, Table};
 use crate::learn::optimizer::BuildLocalOptimizer;
 use crate::learn::schedule::BuildSchedule;
 use crate::net::latency::BuildLatency;
 use crate::net::profile::BuildLinkProfile;
+use crate::node::Node;
 use crate::peer::BuildPeer;
 use crate::policy::BuildPolicy;
 use crate::policy::fold::BuildFold;
 use crate::policy::optimizer::BuildOptimizer;
 use crate::topology::BuildTopology;
+
+/// Puts something around a node: itself a node that hands events on. A checkpoint or a restart builds the node anew
+/// and calls this again.
+pub type AroundNode = fn(NodeId, Box<dyn Node>) -> Box<dyn Node>;
 
 /// All that a scenario can name.
 #[derive(Clone)]
@@ -40,6 +45,8 @@ pub struct Registry {
     pub topologies: Table<BuildTopology>,
     /// Metrics.
     pub metrics: Table<crate::sim::metrics::Metric>,
+    /// Put around every node, for crates that watch nodes or change what they do.
+    pub around: Option<AroundNode>,
     /// Models, data sets and partitioners.
     #[cfg(feature = "runtime")]
     pub learn: crate::learn::engine::LearnTables,
@@ -60,6 +67,7 @@ impl Default for Registry {
             devices: crate::device::table(),
             topologies: crate::topology::table(),
             metrics: crate::sim::metrics::table(),
+            around: None,
             #[cfg(feature = "runtime")]
             learn: crate::learn::engine::LearnTables::default(),
         }

@@ -10,6 +10,7 @@ mod check;
 mod completions;
 mod data;
 mod deploy;
+mod explore;
 mod init;
 mod interrupt;
 mod list;
@@ -55,6 +56,8 @@ enum Command {
     Study(Box<study::StudyArgs>),
     /// Check a scenario and explain what it means
     Check(check::CheckArgs),
+    /// Search the orders of events that delays can bring about for the worst, and for broken laws
+    Explore(explore::ExploreArgs),
     /// Draw a scenario's topology
     Topo(topo::TopoArgs),
     /// Show what a scenario can name: policies, models, devices...
@@ -101,6 +104,9 @@ struct ScenarioArgs {
     /// Compute no gradients: only times, bytes, versions and staleness
     #[arg(long)]
     timing_only: bool,
+    /// Follow a file of decided delays, as `hcddl explore` writes it
+    #[arg(long, value_name = "FILE")]
+    schedule: Option<PathBuf>,
 }
 
 /// How a command ended.
@@ -158,6 +164,7 @@ fn execute(command: Command, registry: &Registry) -> anyhow::Result<Ending> {
         Command::Sim(args) => sim::execute(&args, registry),
         Command::Study(args) => study::execute(&args, registry),
         Command::Check(args) => check::execute(&args, registry),
+        Command::Explore(args) => explore::execute(&args, registry),
         Command::Topo(args) => topo::execute(&args, registry),
         Command::List(args) => list::execute(&args, registry),
         Command::Data(args) => data::execute(&args, registry),

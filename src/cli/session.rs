@@ -39,6 +39,9 @@ pub fn load<'a>(file: &Path, args: &ScenarioArgs, registry: &'a Registry) -> Res
         written.file.data_dir = Some(dir.clone());
     }
     written.file.timing_only |= args.timing_only;
+    if let Some(schedule) = &args.schedule {
+        scenario::load::load_schedule(&mut written, schedule)?;
+    }
     let plan = scenario::resolve(&written, registry)?;
     Ok(Session { plan, written, registry })
 }
@@ -57,6 +60,7 @@ impl Session<'_> {
         let absolute = |path: Option<PathBuf>| path.map(std::path::absolute).transpose();
         file.data_dir = absolute(file.data_dir)?;
         file.training.init_from = absolute(file.training.init_from)?;
+        file.schedule = absolute(file.schedule)?;
         file.name = Some(self.plan.name.clone());
         let bare = json!({ "topology": file.topology, "model": file.model });
         let defaults: ScenarioFile = serde_json::from_value(bare)?;
@@ -68,6 +72,11 @@ impl Session<'_> {
     /// Whether the scenario or the command line sets a key.
     pub fn has(&self, path: &str) -> bool {
         self.written.source.has(path)
+    }
+
+    /// Names the scenario with its options ([`Written::digest`]).
+    pub fn digest(&self) -> String {
+        self.written.digest()
     }
 
     /// The error of an option below a key path, with the place where that is written.

@@ -32,7 +32,7 @@ pub struct SimArgs {
     out: Option<PathBuf>,
     /// Continue the interrupted run of this directory
     #[arg(long, value_name = "DIR",
-          conflicts_with_all = ["file", "out", "seed", "sets", "timing_only", "no_timeline"])]
+          conflicts_with_all = ["file", "out", "seed", "sets", "timing_only", "schedule", "no_timeline"])]
     resume: Option<PathBuf>,
     #[command(flatten)]
     how: HowArgs,

@@ -175,6 +175,9 @@ fn result(
     if let Some(dir) = &scenario.data_dir {
         replay.push_str(&format!(" --data-dir {}", quoted(&dir.display().to_string())));
     }
+    if let Some(schedule) = &scenario.schedule {
+        replay.push_str(&format!(" --schedule {}", quoted(&schedule.display().to_string())));
+    }
     if scenario.timing_only {
         replay.push_str(" --timing-only");
     }
@@ -297,6 +300,7 @@ mod tests {
             sets: vec!["training.rounds=5".to_owned()],
             data_dir: None,
             timing_only: true,
+            schedule: None,
         };
         let failed = vec!["accuracy is 0.5, expected at least 0.9".to_owned()];
         let result = result(&case, &scenario, Some(Seeds::all(7)), failed, Duration::from_millis(250));

@@ -1,7 +1,8 @@
 //! The progress bar on stderr.
 
 use super::pace::Pace;
-use crate::domain::Time;
+use crate::domain::{NodeId, Time};
+use crate::node::{Effect, Event};
 use crate::scenario::plan::{Plan, StopPlan};
 use crate::sim::outcome::{CommitRow, EvaluationRow, Observer, Progress, TimelineSpan};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -149,6 +150,26 @@ impl Observer for Both<'_> {
 
     fn wants_spans(&self) -> bool {
         self.0.wants_spans() || self.1.wants_spans()
+    }
+
+    fn event(&mut self, now: Time, node: NodeId, event: &Event) {
+        for observer in [&mut *self.0, &mut *self.1] {
+            if observer.wants_events() {
+                observer.event(now, node, event);
+            }
+        }
+    }
+
+    fn effects(&mut self, now: Time, node: NodeId, effects: &[Effect]) {
+        for observer in [&mut *self.0, &mut *self.1] {
+            if observer.wants_events() {
+                observer.effects(now, node, effects);
+            }
+        }
+    }
+
+    fn wants_events(&self) -> bool {
+        self.0.wants_events() || self.1.wants_events()
     }
 }
 

@@ -1,6 +1,7 @@
 //! Reads scenario files from disk: the only code of the scenario layer that touches the world.
 
 use super::file::Pick;
+use super::schedule::ScheduleFile;
 use super::{Source, Written, interpret};
 use crate::domain::units::Duration;
 use crate::error::UserError;
@@ -74,7 +75,18 @@ impl Base {
             None => data_dir(),
         };
         file.training.init_from = file.training.init_from.take().map(|file| folder.join(file));
-        if let Some(name) = file_name(&file.topology) {
+        if let Some(name) = file.schedule.take() {
+            let path = folder.join(name);
+            load_schedule(&mut written, &path).map_err(|error| match error.line {
+                Some(_) => error,
+                None => {
+                    let message = format!("the schedule `{}`: {}", path.display(), error.message);
+                    let next_step = "the path is relative to the scenario's folder";
+                    written.source.error("schedule", message, "", next_step)
+                }
+            })?;
+        }
+        if let Some(name) = file_name(&written.file.topology) {
             let path = folder.join(name);
             let text = read(&path).map_err(|error| {
                 let message = format!("the topology file `{}`: {}", path.display(), error.message);
@@ -86,6 +98,18 @@ impl Base {
         }
         Ok(written)
     }
+}
+
+/// Reads the file of decided delays that the scenario shall follow.
+///
+/// # Errors
+/// [`UserError`] when it cannot be read or is not understood.
+pub fn load_schedule(written: &mut Written, path: &Path) -> Result<(), UserError> {
+    let (source, value) = Source::read(&path.display().to_string(), &read(path)?)?;
+    let schedule: ScheduleFile = source.typed(value)?;
+    written.schedule = Some((schedule, source));
+    written.file.schedule = Some(path.to_owned());
+    Ok(())
 }
 
 /// Where data files are looked for unless a scenario or an option says so: `HCDDL_DATA`, else the cache, if there

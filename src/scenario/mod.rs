@@ -11,6 +11,7 @@ mod learner;
 pub mod load;
 pub mod plan;
 mod resolve;
+pub mod schedule;
 pub mod schema;
 pub mod source;
 pub mod yaml;
@@ -32,8 +33,33 @@ pub struct Written {
     pub source: Source,
     /// The topology's own file, when `topology` names one: its choice and its places.
     pub topology: Option<(Value, Source)>,
+    /// The schedule's own file, when `schedule` names one.
+    pub schedule: Option<(schedule::ScheduleFile, Source)>,
     /// What the reader should know, each a sentence.
     pub notes: Vec<String>,
+}
+
+impl Written {
+    /// Names what a run does, options applied: two scenarios with the same digest have the same events. Where data
+    /// lie, which schedule is played and what is expected do not count.
+    #[must_use]
+    pub fn digest(&self) -> String {
+        let mut file = ScenarioFile {
+            name: None,
+            description: String::new(),
+            data_dir: None,
+            schedule: None,
+            expect: plan::Expect::default(),
+            ..self.file.clone()
+        };
+        if let Some((topology, _)) = &self.topology {
+            file.topology = file::Pick(topology.clone());
+        }
+        let init_from = &mut file.training.init_from;
+        *init_from = init_from.as_ref().and_then(|path| path.file_name()).map(Into::into);
+        let text = serde_json::to_string(&file).expect("what was read can be written");
+        crate::domain::digest::of_bytes(text.as_bytes()).to_string()
+    }
 }
 
 /// Reads a scenario, or an older `config.yml`, from text; `sets` are `--set path=value` options.
@@ -71,5 +97,5 @@ fn interpret(
     }
     prepare(&source, &mut value)?;
     let file = source.typed(value)?;
-    Ok(Written { file, source, topology: None, notes })
+    Ok(Written { file, source, topology: None, schedule: None, notes })
 }

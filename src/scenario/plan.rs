@@ -6,6 +6,7 @@ pub use crate::learn::plan::{LearningPlan, LocalWork};
 pub use crate::net::Contention;
 pub use crate::node::server::Traffic;
 pub use crate::node::uplink::{Push, UplinkPlan};
+pub use crate::scenario::schedule::Schedule;
 
 use crate::domain::work::UpdateKind;
 use crate::domain::{Choice, HostId, NodeId, Seeds, Span, Time};
@@ -38,6 +39,8 @@ pub struct Plan {
     pub network: NetworkPlan,
     /// What goes wrong, in order of time.
     pub faults: FaultsPlan,
+    /// Delays and fates that are decided instead of drawn.
+    pub schedule: Option<Schedule>,
     /// How it is deployed.
     pub deploy: DeployPlan,
     /// What must hold at the end.

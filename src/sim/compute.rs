@@ -1,5 +1,6 @@
 //! Modelled compute time: how long a job takes on its node's device, and how jobs of one host share its cores.
 
+use super::director::{Beginning, Director};
 use crate::compress::Codec;
 use crate::device::{JobCost, SlowPhases};
 use crate::domain::work::Cost;
@@ -82,14 +83,21 @@ impl<'a> Compute<'a> {
     }
 
     /// How long a job takes on its node's device when nothing else runs there.
-    pub fn duration(&mut self, now: Time, node: NodeId, work: &Work) -> Span {
+    pub fn duration(
+        &mut self,
+        now: Time,
+        node: NodeId,
+        work: &Work,
+        director: Option<&mut (dyn Director + '_)>,
+    ) -> Span {
         let plan = &self.plan.nodes[node.index()];
         let device = &self.plan.hosts[plan.host.index()].device;
         let cost = self.job_cost(node, work);
         let begun = &mut self.state.begun[node.index()];
         *begun += 1;
+        let number = *begun;
         let seed = self.plan.seeds.interleaving;
-        let mut stream = self.draws.stream(u64::from(node.0), *begun);
+        let mut stream = self.draws.stream(u64::from(node.0), number);
         let mut factor = plan.slowdown;
         if let Some(slowed) = self.state.slowed.get(&node) {
             factor *= slowed;
@@ -99,6 +107,10 @@ impl<'a> Compute<'a> {
             let phases =
                 self.state.phases.entry(node).or_insert_with(|| SlowPhases::new(phase.clone(), stream));
             factor *= phases.factor(now);
+        }
+        let beginning = Beginning { now, node, number, work, cost: &cost, factor };
+        if let Some(decided) = director.and_then(|director| director.job(&beginning)) {
+            return decided;
         }
         let duration = device.duration(&cost, &mut stream);
         if factor == 1.0 { duration } else { duration.scale(factor) }

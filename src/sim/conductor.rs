@@ -2,6 +2,7 @@
 
 use super::account::Account;
 use super::compute::Compute;
+use super::director::Director;
 use super::execute::Tools;
 use super::guide::{Gate, Kept, Recorded};
 use super::heap::{Heap, Pending};
@@ -38,6 +39,8 @@ pub(super) struct Conductor<'a, R: Runner> {
     pub tools: Tools,
     pub probe: Probe<'a>,
     pub observer: &'a mut dyn Observer,
+    /// Decides delays and fates in place of the random streams, where it wants to.
+    pub director: Option<&'a mut dyn Director>,
     pub interrupt: Arc<AtomicBool>,
     pub trace: Chain,
     pub now: Time,
@@ -278,7 +281,14 @@ impl<R: Runner> Conductor<'_, R> {
         let cx = Cx { now: self.now, me: node, seeds: self.plan.seeds };
         // One buffer serves all events.
         let mut effects = std::mem::take(&mut self.effects);
+        let watched = self.observer.wants_events();
+        if watched {
+            self.observer.event(self.now, node, &event);
+        }
         self.runner.handle(cx, event, &mut effects).await?;
+        if watched {
+            self.observer.effects(self.now, node, &effects.0);
+        }
         self.apply(node, &mut effects).await?;
         self.effects = effects;
         Ok(())

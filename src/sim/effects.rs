@@ -49,7 +49,10 @@ impl<R: Runner> Conductor<'_, R> {
     fn start_job(&mut self, node: NodeId, job: JobId, work: Work) {
         let label = work.label();
         let recorded = self.recorded.as_ref().and_then(|recorded| recorded.job(node, job, label));
-        let duration = recorded.unwrap_or_else(|| self.compute.duration(self.now, node, &work));
+        let duration = match recorded {
+            Some(duration) => duration,
+            None => self.compute.duration(self.now, node, &work, self.director.as_deref_mut()),
+        };
         let key = self.jobs.next_key();
         let train = match &work {
             Work::Train(train) => Some(train.clone()),
@@ -129,7 +132,8 @@ impl<R: Runner> Conductor<'_, R> {
             self.account.updates_sent += u64::from(is_new);
         }
         self.account.sent(self.plan, self.now, from, to, message.bytes());
-        match self.network.send(self.now, from, to, message, &mut self.heap) {
+        let director = self.director.as_deref_mut();
+        match self.network.send(self.now, from, to, message, director, &mut self.heap) {
             Sent::Lost => self.account.departed(self.now, from),
             Sent::Flows => {}
             Sent::Arrives(arrival) => self.show_transfer(arrival),

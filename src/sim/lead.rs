@@ -39,7 +39,7 @@ pub fn lead(
     let started = Instant::now();
     let init = initial_model(plan, learner.as_ref());
     let until = guide.order.as_ref().and_then(|order| order.until);
-    let parts = Parts { plan, registry, learner, options, observer, interrupt };
+    let parts = Parts { plan, registry, learner, options, observer, director: None, interrupt };
     block_on(async {
         let mut conductor = Conductor::assemble(parts, Direct::default(), &init)?;
         conductor.follow(guide.recorded);
@@ -79,7 +79,7 @@ pub fn go_on(
 ) -> Result<RunResult, SimError> {
     let started = Instant::now();
     let init = initial_model(plan, learner.as_ref());
-    let parts = Parts { plan, registry, learner, options, observer, interrupt };
+    let parts = Parts { plan, registry, learner, options, observer, director: None, interrupt };
     block_on(async {
         let mut conductor = Conductor::assemble(parts, Direct::default(), &init)?;
         conductor.follow(recorded);

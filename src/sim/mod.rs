@@ -13,6 +13,7 @@ pub mod checkpoint;
 pub(crate) mod compute;
 #[cfg(feature = "runtime")]
 mod conductor;
+pub mod director;
 #[cfg(feature = "runtime")]
 mod effects;
 #[cfg(feature = "runtime")]
@@ -40,4 +41,4 @@ mod run;
 pub(crate) mod runner;
 
 #[cfg(feature = "runtime")]
-pub use run::{RunResult, SimError, run};
+pub use run::{RunResult, SimError, run, run_directed};

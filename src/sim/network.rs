@@ -1,5 +1,6 @@
 //! The simulated transport, the only thing that moves a message between nodes: links, contention, faults.
 
+use super::director::{Director, Sending};
 use super::guide::Recorded;
 use super::heap::{Heap, Pending};
 use crate::domain::{Kind, Lane, Message, NodeId, Span, Stream, Streams, Time};
@@ -93,6 +94,7 @@ pub(crate) struct Network<'a> {
 /// One direction between two nodes.
 struct Route<'a> {
     link: &'a LinkPlan,
+    index: u16,
     cap: f64,
     ports: [Option<PortId>; 3],
 }
@@ -157,11 +159,24 @@ impl<'a> Network<'a> {
         let hosts = &self.plan.hosts;
         let ports = [Some(hosts[sender.host.index()].up), Some(hosts[receiver.host.index()].down), access];
         let link_index = usize::from(link);
-        Some(Route { link: &self.plan.network.links[link_index], cap: self.caps[link_index], ports })
+        Some(Route {
+            link: &self.plan.network.links[link_index],
+            index: link,
+            cap: self.caps[link_index],
+            ports,
+        })
     }
 
     /// Sends a message; returns when it arrives if that is known already.
-    pub fn send(&mut self, now: Time, from: NodeId, to: NodeId, message: Message, heap: &mut Heap) -> Sent {
+    pub fn send(
+        &mut self,
+        now: Time,
+        from: NodeId,
+        to: NodeId,
+        message: Message,
+        director: Option<&mut (dyn Director + '_)>,
+        heap: &mut Heap,
+    ) -> Sent {
         let edge = self.edge(from, to);
         edge.sent += 1;
         let number = edge.sent;
@@ -174,14 +189,20 @@ impl<'a> Network<'a> {
         let Some(route) = self.route(from, to) else {
             return Sent::Arrives(self.arrive(now, packet(message), now, false, heap));
         };
-        let fate = self.fate(now, from, to, number);
+        let mut fate = self.fate(now, from, to, number);
+        let chances = fate.chances;
+        let sending = Sending { now, from, to, number, message: &message, link: route.index, chances };
+        let decided = director.map(|director| director.message(&sending)).unwrap_or_default();
+        fate.lost = decided.lost.unwrap_or(fate.lost);
+        fate.duplicate = decided.duplicate.unwrap_or(fate.duplicate);
         if fate.lost {
             return Sent::Lost;
         }
         let seed = self.plan.seeds.interleaving;
         let edge_key = key(from, to);
         let mut stream = self.latencies.stream(edge_key, number);
-        let mut latency = route.link.latency.sample(&mut stream) + fate.delay;
+        let drawn = || route.link.latency.sample(&mut stream);
+        let mut latency = decided.latency.unwrap_or_else(drawn) + fate.delay;
         let bytes = wire_bytes(message.bytes(), route.link.efficiency);
         if route.link.loss > 0.0 {
             let mut stream = Stream::new(seed, "loss", edge_key, number);
@@ -257,6 +278,8 @@ impl<'a> Network<'a> {
                 fate.lost |= stream.uniform() < rule.loss;
                 fate.duplicate |= stream.uniform() < rule.duplicate;
                 fate.delay += rule.delay;
+                fate.chances.0 = fate.chances.0.max(rule.loss);
+                fate.chances.1 = fate.chances.1.max(rule.duplicate);
             }
         }
         fate
@@ -368,6 +391,8 @@ struct Fate {
     lost: bool,
     duplicate: bool,
     delay: Span,
+    /// The largest probabilities of a loss and of a duplicate.
+    chances: (f64, f64),
 }
 
 /// A directed pair as one number; also names its random streams.

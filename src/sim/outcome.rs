@@ -1,7 +1,7 @@
 //! What a run reports, while it runs and at its end. Pure data: the record and report modules take it.
 
 use crate::domain::{NodeId, Span, Time, Version};
-use crate::node::{Contribution, Reason};
+use crate::node::{Contribution, Effect, Event, Reason};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -22,6 +22,14 @@ pub trait Observer: Send {
     /// Whether [`Observer::span`] should be called at all.
     fn wants_spans(&self) -> bool {
         true
+    }
+    /// A node is about to handle an event.
+    fn event(&mut self, _now: Time, _node: NodeId, _event: &Event) {}
+    /// What the node wants done because of that event, before any of it is done.
+    fn effects(&mut self, _now: Time, _node: NodeId, _effects: &[Effect]) {}
+    /// Whether [`Observer::event`] and [`Observer::effects`] should be called at all.
+    fn wants_events(&self) -> bool {
+        false
     }
 }
 

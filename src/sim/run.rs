@@ -4,6 +4,7 @@ use super::account::Account;
 use super::checkpoint::Checkpoint;
 use super::compute::Compute;
 use super::conductor::{Conductor, RealClock};
+use super::director::{Director, Player};
 use super::execute::Tools;
 use super::heap::{Heap, Pending};
 use super::jobs::Jobs;
@@ -77,10 +78,35 @@ pub fn run(
     interrupt: Arc<AtomicBool>,
     resume: Option<Checkpoint>,
 ) -> Result<RunResult, SimError> {
+    let mut player = plan.schedule.as_ref().map(Player::new);
+    let director = player.as_mut().map(|player| player as &mut dyn Director);
+    let learner = &learner;
+    carry(Parts { plan, registry, learner, options, observer, director, interrupt }, resume)
+}
+
+/// As [`run`] from the beginning, but `director` decides delays and fates; the plan's own schedule is not looked at.
+///
+/// # Errors
+/// As [`run`].
+pub fn run_directed(
+    plan: &Plan,
+    registry: &Registry,
+    learner: Arc<dyn Learner>,
+    options: &SimOptions,
+    observer: &mut dyn Observer,
+    director: &mut dyn Director,
+    interrupt: Arc<AtomicBool>,
+) -> Result<RunResult, SimError> {
+    let learner = &learner;
+    // The cast lets it live as long as the other parts do.
+    let director = Some(director as &mut dyn Director);
+    carry(Parts { plan, registry, learner, options, observer, director, interrupt }, None)
+}
+
+fn carry(parts: Parts<'_>, resume: Option<Checkpoint>) -> Result<RunResult, SimError> {
     let runtime = tokio::runtime::Builder::new_current_thread().build().map_err(SimError::Runtime)?;
-    let parts = Parts { plan, registry, learner: &learner, options, observer, interrupt };
     runtime.block_on(async {
-        match options.runner {
+        match parts.options.runner {
             RunnerKind::Actors => drive(parts, resume, Actors::new()).await,
             RunnerKind::Direct => drive(parts, resume, Direct::default()).await,
         }
@@ -94,6 +120,8 @@ pub(super) struct Parts<'a> {
     pub learner: &'a Arc<dyn Learner>,
     pub options: &'a SimOptions,
     pub observer: &'a mut dyn Observer,
+    /// Decides delays and fates, if anybody does.
+    pub director: Option<&'a mut dyn Director>,
     pub interrupt: Arc<AtomicBool>,
 }
 
@@ -137,7 +165,7 @@ fn durable_nodes(plan: &Plan) -> BTreeMap<NodeId, Option<NodeState>> {
 impl<'a, R: Runner> Conductor<'a, R> {
     /// A conductor before its first event.
     pub(super) fn assemble(parts: Parts<'a>, runner: R, init: &Params) -> Result<Self, SimError> {
-        let Parts { plan, registry, learner, options, observer, interrupt } = parts;
+        let Parts { plan, registry, learner, options, observer, director, interrupt } = parts;
         let tools = Tools::new(plan, registry, Arc::clone(learner)).map_err(SimError::Build)?;
         let pool = match options.clock {
             Clock::Virtual => Pool::new(options.threads)?,
@@ -157,6 +185,7 @@ impl<'a, R: Runner> Conductor<'a, R> {
             probe: Probe::new(plan, &registry.metrics, tools.clone()).of_all(),
             tools,
             observer,
+            director,
             interrupt,
             trace: Chain::default(),
             now: Time::ZERO,
@@ -210,10 +239,16 @@ impl<'a, R: Runner> Conductor<'a, R> {
 
     /// Puts what the plan brings from now on on the heap: faults, the time limit.
     pub(super) fn plan_ahead(&mut self) {
+        let mut earliest = self.now;
         for (i, event) in self.plan.faults.events.iter().enumerate() {
-            if event.at >= self.now {
-                self.heap.push(event.at, Pending::Fault(i as u32));
+            if event.at < self.now {
+                continue;
             }
+            let director = self.director.as_deref_mut();
+            let moved = director.and_then(|director| director.fault(i as u32, event.at));
+            // Faults keep their order: who is there at each of them has been checked.
+            earliest = moved.unwrap_or(event.at).max(earliest);
+            self.heap.push(earliest, Pending::Fault(i as u32));
         }
         if let Some(limit) = self.plan.stop.time {
             self.heap.push(Time(limit.0).max(self.now), Pending::TimeLimit);

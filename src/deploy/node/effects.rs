@@ -32,7 +32,7 @@ impl Stage<'_> {
 
     fn start_job(&mut self, now: Time, job: JobId, work: Work) {
         let not_before =
-            self.pace.as_mut().map_or(Time::ZERO, |pace| now + pace.duration(now, self.me, &work));
+            self.pace.as_mut().map_or(Time::ZERO, |pace| now + pace.duration(now, self.me, &work, None));
         self.books.account.job_started(now, self.me);
         self.jobs.start(self.me, job, work, now, not_before);
     }

@@ -84,6 +84,10 @@ pub struct ScenarioFile {
     /// What goes wrong, and when.
     #[serde(default)]
     pub faults: FaultsFile,
+    /// A file of delays and fates that the simulator shall take instead of drawing them, as `hcddl explore` writes
+    /// it; relative to this file.
+    #[serde(default)]
+    pub schedule: Option<PathBuf>,
     /// How the run is deployed on real devices.
     #[serde(default)]
     pub deploy: DeployFile,

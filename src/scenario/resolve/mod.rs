@@ -7,6 +7,7 @@ mod machines;
 mod names;
 mod network;
 mod peers;
+mod schedule;
 mod slowdown;
 mod stop;
 #[cfg(test)]
@@ -42,12 +43,14 @@ pub fn resolve(written: &Written, registry: &Registry) -> Result<Plan, UserError
     let mut nodes = nodes(&topology, &tiers.of_node);
     let peers = peers::resolve(&mut cx, &topology, &mut nodes)?;
     let learning = learning::resolve(&mut cx, &topology, &tiers)?;
-    let stop = stop::stop(&mut cx)?;
+    let mut stop = stop::stop(&mut cx)?;
     let evaluation = stop::evaluation(&mut cx, &topology)?;
     let expect = stop::expect(&mut cx)?;
     let machines = machines::resolve(&mut cx, &names, &seeds, &mut nodes)?;
     let (network, hosts) = network::resolve(&mut cx, &names, &mut nodes, machines)?;
     let faults = faults::resolve(&mut cx, &names, &mut nodes)?;
+    let schedule = schedule::resolve(&mut cx, written, &names, &nodes, &faults)?;
+    schedule.iter().for_each(|schedule| schedule.shorten(&mut stop));
     let deploy = deploy::resolve(&mut cx, &names)?;
     Ok(Plan {
         name: written.file.name.clone().unwrap_or_else(|| "scenario".to_owned()),
@@ -61,6 +64,7 @@ pub fn resolve(written: &Written, registry: &Registry) -> Result<Plan, UserError
         evaluation,
         network,
         faults,
+        schedule,
         deploy,
         expect,
         timing_only: written.file.timing_only,
