@@ -81,7 +81,9 @@ impl<'a> Factory<'a> {
         };
         let plan = &self.plan.nodes[id.index()];
         let node = match plan.role {
-            Role::Server(tier) => self.server(plan, &self.plan.tiers[usize::from(tier)], birth, down)?,
+            Role::Server(tier) => {
+                self.server(plan, &self.plan.tiers[usize::from(tier)], birth, incarnation, down)?
+            }
             Role::Worker => self.worker(id, plan, birth, incarnation),
             Role::Peer => self.peer(id, plan, birth, incarnation)?,
         };
@@ -121,6 +123,7 @@ impl<'a> Factory<'a> {
         node: &NodePlan,
         tier: &TierPlan,
         birth: Birth,
+        incarnation: u32,
         down: &BTreeSet<NodeId>,
     ) -> Result<Box<dyn Node>, OptionError> {
         let (row, choice) = self.registry.policies.resolve(&tier.policy)?;
@@ -162,6 +165,7 @@ impl<'a> Factory<'a> {
             codec_up: tier.compress_up,
             codec_down: tier.compress_down,
             rounds: self.plan.stop.rounds,
+            incarnation,
         };
         Ok(Box::new(match birth {
             Birth::Continue(NodeState::Server(state)) => {

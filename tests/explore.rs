@@ -175,6 +175,8 @@ fn real_policies_break_no_law() {
         "faults: {detection: 20ms, events: [{at: 203ms, link_down: [global, worker2]}, \
          {at: 260ms, link_up: [global, worker2]}]}",
         "faults: {detection: 20ms, events: [{at: 203ms, crash: global}, {at: 260ms, restart: global}]}",
+        "faults: {detection: 20ms, messages: [{loss: 0.05, duplicate: 0.05}], \
+         events: [{at: 203ms, crash: worker2}, {at: 215ms, restart: worker2}]}",
     ];
     let mut broken = Vec::new();
     for policy in policies {

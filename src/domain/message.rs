@@ -58,7 +58,8 @@ pub struct Head {
     pub samples: u64,
     /// Gradient steps behind the body; in an assignment the steps asked for (0: as configured).
     pub steps: u64,
-    /// Position for collectives: the index of a chunk.
+    /// Position for collectives: the index of a chunk. Between a server and its child how often the child was lost, so
+    /// that an update for a model from before its loss is known as such.
     pub part: u32,
     /// Mean training loss over the steps; NaN when unknown.
     pub loss: f32,

@@ -68,6 +68,8 @@ pub struct Uplink {
     pub(super) parent_version: Version,
     /// Version of the root's model that it descends from.
     pub(super) root_version: Version,
+    /// How often the parent has lost this server, as it says with its models.
+    life: u32,
     /// Children wait until the parent answers.
     pub(super) gate_closed: bool,
     /// Who waits, and for what.
@@ -121,6 +123,7 @@ impl Uplink {
         Self {
             parent_version: Version(0),
             root_version: Version(0),
+            life: 0,
             gate_closed: true,
             gated: BTreeMap::new(),
             requested: false,
@@ -191,7 +194,7 @@ impl Server {
             clock,
             samples,
             steps: commits.iter().map(|c| c.steps).sum(),
-            part: 0,
+            part: uplink.life,
             loss: loss as f32,
         };
         let model = self.state.model.clone();
@@ -310,6 +313,7 @@ impl Server {
         (uplink.adopting, uplink.mixing) = (None, false);
         uplink.parent_version = head.version;
         uplink.root_version = head.root;
+        uplink.life = head.part;
         uplink.milestone = milestone;
         uplink.requested = on_request;
         let push_now = on_request && !uplink.commits.is_empty();

@@ -125,7 +125,7 @@ impl Worker {
             clock: self.state.clock,
             samples: trained.samples,
             steps: if void { 0 } else { trained.steps },
-            part: 0,
+            part: assignment.part,
             loss: trained.loss,
         };
         match self.config.codec_up {

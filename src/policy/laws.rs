@@ -94,6 +94,7 @@ impl World {
             codec_up: None,
             codec_down: None,
             rounds: None,
+            incarnation: 0,
         };
         let server = Server::new(config, composition.policy, &Params::new(vec![0.0]), None);
         let mut world = Self {

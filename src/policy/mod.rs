@@ -111,6 +111,8 @@ pub struct Child {
     pub clock: u64,
     /// Version of the model it was given last.
     pub holds: Version,
+    /// How often it was lost: models go out with this number and updates come back with it.
+    pub life: u32,
 }
 
 /// What a policy knows of an update.

@@ -6,7 +6,7 @@ use crate::domain::{Message, NodeId};
 use crate::node::Event;
 use crate::node::kinds::{ASSIGN, UPDATE};
 use crate::scenario::plan::Role;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 pub(super) const ROW: LawRow = LawRow {
     name: "slack",
@@ -24,8 +24,9 @@ struct Clocks<'a> {
     slack: BTreeMap<NodeId, u64>,
     /// Updates finished, by server and child.
     clocks: BTreeMap<(NodeId, NodeId), u64>,
-    /// Who takes part: from its first model after it came until its loss.
-    counted: BTreeSet<(NodeId, NodeId)>,
+    /// Who takes part, from its first model after it came until its loss, and the life that this model names: updates
+    /// of a former one count no more.
+    counted: BTreeMap<(NodeId, NodeId), u32>,
 }
 
 impl<'a> Clocks<'a> {
@@ -38,13 +39,13 @@ impl<'a> Clocks<'a> {
             let default = (policy.name == "ssp").then_some(SLACK_DEFAULT);
             slack.extend(given.or(default).map(|slack| (NodeId(i as u32), slack)));
         }
-        Self { world, slack, clocks: BTreeMap::new(), counted: BTreeSet::new() }
+        Self { world, slack, clocks: BTreeMap::new(), counted: BTreeMap::new() }
     }
 
     /// The slowest child that takes part, and its clock.
     fn slowest(&self, server: NodeId) -> Option<(u64, NodeId)> {
         let of = |(s, child): &(NodeId, NodeId)| (*s == server).then_some(*child);
-        self.counted.iter().filter_map(of).map(|child| (self.clock(server, child), child)).min()
+        self.counted.keys().filter_map(of).map(|child| (self.clock(server, child), child)).min()
     }
 
     fn clock(&self, server: NodeId, child: NodeId) -> u64 {
@@ -59,7 +60,7 @@ impl Law for Clocks<'_> {
                 self.counted.remove(&(at.node, *child));
             }
             Event::Start => {
-                self.counted.retain(|(server, _)| *server != at.node);
+                self.counted.retain(|(server, _), _| *server != at.node);
                 self.clocks.retain(|(server, _), _| *server != at.node);
             }
             _ => {}
@@ -68,7 +69,8 @@ impl Law for Clocks<'_> {
     }
 
     fn delivered(&mut self, at: At, from: NodeId, message: &Message) -> Result<(), String> {
-        if message.kind == UPDATE && self.slack.contains_key(&at.node) {
+        let life = self.counted.get(&(at.node, from));
+        if message.kind == UPDATE && life == Some(&message.head.part) {
             let clock = self.clock(at.node, from).max(message.head.clock);
             self.clocks.insert((at.node, from), clock);
         }
@@ -81,7 +83,7 @@ impl Law for Clocks<'_> {
         };
         // Who comes starts with the slowest.
         let start = self.slowest(at.node).map_or(0, |slowest| slowest.0);
-        if self.counted.insert((at.node, to)) {
+        if self.counted.insert((at.node, to), message.head.part).is_none() {
             let clock = self.clock(at.node, to).max(start);
             self.clocks.insert((at.node, to), clock);
             return Ok(());

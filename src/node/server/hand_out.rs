@@ -30,7 +30,7 @@ impl Server {
             Traffic::Pull => {
                 let grant = self.new_grant(assignment, true);
                 self.state.grants.insert(child, grant);
-                out.send(child, Message::control(READY, self.head(assignment)));
+                out.send(child, Message::control(READY, self.head(child, assignment)));
             }
             Traffic::Broadcast => self.deliver(child, assignment, out),
         }
@@ -46,9 +46,10 @@ impl Server {
         }
     }
 
-    pub(super) fn head(&self, assignment: Assignment) -> Head {
+    fn head(&self, child: NodeId, assignment: Assignment) -> Head {
         let root = self.state.uplink.as_ref().map_or(self.state.version, |u| u.root_version);
-        Head { version: self.state.version, root, steps: assignment.steps, loss: f32::NAN, ..Head::default() }
+        let (version, part) = (self.state.version, self.state.children[&child].life);
+        Head { version, root, part, steps: assignment.steps, loss: f32::NAN, ..Head::default() }
     }
 
     /// Sends the model, encoded once for each version if there is a codec.
@@ -73,7 +74,7 @@ impl Server {
         let grant = self.new_grant(assignment, false);
         self.state.grants.insert(child, grant);
         self.state.children.get_mut(&child).expect("a child").holds = self.state.version;
-        out.send(child, Message::with(ASSIGN, self.head(assignment), "model", data));
+        out.send(child, Message::with(ASSIGN, self.head(child, assignment), "model", data));
     }
 
     pub(super) fn encoded(&mut self, data: Data, version: Version, out: &mut Effects) {

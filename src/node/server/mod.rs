@@ -17,7 +17,7 @@ use super::{Cx, Effect, Effects, Event, Node, NodeState};
 use crate::domain::{ByNode, Data, Head, JobId, Message, NodeId, Params, Token, UpdateId, Version};
 use crate::policy::fold::FoldRule;
 use crate::policy::optimizer::ServerOptimizer;
-use crate::policy::{Child, Policy, PolicyEvent, ServerView, TimerRequest, UpdateMeta, Verdict};
+use crate::policy::{Child, Policy, PolicyEvent, ServerView, TimerRequest, UpdateMeta, Verdict, Why};
 use serde::{Deserialize, Serialize};
 use state::{Held, Input};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -57,6 +57,8 @@ pub struct ServerConfig {
     pub codec_down: Option<u16>,
     /// Commits after which the root ends the run.
     pub rounds: Option<u64>,
+    /// How often this server was started again.
+    pub incarnation: u32,
 }
 
 /// See the module.
@@ -65,6 +67,9 @@ pub struct Server {
     pub(super) state: ServerState,
     policy: Box<dyn Policy>,
 }
+
+/// A child's life is counted in the lower bits, the server's own above.
+const LIFE_BITS: u32 = 16;
 
 /// The policy's one timer.
 const POLICY_TIMER: Token = Token(1);
@@ -82,7 +87,7 @@ impl Server {
             model: init.clone(),
             version: Version(0),
             opt: OptState::default(),
-            children: config.children.iter().map(|id| (*id, newcomer(!config.absent.contains(id)))).collect(),
+            children: config.children.iter().map(|id| (*id, newcomer(&config, *id))).collect(),
             gone: BTreeSet::new(),
             grants: ByNode::default(),
             pending: BTreeMap::new(),
@@ -227,6 +232,13 @@ impl Server {
             }
         } else if message.kind == UPDATE {
             let head = message.head;
+            if self.state.children[&from].life != head.part {
+                // It answers a model from before the child, or this server, was lost. The policy has been told that
+                // this work is not coming and may have given the child other work since: to fold it would leave the
+                // child with two models to train on, and there is no snapshot of its own for it.
+                out.push(Effect::Dropped { from, why: Why::Late });
+                return;
+            }
             match message.bodies.into_iter().next().map(|b| b.data) {
                 Some(Data::Dense(tensor)) => {
                     self.state.inbox.push_back(Input::Update { from, head, tensor });
@@ -273,6 +285,7 @@ impl Server {
             self.state.gone.insert(child);
             known.alive = false;
             known.busy = false;
+            known.life = known.life.wrapping_add(1);
             if let Some(uplink) = &mut self.state.uplink {
                 uplink.gated.remove(&child);
             }
@@ -287,8 +300,10 @@ impl Server {
     }
 }
 
-fn newcomer(alive: bool) -> Child {
-    Child { alive, busy: false, clock: 0, holds: Version(0) }
+fn newcomer(config: &ServerConfig, child: NodeId) -> Child {
+    let alive = !config.absent.contains(&child);
+    // What a former life of this server handed out is not what this one did.
+    Child { alive, busy: false, clock: 0, holds: Version(0), life: config.incarnation << LIFE_BITS }
 }
 
 impl Node for Server {
