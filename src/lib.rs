@@ -54,7 +54,7 @@
 //! 7. [`factory`]: from a plan to its nodes; [`registry`]: every table in one place; [`error`]: errors of the
 //!    user's world.
 //!
-//! What learns: [`learn`] (its traits are pure; engine, kernels, models and data come with the feature).
+//! What runs tell together: [`stats`]. What learns: [`learn`] (its traits are pure; engine, kernels, models and data come with the feature).
 //!
 //! The shells, behind the feature `runtime` (on by default):
 //!
@@ -95,6 +95,7 @@ pub mod scenario;
 pub mod sim;
 #[cfg(feature = "runtime")]
 pub mod simulate;
+pub mod stats;
 pub mod topology;
 #[cfg(feature = "runtime")]
 pub mod transport;
