@@ -3,7 +3,7 @@
 //! Which of these covers as it says was measured (`tests/stats.rs`, docs/reports.md), and [`mean_interval`] and
 //! [`median_interval`] are what came out best:
 //!
-//! - mean: Student's t below 10 runs, from there the studentised bootstrap (bootstrap-t; Efron, 1982; Hall, 1988),
+//! - mean: Student's t below 5 runs, from there the studentised bootstrap (bootstrap-t; Efron, 1982; Hall, 1988),
 //!   which is second-order correct and keeps its level for skewed values, as times are;
 //! - median: order statistics, interpolated (Hettmansperger and Sheather, 1986), which need no resampling.
 //!
@@ -15,7 +15,7 @@ use super::{Interval, Resampling};
 use crate::domain::{Stream, math};
 
 /// Runs below which the mean's interval is Student's.
-pub const STUDENT_BELOW: usize = 10;
+pub const STUDENT_BELOW: usize = 5;
 
 /// The interval for the mean of independent runs that covers best; `None` below two.
 #[must_use]

@@ -71,21 +71,34 @@ impl Design {
         }
     }
 
+    /// Calls with how often each run counts, once for each repetition.
+    pub fn resample(&self, how: &Resampling, mut each: impl FnMut(&[f64])) {
+        let mut stream = Stream::new(how.seed, "bootstrap", 3, self.runs.len() as u64);
+        let mut counts: Vec<Vec<f64>> = self.levels.iter().map(|levels| vec![0.0; *levels]).collect();
+        let mut weights = vec![0.0; self.runs.len()];
+        for _ in 0..how.repetitions {
+            self.weights(&mut stream, &mut counts, &mut weights);
+            each(&weights);
+        }
+    }
+
+    /// Share of resamples left out at each end: less than the nominal one, since there are few levels. `None` when
+    /// no factor is varied.
+    #[must_use]
+    pub fn tail(&self, how: &Resampling) -> Option<f64> {
+        let fewest = self.fewest()? as f64;
+        let expansion = (fewest / (fewest - 1.0)).sqrt();
+        Some(normal_cdf(expansion * student_quantile(how.tail(), fewest - 1.0)))
+    }
+
     /// The interval of a statistic of weighted runs. `None` when no factor is varied or the statistic is never
     /// defined.
     #[must_use]
     pub fn interval(&self, how: &Resampling, statistic: impl Fn(&[f64]) -> Option<f64>) -> Option<Interval> {
-        let fewest = self.fewest()? as f64;
-        let mut stream = Stream::new(how.seed, "bootstrap", 3, self.runs.len() as u64);
-        let mut counts: Vec<Vec<f64>> = self.levels.iter().map(|levels| vec![0.0; *levels]).collect();
-        let mut weights = vec![0.0; self.runs.len()];
-        let values = (0..how.repetitions).filter_map(|_| {
-            self.weights(&mut stream, &mut counts, &mut weights);
-            statistic(&weights)
-        });
+        let tail = self.tail(how)?;
+        let mut values = Vec::new();
+        self.resample(how, |weights| values.extend(statistic(weights)));
         let values = sorted(values);
-        let expansion = (fewest / (fewest - 1.0)).sqrt();
-        let tail = normal_cdf(expansion * student_quantile(how.tail(), fewest - 1.0));
         Some(Interval { low: quantile(&values, tail)?, high: quantile(&values, 1.0 - tail)? })
     }
 

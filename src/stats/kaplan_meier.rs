@@ -5,6 +5,7 @@
 //! J. Crowley, Biometrics 38, 1982).
 
 use super::crossed::Design;
+use super::quantile::{quantile, sorted};
 use super::special::normal_quantile;
 use super::{Interval, Resampling};
 use crate::domain::math;
@@ -37,6 +38,8 @@ pub struct Step {
 /// The estimated distribution of the cost of reaching the target.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Curve {
+    /// How many runs it tells of.
+    pub runs: usize,
     /// Ascending.
     pub steps: Vec<Step>,
     /// Costs at which a run ended without it, ascending.
@@ -60,7 +63,16 @@ impl Curve {
                 Step { cost, at_risk, reached, survival, band: band(survival, greenwood, z) }
             })
             .collect();
-        Self { steps, censored }
+        Self { runs: outcomes.len(), steps, censored }
+    }
+
+    /// Without the end that few runs tell of: steps after runs were censored at which less than a fifth of all runs
+    /// is still under way (S. Pocock, T. Clayton, D. Altman, Lancet 359, 2002).
+    #[must_use]
+    pub fn trusted(mut self) -> Self {
+        let kept = trusted(self.steps.iter().map(|step| (step.at_risk, step.reached)), self.runs as f64);
+        self.steps.truncate(kept);
+        self
     }
 
     /// The least cost by which a share `p` of the runs has reached the target; `None` when fewer do.
@@ -94,10 +106,35 @@ impl Curve {
 pub fn crossed_quantile(outcomes: &[Outcome], design: &Design, p: f64, how: &Resampling) -> Option<Interval> {
     let order = order(outcomes);
     design.interval(how, |weights| {
-        let steps = survival(outcomes, &order, weights);
+        let steps = trusted_survival(outcomes, &order, weights);
         let steps = steps.into_iter().map(|(cost, _, _, survival)| (cost, survival));
         Some(first_below(steps, 1.0 - p).unwrap_or(f64::INFINITY))
     })
+}
+
+/// The pointwise band of the survival at some costs, for runs that share seeds. `None` when no seed is varied.
+#[must_use]
+pub fn crossed_band(
+    outcomes: &[Outcome],
+    design: &Design,
+    costs: &[f64],
+    how: &Resampling,
+) -> Option<Vec<Interval>> {
+    let tail = design.tail(how)?;
+    let order = order(outcomes);
+    let mut shares = vec![Vec::new(); costs.len()];
+    design.resample(how, |weights| {
+        let steps = trusted_survival(outcomes, &order, weights);
+        for (share, cost) in shares.iter_mut().zip(costs) {
+            let before = steps.iter().rev().find(|(at, ..)| at <= cost);
+            share.push(before.map_or(1.0, |step| step.3));
+        }
+    });
+    let band = |shares: Vec<f64>| {
+        let shares = sorted(shares);
+        Some(Interval { low: quantile(&shares, tail)?, high: quantile(&shares, 1.0 - tail)? })
+    };
+    shares.into_iter().map(band).collect()
 }
 
 fn first_below(mut steps: impl Iterator<Item = (f64, f64)>, bound: f64) -> Option<f64> {
@@ -137,6 +174,24 @@ fn survival(outcomes: &[Outcome], order: &[usize], weights: &[f64]) -> Vec<(f64,
     steps
 }
 
+/// As [`survival`], without the end that few runs tell of.
+fn trusted_survival(outcomes: &[Outcome], order: &[usize], weights: &[f64]) -> Vec<(f64, f64, f64, f64)> {
+    let mut steps = survival(outcomes, order, weights);
+    steps.truncate(trusted(steps.iter().map(|step| (step.1, step.2)), weights.iter().sum()));
+    steps
+}
+
+/// How many steps (number at risk, number that reach it) enough runs tell of.
+fn trusted(steps: impl Iterator<Item = (f64, f64)>, total: f64) -> usize {
+    let mut reached_before = 0.0;
+    let mut few = |(at_risk, reached): &(f64, f64)| {
+        let censored_before = total - at_risk - reached_before;
+        reached_before += reached;
+        censored_before > 1e-9 && *at_risk < 0.2 * total
+    };
+    steps.take_while(|step| !few(step)).count()
+}
+
 /// The band of ln(-ln S): stays within 0 and 1. No width where S is 0 (as lifelines has it).
 fn band(survival: f64, greenwood: f64, z: f64) -> Interval {
     if survival <= 0.0 {
@@ -149,4 +204,27 @@ fn band(survival: f64, greenwood: f64, z: f64) -> Interval {
     let reach = z * greenwood.sqrt() / log;
     let end = |reach: f64| math::exp(-math::exp(math::ln(-log) + reach));
     Interval { low: end(-reach), high: end(reach) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_end_that_few_runs_tell_of_is_left_out() {
+        // Nine of ten end without the target, the last one reaches it: no median follows from that.
+        let mut outcomes: Vec<Outcome> =
+            (1..10).map(|cost| Outcome { cost: f64::from(cost), reached: false }).collect();
+        outcomes.push(Outcome { cost: 20.0, reached: true });
+        assert_eq!(Curve::of(&outcomes, 0.95).quantile(0.5), Some(20.0));
+        assert_eq!(Curve::of(&outcomes, 0.95).trusted().quantile(0.5), None);
+        // All reach it: nothing is left out, though at the end only one is under way.
+        let all: Vec<Outcome> =
+            (1..11).map(|cost| Outcome { cost: f64::from(cost), reached: true }).collect();
+        let curve = Curve::of(&all, 0.95).trusted();
+        assert_eq!(
+            (curve.steps.len(), curve.quantile(0.5), curve.quantile(1.0)),
+            (10, Some(5.0), Some(10.0))
+        );
+    }
 }
