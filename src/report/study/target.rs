@@ -99,63 +99,81 @@ fn band(cx: &Cx<'_>, setting: usize, outcomes: &[Outcome], curve: &Curve) -> Vec
     costs.into_iter().zip(bands).map(|(cost, band)| (cost, 1.0 - band.high, 1.0 - band.low)).collect()
 }
 
-fn summary(cx: &mut Cx<'_>, section: &mut Section) {
-    let settings = cx.settings();
-    let mut rows = Vec::new();
-    let mut table = Vec::new();
-    let mut columns: Vec<[f64; 8]> = Vec::new();
-    for setting in &settings {
-        let outcomes = outcomes(cx, *setting);
+/// Time to the target of the runs of a setting.
+struct Times {
+    setting: usize,
+    runs: usize,
+    reached: usize,
+    /// At 5, 25, 50, 75 and 95 %.
+    quantiles: [f64; 5],
+    interval: Option<Interval>,
+}
+
+const SHARES: [f64; 5] = [0.05, 0.25, 0.5, 0.75, 0.95];
+
+impl Times {
+    fn of(cx: &Cx<'_>, setting: usize) -> Self {
+        let outcomes = outcomes(cx, setting);
         let curve = Curve::of(&outcomes, cx.how.confidence).trusted();
-        let at = |p| curve.quantile(p).unwrap_or(f64::INFINITY);
-        let quantiles = [0.05, 0.25, 0.5, 0.75, 0.95].map(at);
-        let interval = median_interval(cx, *setting, &outcomes, &curve);
-        let reached = outcomes.iter().filter(|outcome| outcome.reached).count();
-        let text = |value: f64| Quantity::Seconds.text(value);
-        let median = with_interval(Quantity::Seconds, quantiles[2], interval);
-        let [p5, q1, _, q3, p95] = quantiles;
-        let share = format!("{reached} of {}", outcomes.len());
-        table.push(vec![cx.label(*setting), share, median, text(q1), text(q3), text(p5), text(p95)]);
-        let Interval { low, high } = interval.unwrap_or(Interval { low: f64::NAN, high: f64::NAN });
-        columns.push([reached as f64 / outcomes.len() as f64, p5, q1, quantiles[2], q3, p95, low, high]);
-        let interval = interval.map(|interval| (interval.low, interval.high));
-        let marks = vec![
-            RowMark::Box(cx.colour(*setting), quantiles),
-            RowMark::Dot(cx.colour(*setting), quantiles[2], interval),
-        ];
-        rows.push(Row { label: cx.label(*setting), marks, note: text(quantiles[2]) });
+        Self {
+            setting,
+            runs: outcomes.len(),
+            reached: outcomes.iter().filter(|outcome| outcome.reached).count(),
+            quantiles: SHARES.map(|p| curve.quantile(p).unwrap_or(f64::INFINITY)),
+            interval: median_interval(cx, setting, &outcomes, &curve),
+        }
     }
-    rows.truncate(SETTINGS);
+
+    /// A quantile in words; marked where fewer runs than that reached the target, so that the estimate takes those
+    /// that ended to go on like the others.
+    fn text(&self, at: usize, interval: Option<Interval>) -> String {
+        let value = self.quantiles[at];
+        let assumed = value.is_finite() && (self.reached as f64) < SHARES[at] * self.runs as f64;
+        format!("{}{}", if assumed { "≈ " } else { "" }, with_interval(Quantity::Seconds, value, interval))
+    }
+}
+
+fn summary(cx: &mut Cx<'_>, section: &mut Section) {
+    let all: Vec<Times> = cx.settings().into_iter().map(|setting| Times::of(cx, setting)).collect();
+    let rows = all.iter().take(SETTINGS).map(|times| {
+        let colour = cx.colour(times.setting);
+        let interval = times.interval.map(|interval| (interval.low, interval.high));
+        let marks =
+            vec![RowMark::Box(colour, times.quantiles), RowMark::Dot(colour, times.quantiles[2], interval)];
+        Row { label: cx.label(times.setting), marks, note: times.text(2, None) }
+    });
     let title = "time to the target accuracy for each setting".to_owned();
     let x = Axis::from_zero("time to target", Quantity::Seconds);
-    let drawing = Rows { title, x, rows, keys: Vec::new(), thickness: 14.0 }.draw();
+    let drawing = Rows { title, x, rows: rows.collect(), keys: Vec::new(), thickness: 14.0 }.draw();
     let caption = format!(
         "Time to the target. Box: quartiles and median; whiskers: 5th to 95th percentile, up to the right end where \
          too few runs reached it. Below it, the dot is the median with its interval; its value is at the right. {}",
         cx.intervals()
     );
     section.figure(&cx.name("time-to-target-settings"), drawing, caption);
+    let row = |times: &Times| {
+        let mut row = vec![cx.label(times.setting), format!("{} of {}", times.reached, times.runs)];
+        row.push(times.text(2, times.interval));
+        row.extend([1, 3, 0, 4].map(|at| times.text(at, None)));
+        row
+    };
     section.table(
-        "Time to the target accuracy.",
-        &[
-            "setting",
-            "reached",
-            "median [95 %]",
-            "first quartile",
-            "third quartile",
-            "5th percentile",
-            "95th percentile",
-        ],
+        "Time to the target accuracy. ≈: fewer runs than that really reached it; the estimate takes the runs that ended \
+         without it to go on like the others.",
+        &["setting", "reached", "median [95 %]", "first quartile", "third quartile", "5th percentile", "95th percentile"],
         1,
-        table,
+        all.iter().map(row).collect(),
     );
-    let mut sheet =
-        Sheet::new("time-to-target").text("setting", settings.iter().map(|setting| cx.label(*setting)));
-    let names =
-        ["reached_share", "p5_s", "q1_s", "median_s", "q3_s", "p95_s", "median_low_s", "median_high_s"];
-    for (i, name) in names.into_iter().enumerate() {
-        sheet = sheet.float(name, columns.iter().map(|row| row[i]));
+    let end =
+        |which: fn(Interval) -> f64| all.iter().map(move |times| times.interval.map_or(f64::NAN, which));
+    let mut sheet = Sheet::new("time-to-target")
+        .text("setting", all.iter().map(|times| cx.label(times.setting)))
+        .float("runs", all.iter().map(|times| times.runs as f64))
+        .float("reached", all.iter().map(|times| times.reached as f64));
+    for (at, name) in ["p5_s", "q1_s", "median_s", "q3_s", "p95_s"].into_iter().enumerate() {
+        sheet = sheet.float(name, all.iter().map(|times| times.quantiles[at]));
     }
+    sheet = sheet.float("median_low_s", end(|ends| ends.low)).float("median_high_s", end(|ends| ends.high));
     cx.sheet(sheet);
 }
 
