@@ -1,6 +1,7 @@
 //! Two runs or two studies side by side, as text for a terminal.
 
 use super::figure::Quantity;
+use super::read::run::Commit;
 use super::read::{Run, Study};
 use super::study::{beats_across, measure};
 use crate::error::UserError;
@@ -111,10 +112,12 @@ fn results(a: &Run, b: &Run) -> Vec<Vec<String>> {
     .collect()
 }
 
-/// Where the two stop being the same run, as far as commits.csv tells.
+/// Where the two stop being the same run, as far as commits.csv tells: in time, and in what went in.
 fn first_difference(a: &Run, b: &Run) -> String {
-    let same = a.commits.iter().zip(&b.commits).take_while(|(a, b)| a == b).count();
-    if same == a.commits.len().max(b.commits.len()) {
+    let all = a.commits.len().max(b.commits.len());
+    let both = || a.commits.iter().zip(&b.commits);
+    let same = both().take_while(|(a, b)| a == b).count();
+    if same == all {
         let equal = |a: &str, b: &str| if a == b { "equal" } else { "different" };
         return format!(
             "all {same} commits have the same time and contributors; the trace is {}, the weights are {}\n",
@@ -122,20 +125,46 @@ fn first_difference(a: &Run, b: &Run) -> String {
             equal(&a.summary.weight_digest, &b.summary.weight_digest)
         );
     }
-    let tell = |run: &Run| match run.commits.get(same) {
+    let same_content = |(a, b): &(&Commit, &Commit)| {
+        (&a.node, a.version, &a.contributors) == (&b.node, b.version, &b.contributors)
+    };
+    let content = both().take_while(same_content).count();
+    let mut text =
+        format!("first commit that differs in anything, after {same} that do not:\n{}", tell(a, b, same));
+    if content == all {
+        text += "all commits have the same contributors in the same order; only times differ\n";
+    } else if content > same {
+        text += &format!(
+            "first commit with other contributors, after {content} with the same:\n{}",
+            tell(a, b, content)
+        );
+    }
+    text
+}
+
+fn tell(a: &Run, b: &Run, at: usize) -> String {
+    let of = |run: &Run| match run.commits.get(at) {
         None => "has ended".to_owned(),
         Some(commit) => {
-            let from = commit.contributors.iter().map(|(name, stale)| format!("{name} (staleness {stale})"));
-            let from = from.collect::<Vec<_>>().join(", ");
-            format!(
-                "version {} of {} at {} from {from}",
-                commit.version,
-                commit.node,
-                Quantity::Seconds.text(commit.time)
-            )
+            let time = Quantity::Seconds.text(commit.time);
+            format!("version {} of {} at {time} from {}", commit.version, commit.node, contributors(commit))
         }
     };
-    format!("first commit that differs, after {same} that do not:\n  A: {}\n  B: {}\n", tell(a), tell(b))
+    format!("  A: {}\n  B: {}\n", of(a), of(b))
+}
+
+/// Contributors that are named; the others are counted.
+const NAMED: usize = 4;
+
+fn contributors(commit: &Commit) -> String {
+    let name = |(name, stale): &(String, u64)| match stale {
+        0 => name.clone(),
+        stale => format!("{name} (staleness {stale})"),
+    };
+    let names: Vec<String> = commit.contributors.iter().take(NAMED).map(name).collect();
+    let more = commit.contributors.len().saturating_sub(NAMED);
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    format!("{}{more}", names.join(", "))
 }
 
 /// Two studies: setting by setting, with the same seeds.

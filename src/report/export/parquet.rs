@@ -226,7 +226,16 @@ fn varint(bytes: &mut Vec<u8>, mut value: u64) {
 mod tests {
     use super::*;
 
-    /// The bytes that pyarrow 22 and DuckDB read as `a = [1, NULL, -3], b = ['x', 'yz', NULL]`.
+    /// Up to the version of this crate, near the end.
+    const GOLDEN: &str = "
+        504152311500152c152c2c150615001506150600000200000003050100000000000000fdffffffffffffff1500152215
+        222c15061500150615060000020000000303010000007802000000797a1502193c48057461626c651504001504250218
+        016100150c25021801622500001606191c192c26081c1504192500061918016115001606164e164e2608000026561c15
+        0c1925000619180162150016061644164426560000169201160600286364646c2076657273696f6e20302e312e300074
+        00000050415231
+    ";
+
+    /// The bytes that pyarrow 26.0.1 and DuckDB 2.0.0 read as `a = [1, NULL, -3], b = ['x', 'yz', NULL]`.
     #[test]
     fn golden_bytes() {
         let sheet = Sheet {
@@ -238,7 +247,7 @@ mod tests {
         };
         let bytes = file(&sheet);
         let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-        insta::assert_snapshot!(hex);
+        assert!(hex.starts_with(&GOLDEN.replace([' ', '\n'], "")), "{hex}");
         let length = u32::from_le_bytes(bytes[bytes.len() - 8..][..4].try_into().unwrap()) as usize;
         assert!(bytes.starts_with(MAGIC) && bytes.ends_with(MAGIC) && length < bytes.len());
     }

@@ -143,7 +143,7 @@ mod tests {
         assert_eq!(crc32c(&(0..32).collect::<Vec<u8>>()), 0x46dd_794e);
     }
 
-    /// The bytes that TensorBoard's own reader took (`tensorboard.backend.event_processing`, 2.20).
+    /// The bytes that TensorBoard's own reader took (`tensorboard.backend.event_processing`, 2.21.0).
     #[test]
     fn golden_bytes() {
         let scalar = Scalar { tag: "a".to_owned(), step: 300, time: 1.5, value: 0.25 };

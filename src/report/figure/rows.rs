@@ -79,6 +79,10 @@ impl Rows {
             row.draw(&mut canvas, &x, (y + 3.5, self.thickness));
             canvas.text("n", WIDTH - 4.0, middle + 4.0, "end", &row.note);
             y += height(row);
+            // Dots of several series would be taken for the next row's.
+            if row.marks.len() > 1 && !matches!(row.marks[0], RowMark::Bars(..)) {
+                canvas.line("g", left, y, right, y);
+            }
         }
         canvas.line("a", left, bottom, right, bottom);
         canvas.text("m", 0.5 * (left + right), bottom + 34.0, "middle", &x.label(&self.x));

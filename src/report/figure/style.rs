@@ -53,19 +53,19 @@ pub fn stroke(series: usize) -> String {
 fn rules(value: impl Fn(&str) -> String) -> String {
     let mut css = String::new();
     let ink = value("ink");
-    let muted = value("muted");
+    let (muted, page) = (value("muted"), value("page"));
     let _ = write!(
         css,
         "svg.fig text{{font:12px system-ui,-apple-system,'Segoe UI',Roboto,'DejaVu Sans',sans-serif;fill:{ink}}}\
          svg.fig .t{{font-weight:600}}svg.fig .m{{fill:{muted};font-size:11px}}svg.fig .n{{font-size:11px}}\
          svg.fig .g{{stroke:{};stroke-width:1}}svg.fig .a{{stroke:{};stroke-width:1}}\
          svg.fig .r{{stroke:{};stroke-width:1.2;stroke-dasharray:4 3;fill:none}}\
-         svg.fig .w{{stroke:{ink};stroke-width:1.6;fill:none}}svg.fig .p{{fill:{}}}svg.fig .bg{{fill:{}}}",
+         svg.fig .w{{stroke:{ink};stroke-width:1.6;fill:none}}svg.fig .p{{fill:{}}}svg.fig .bg{{fill:{page}}}\
+         svg.fig .h{{fill:{muted};font-size:11px;paint-order:stroke;stroke:{page};stroke-width:4px}}",
         value("grid"),
         value("rule"),
         value("muted"),
         value("pale"),
-        value("page"),
     );
     for (i, dash) in DASHES.iter().chain([&""]).enumerate() {
         let colour = if i == COLOURS { value("pale") } else { value(&format!("c{i}")) };

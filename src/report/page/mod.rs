@@ -84,12 +84,20 @@ impl Report {
     /// [`UserError`] when a file of them is damaged.
     pub fn about(subjects: &[Subject], carbon: &Carbon) -> Result<Self, UserError> {
         let mut report = Self::default();
+        let runs = subjects.iter().filter_map(|subject| match &subject.source {
+            Source::Run(run) => Some(run.as_ref()),
+            Source::Study(_) => None,
+        });
+        report.parts.extend(super::run::together(&runs.collect::<Vec<_>>())?);
         for (i, Subject { source, validity }) in subjects.iter().enumerate() {
             let prefix = if subjects.len() > 1 { format!("{}-", i + 1) } else { String::new() };
-            let (part, sheets) = match source {
+            let (mut part, sheets) = match source {
                 Source::Run(run) => super::run::part(run, carbon, validity, &prefix)?,
                 Source::Study(study) => super::study::part(study, carbon, validity, &prefix),
             };
+            if subjects.iter().filter(|other| other.source.name() == source.name()).count() > 1 {
+                part.title = source.name_and_place();
+            }
             report.parts.push(part);
             report.sheets.extend(sheets);
         }

@@ -41,6 +41,17 @@ impl Source {
         Err(UserError::in_file(&name, message, "name the directory of a run or of a study"))
     }
 
+    /// Its name and the name of its directory.
+    #[must_use]
+    pub fn name_and_place(&self) -> String {
+        let dir = match self {
+            Self::Run(run) => &run.dir,
+            Self::Study(study) => &study.dir,
+        };
+        let place = dir.file_name().map_or(String::new(), |name| name.to_string_lossy().into_owned());
+        format!("{} ({place})", self.name())
+    }
+
     /// Its name.
     #[must_use]
     pub fn name(&self) -> &str {

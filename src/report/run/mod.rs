@@ -3,6 +3,7 @@
 //! | file | section |
 //! |---|---|
 //! | [`results`] | how it ended; learning curves |
+//! | [`side_by_side`] | several runs in the same figures |
 //! | [`time`] | where each node's time went; who did what when |
 //! | [`path`] | the critical path over commits, blame and what-if |
 //! | [`updates`] | staleness and participation |
@@ -10,9 +11,12 @@
 
 pub mod path;
 mod results;
+mod side_by_side;
 mod spent;
 mod time;
 mod updates;
+
+pub use side_by_side::together;
 
 use super::carbon::Carbon;
 use super::page::{Block, Part, Section};

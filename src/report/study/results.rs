@@ -39,7 +39,6 @@ fn columns(cx: &Cx<'_>) -> (Vec<String>, Vec<(Quantity, &'static str)>) {
         ("final accuracy", Quantity::Share, "accuracy"),
         ("final loss", Quantity::Plain, "loss"),
         ("virtual time", Quantity::Seconds, "virtual_time_s"),
-        ("mean staleness", Quantity::Plain, "staleness_mean"),
         ("energy", Quantity::Joules, "energy_j"),
     ];
     let known = |column: &str| cx.study.runs.iter().any(|run| !run.value(column).is_nan());

@@ -98,6 +98,11 @@ fn histogram(cx: &mut Cx<'_>, section: &mut Section) {
         cx.left_out()
     );
     section.figure(&cx.name("staleness"), drawing, caption);
+    table(cx, section);
+}
+
+/// The distribution in numbers.
+fn table(cx: &mut Cx<'_>, section: &mut Section) {
     let mut rows = Vec::new();
     let (mut label, mut staleness, mut count) = (Vec::new(), Vec::new(), Vec::new());
     for setting in cx.settings() {
@@ -164,7 +169,7 @@ fn participation(cx: &mut Cx<'_>, section: &mut Section) {
     if cx.study.participation.is_empty() {
         return;
     }
-    let settings = cx.shown(COMPARED);
+    let settings = spread_over(&cx.settings());
     let (mut words, mut numbers) = ((Vec::new(), Vec::new()), Vec::<[f64; 4]>::new());
     for setting in cx.settings() {
         let stale = staleness_of(cx, setting);
@@ -203,7 +208,7 @@ fn participation(cx: &mut Cx<'_>, section: &mut Section) {
         .collect();
     let more = match (nodes > NODES, cx.settings().len() > COMPARED) {
         (false, false) => "",
-        _ => " The first nodes and settings are drawn; all are in the data.",
+        _ => " Some nodes and settings are drawn; all are in the data.",
     };
     let draw = |title: &str, x: Axis, rows: Vec<Row>| {
         Rows { title: title.to_owned(), x, rows, keys: keys.clone(), thickness: 11.0 }.draw()
@@ -214,7 +219,9 @@ fn participation(cx: &mut Cx<'_>, section: &mut Section) {
         draw("contributions of each node", x, contributions),
         format!("Who contributed: each node's share of the updates in commits; median and full range over the runs.{more}"),
     );
-    if stale.iter().any(|row| !row.marks.is_empty()) {
+    let stale_at_all =
+        |row: &Row| row.marks.iter().any(|mark| matches!(mark, RowMark::Diamond(_, mean, _) if *mean > 0.0));
+    if stale.iter().any(stale_at_all) {
         let x = Axis::from_zero("mean staleness, in versions", Quantity::Plain);
         section.figure(
             &cx.name("staleness-nodes"),
@@ -227,6 +234,14 @@ fn participation(cx: &mut Cx<'_>, section: &mut Section) {
         sheet = sheet.float(name, numbers.iter().map(|row| row[i]));
     }
     cx.sheet(sheet);
+}
+
+/// As many settings as can be compared, from the first to the last.
+fn spread_over(settings: &[usize]) -> Vec<usize> {
+    if settings.len() <= COMPARED {
+        return settings.to_vec();
+    }
+    (0..COMPARED).map(|i| settings[i * (settings.len() - 1) / (COMPARED - 1)]).collect()
 }
 
 /// Least, median and largest.
