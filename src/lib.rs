@@ -54,7 +54,7 @@
 //! 7. [`factory`]: from a plan to its nodes; [`registry`]: every table in one place; [`error`]: errors of the
 //!    user's world.
 //!
-//! What learns: [`learn`] (its traits are pure; engine, kernels, models and data come with the feature).
+//! What runs tell together: [`stats`]. What learns: [`learn`] (its traits are pure; engine, kernels, models and data come with the feature).
 //!
 //! The shells, behind the feature `runtime` (on by default):
 //!
@@ -99,6 +99,7 @@ pub mod scenario;
 pub mod sim;
 #[cfg(feature = "runtime")]
 pub mod simulate;
+pub mod stats;
 #[cfg(feature = "runtime")]
 pub mod study;
 pub mod topology;

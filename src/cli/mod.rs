@@ -7,10 +7,12 @@
 
 mod again;
 mod check;
+mod compare;
 mod completions;
 mod data;
 mod deploy;
 mod explore;
+mod export;
 mod init;
 mod interrupt;
 mod list;
@@ -18,6 +20,7 @@ mod node;
 mod output;
 mod profile;
 mod replay;
+mod report;
 mod schema;
 mod session;
 mod sim;
@@ -74,6 +77,12 @@ enum Command {
     Profile(profile::ProfileArgs),
     /// Execute a run again and compare every committed model with it, to the bit
     Replay(replay::ReplayArgs),
+    /// Figures, tables and statistics of runs and studies, as one HTML file
+    Report(report::ReportArgs),
+    /// Two runs or two studies side by side
+    Compare(compare::CompareArgs),
+    /// A run for other programs: TensorBoard, JSON lines, Parquet
+    Export(export::ExportArgs),
     /// Train on real devices: check, plan, run, status, logs, stop, clean, fetch, render
     Deploy(Box<deploy::DeployArgs>),
     /// The supervisor of a host
@@ -173,6 +182,9 @@ fn execute(command: Command, registry: &Registry) -> anyhow::Result<Ending> {
         Command::Node(args) => node::execute(&args, registry),
         Command::Profile(args) => profile::execute(&args, registry),
         Command::Replay(args) => replay::execute(&args, registry),
+        Command::Report(args) => report::execute(&args, registry),
+        Command::Compare(args) => compare::execute(&args),
+        Command::Export(args) => export::execute(&args),
         Command::Deploy(args) => deploy::execute(&args, registry),
         Command::Agent(args) => deploy::agent(&args),
         Command::Remote(args) => deploy::remote(&args),

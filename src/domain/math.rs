@@ -39,3 +39,15 @@ pub fn sin(x: f64) -> f64 {
 pub fn gamma(x: f64) -> f64 {
     libm::tgamma(x)
 }
+
+/// The logarithm of the absolute value of the gamma function.
+#[must_use]
+pub fn lgamma(x: f64) -> f64 {
+    libm::lgamma(x)
+}
+
+/// The complementary error function.
+#[must_use]
+pub fn erfc(x: f64) -> f64 {
+    libm::erfc(x)
+}

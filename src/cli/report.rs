@@ -1,0 +1,59 @@
+//! `hcddl report RUN_OR_STUDY...`
+
+use super::{Ending, ScenarioArgs, Usage, output, session};
+use crate::record::rundir::file;
+use crate::registry::Registry;
+use crate::report::carbon::Carbon;
+use crate::report::page::{Report, Subject, files};
+use crate::report::read::Source;
+use crate::report::validity::{self, Calibrated};
+use crate::scenario::source::Source as YamlSource;
+use clap::Args;
+use std::path::{Path, PathBuf};
+
+#[derive(Debug, Args)]
+pub struct ReportArgs {
+    /// Directories of runs and studies
+    #[arg(value_name = "RUN_OR_STUDY", required = true)]
+    dirs: Vec<PathBuf>,
+    /// Where report.html, figures/ and data/ are written [default: `report` in the first directory]
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// CO2 of the energy: world, india, china, germany, france, norway, or grams per kWh
+    #[arg(long, value_name = "REGION|G_PER_KWH", default_value = "world")]
+    carbon: String,
+}
+
+pub fn execute(args: &ReportArgs, registry: &Registry) -> anyhow::Result<Ending> {
+    let carbon = Carbon::parse(&args.carbon).map_err(|error| Usage(format!("--carbon {error}")))?;
+    let mut subjects = Vec::new();
+    for dir in &args.dirs {
+        let source = Source::read(dir)?;
+        let validity = card(&source, dir, registry);
+        subjects.push(Subject { source, validity });
+    }
+    let report = Report::about(&subjects, &carbon)?;
+    let out = args.out.clone().unwrap_or_else(|| args.dirs[0].join("report"));
+    let written = files::write(&report, &out)?;
+    let (figures, sheets) = (written.figures, written.sheets);
+    output::note("written", &format!("{figures} figures and {sheets} tables of numbers beside the page"));
+    output::result(&format!("{}\n", written.page.display()))?;
+    Ok(Ending::Done)
+}
+
+/// The validity card; without the scenario it says just that.
+fn card(source: &Source, dir: &Path, registry: &Registry) -> Vec<(String, String)> {
+    let file = match source {
+        Source::Run(run) if run.deployed => return validity::deployed(),
+        Source::Run(_) => dir.join(file::PLAN),
+        Source::Study(_) => dir.join("scenario.yml"),
+    };
+    match session::load(&file, &ScenarioArgs::default(), registry) {
+        Ok(session) => {
+            let text = std::fs::read_to_string(&file).unwrap_or_default();
+            let written = YamlSource::read(&file.display().to_string(), &text).map(|(_, value)| value);
+            validity::card(&session.plan, Calibrated::of(&written.unwrap_or_default()))
+        }
+        Err(error) => vec![("unknown".to_owned(), format!("the scenario cannot be read here: {error}"))],
+    }
+}

@@ -1,0 +1,74 @@
+//! Traffic, energy and carbon of a run.
+
+use super::super::figure::{Axis, Quantity, Row, RowMark, Rows};
+use super::super::page::Section;
+use super::super::sheet::Sheet;
+use super::Cx;
+
+/// Hosts that a figure has room for.
+const HOSTS: usize = 32;
+
+fn bars(title: &str, x: Axis, of: &[(String, f64, String)]) -> Rows {
+    let rows = of.iter().map(|(label, value, note)| Row {
+        label: label.clone(),
+        marks: vec![RowMark::Bars(0, vec![(0.0, *value)])],
+        note: note.clone(),
+    });
+    Rows { title: title.to_owned(), x, rows: rows.collect(), keys: Vec::new(), thickness: 15.0 }
+}
+
+pub(super) fn traffic(cx: &mut Cx<'_>) -> Option<Section> {
+    let tiers = &cx.run.summary.bytes_by_tier;
+    if tiers.is_empty() {
+        return None;
+    }
+    let mut section = Section::new("Traffic");
+    let of: Vec<_> = tiers
+        .iter()
+        .map(|(tier, bytes)| (tier.clone(), *bytes as f64, Quantity::Bytes.text(*bytes as f64)))
+        .collect();
+    let drawing = bars("bytes by tier of links", Axis::from_zero("bytes sent", Quantity::Bytes), &of).draw();
+    let messages = Quantity::Count.text(cx.run.summary.messages as f64);
+    let caption = format!(
+        "Bytes sent by tier of links (depth 1 ends at the root; up is towards it), in {messages} messages."
+    );
+    section.figure(&cx.name("traffic"), drawing, caption);
+    let sheet = Sheet::new("traffic").text("tier", tiers.keys().cloned());
+    cx.sheet(sheet.float("bytes", of.iter().map(|row| row.1)));
+    Some(section)
+}
+
+pub(super) fn energy(cx: &mut Cx<'_>) -> Option<Section> {
+    let summary = &cx.run.summary;
+    if summary.energy_j <= 0.0 {
+        return None;
+    }
+    let mut section = Section::new("Energy and carbon");
+    section.text(format!(
+        "{} in all, {} of it above idle: {} of CO2, {} above idle. {}",
+        Quantity::Joules.text(summary.energy_j),
+        Quantity::Joules.text(summary.energy_marginal_j),
+        cx.carbon.text(summary.energy_j),
+        cx.carbon.text(summary.energy_marginal_j),
+        cx.carbon.assumption()
+    ));
+    let hosts = &summary.energy_by_host_j;
+    let of: Vec<_> = hosts
+        .iter()
+        .take(HOSTS)
+        .map(|(host, joules)| (host.clone(), *joules, format!("{} CO2", cx.carbon.text(*joules))))
+        .collect();
+    if !of.is_empty() {
+        let drawing = bars("energy of each host", Axis::from_zero("energy", Quantity::Joules), &of).draw();
+        let all = hosts.len();
+        let more = if all > HOSTS {
+            format!(" The first {HOSTS} of {all} hosts; all are in the data.")
+        } else {
+            String::new()
+        };
+        section.figure(&cx.name("energy"), drawing, format!("Energy of each host, idle included.{more}"));
+        let sheet = Sheet::new("energy").text("host", hosts.keys().cloned());
+        cx.sheet(sheet.float("energy_j", hosts.values().copied()));
+    }
+    Some(section)
+}
