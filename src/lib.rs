@@ -54,7 +54,8 @@
 //! 7. [`factory`]: from a plan to its nodes; [`registry`]: every table in one place; [`error`]: errors of the
 //!    user's world.
 //!
-//! What runs tell together: [`stats`]. What learns: [`learn`] (its traits are pure; engine, kernels, models and data come with the feature).
+//! What runs tell together: [`stats`]. What learns: [`learn`] (its traits are pure; engine, kernels, models and data
+//! come with the feature).
 //!
 //! The shells, behind the feature `runtime` (on by default):
 //!
@@ -62,8 +63,8 @@
 //!    node.
 //! 9. `record`: the run directory; `report`: tables and explanations; `cli`: one file for each subcommand.
 //! 10. `deploy`: the same nodes on real devices; `replay`: a deployed run executed again.
-//! 11. `study`: many runs of one scenario over levels and seeds, their tables; `explore`: the search of other orders
-//!    of events, and the laws that hold in all of them.
+//! 11. `study`: many runs of one scenario over levels and seeds, their tables; `explore`: the search of other
+//!     orders of events, and the laws that hold in all of them.
 //! 12. `fetch`: data files from the network; `transport`: messages as bytes.
 //!
 //! `ARCHITECTURE.md` walks through it with a gradient and with a key of a scenario.

@@ -8,14 +8,17 @@ use crate::domain::{JobId, Lane, NodeId, Span, Time};
 use crate::sim::guide::Recorded;
 use std::collections::BTreeMap;
 
+/// Number, lane, and what the receiver's clock showed beyond the sender's.
+type Heard = (u64, Lane, i128);
+
 /// Moments seen while a run is executed again.
 #[derive(Debug, Default)]
 pub struct Moments {
     begun: BTreeMap<(NodeId, JobId), (Time, &'static str)>,
     jobs: Vec<(NodeId, JobId, &'static str, Span)>,
     sent: BTreeMap<(NodeId, NodeId, u64), (Time, Lane)>,
-    /// Of each directed pair: number, lane, and what the receiver's clock showed beyond the sender's.
-    heard: BTreeMap<(NodeId, NodeId), Vec<(u64, Lane, i128)>>,
+    /// Of each directed pair.
+    heard: BTreeMap<(NodeId, NodeId), Vec<Heard>>,
 }
 
 impl Moments {

@@ -27,7 +27,7 @@ impl Csv {
 
     fn row(&mut self, cells: impl IntoIterator<Item = String>) -> Result<(), StudyError> {
         let io = |error: csv::Error| StudyError::io("write", &self.path)(std::io::Error::other(error));
-        self.writer.write_record(cells.into_iter()).map_err(io)
+        self.writer.write_record(cells).map_err(io)
     }
 
     fn close(mut self) -> Result<(), StudyError> {

@@ -52,7 +52,7 @@ fn spread(cx: &Cx<'_>, setting: usize, y: fn(&Point) -> f64) -> Vec<(f64, f64)> 
 }
 
 fn growth(cx: &mut Cx<'_>, section: &mut Section) {
-    let ys: [(&str, Quantity, fn(&Point) -> f64); 2] = [
+    let ys: [(&str, Quantity, super::curves::Pick); 2] = [
         ("accuracy", Quantity::Share, |point| point.accuracy),
         ("loss", Quantity::Plain, |point| point.loss),
     ];

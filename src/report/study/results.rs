@@ -92,7 +92,8 @@ fn sheet(cx: &mut Cx<'_>, columns: &[(Quantity, &str)]) {
                 settings.iter().map(|setting| spread(setting, column).map_or(f64::NAN, value)).collect();
             (format!("{column}_{name}"), values)
         };
-        let picks: [(&str, fn(Spread) -> f64); 5] = [
+        type Pick = fn(Spread) -> f64;
+        let picks: [(&str, Pick); 5] = [
             ("mean", |spread| spread.mean),
             ("sd", |spread| spread.sd),
             ("p5", |spread| spread.p5),
