@@ -139,7 +139,7 @@ fn a_study_in_figures_tables_and_words() {
     let folder = tempfile::tempdir().unwrap();
     let dir = folder.path().join("study");
     write_study(&dir, 1.0);
-    let report = report(&[dir.clone()]);
+    let report = report(std::slice::from_ref(&dir));
     check_page(&report);
     let titles: Vec<&str> = report.parts[0].sections.iter().map(|section| section.title.as_str()).collect();
     assert_eq!(

@@ -158,7 +158,7 @@ impl Grid {
             let subsets = (0..self.sets()).filter(|subset| subset & set == *subset);
             subsets
                 .map(|subset| {
-                    let sign = if (set ^ subset).count_ones() % 2 == 0 { 1.0 } else { -1.0 };
+                    let sign = if (set ^ subset).count_ones().is_multiple_of(2) { 1.0 } else { -1.0 };
                     sign * means[subset][self.position(subset, run)]
                 })
                 .sum()
