@@ -187,7 +187,8 @@ fn draw_mark(canvas: &mut Canvas, mark: &Mark, x: &Scale, y: &Scale) {
         Mark::Level(value, name) => {
             let (left, right) = (x.at(x.ends().0), x.at(x.ends().1));
             canvas.line("r", left, y.at(*value), right, y.at(*value));
-            canvas.text("h", right - 2.0, y.at(*value) - 5.0, "end", name);
+            // Below it: most curves end above their target.
+            canvas.text("h", right - 2.0, y.at(*value) + 13.0, "end", name);
         }
     }
 }

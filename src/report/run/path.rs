@@ -156,7 +156,10 @@ pub(super) fn section(cx: &mut Cx<'_>) -> Option<Section> {
         note: Quantity::Share.text(seconds / time),
     });
     let key = |series, label: &str| super::super::figure::Key { series, label: label.to_owned() };
-    let keys = vec![key(0, "computing"), key(1, "message on a link"), key(PALE, "waiting")];
+    let mut keys = vec![key(0, "computing"), key(1, "message on a link")];
+    if by_cause.iter().take(SHOWN).any(|(cause, _)| colour(cause) == PALE) {
+        keys.push(key(PALE, "waiting"));
+    }
     let x = Axis::from_zero("time on the critical path", Quantity::Seconds);
     let title = "who the critical path hangs on".to_owned();
     let drawing = Rows { title, x, rows: rows.collect(), keys, thickness: 14.0 }.draw();

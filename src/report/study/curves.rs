@@ -33,16 +33,9 @@ struct Sampled {
     high: Vec<f64>,
 }
 
-/// A value of a point.
-pub(super) type Pick = fn(&Point) -> f64;
-
 pub(super) fn section(cx: &mut Cx<'_>) -> Option<Section> {
     let known = |y: fn(&Point) -> f64| cx.study.curves.iter().flatten().any(|point| !y(point).is_nan());
-    let ys: [(&str, Quantity, Pick); 2] = [
-        ("accuracy", Quantity::Share, |point| point.accuracy),
-        ("loss", Quantity::Plain, |point| point.loss),
-    ];
-    let ys: Vec<_> = ys.into_iter().filter(|(_, _, y)| known(*y)).collect();
+    let ys = cx.measures();
     if ys.is_empty() {
         return None;
     }

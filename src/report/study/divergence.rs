@@ -52,12 +52,7 @@ fn spread(cx: &Cx<'_>, setting: usize, y: fn(&Point) -> f64) -> Vec<(f64, f64)> 
 }
 
 fn growth(cx: &mut Cx<'_>, section: &mut Section) {
-    let ys: [(&str, Quantity, super::curves::Pick); 2] = [
-        ("accuracy", Quantity::Share, |point| point.accuracy),
-        ("loss", Quantity::Plain, |point| point.loss),
-    ];
-    let known = |y: fn(&Point) -> f64| cx.study.curves.iter().flatten().any(|point| !y(point).is_nan());
-    let ys: Vec<_> = ys.into_iter().filter(|(_, _, y)| known(*y)).collect();
+    let ys = cx.measures();
     let mut panels = Vec::new();
     let (mut words, mut numbers) = ((Vec::new(), Vec::new()), (Vec::new(), Vec::new()));
     for facet in cx.facets() {

@@ -25,7 +25,7 @@ use super::figure::quantity::digits;
 use super::figure::{Key, Quantity};
 use super::page::{Part, Section};
 use super::read::Study;
-use super::read::study::short_names;
+use super::read::study::{Point, short_names};
 use super::sheet::Sheet;
 use crate::stats::{Interval, Resampling};
 
@@ -38,6 +38,12 @@ pub(super) struct Cx<'a> {
     prefix: &'a str,
     sheets: Vec<Sheet>,
 }
+
+/// What is measured at evaluations: name, unit, value.
+type Measure = (&'static str, Quantity, fn(&Point) -> f64);
+
+const MEASURES: [Measure; 2] =
+    [("accuracy", Quantity::Share, |point| point.accuracy), ("loss", Quantity::Plain, |point| point.loss)];
 
 /// Settings that are drawn together: they differ in the last axis only.
 struct Facet {
@@ -80,6 +86,12 @@ pub fn part(
 }
 
 impl Cx<'_> {
+    /// What is known of at least one evaluation.
+    fn measures(&self) -> Vec<Measure> {
+        let known = |y: fn(&Point) -> f64| self.study.curves.iter().flatten().any(|point| !y(point).is_nan());
+        MEASURES.into_iter().filter(|(_, _, y)| known(*y)).collect()
+    }
+
     /// Name of a file.
     fn name(&self, name: &str) -> String {
         format!("{}{name}", self.prefix)

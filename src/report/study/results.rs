@@ -79,6 +79,17 @@ fn facts(cx: &Cx<'_>) -> Vec<(String, String)> {
     facts
 }
 
+/// A number of a summary.
+type Pick = (&'static str, fn(Spread) -> f64);
+
+const SPREAD: [Pick; 5] = [
+    ("mean", |spread| spread.mean),
+    ("sd", |spread| spread.sd),
+    ("p5", |spread| spread.p5),
+    ("median", |spread| spread.median),
+    ("p95", |spread| spread.p95),
+];
+
 fn sheet(cx: &mut Cx<'_>, columns: &[(Quantity, &str)]) {
     let mut sheet = Sheet::new("settings");
     let settings = cx.settings();
@@ -87,22 +98,9 @@ fn sheet(cx: &mut Cx<'_>, columns: &[(Quantity, &str)]) {
         |setting: &usize, column: &str| Spread::of(&cx.study.values(&cx.study.of_setting(*setting), column));
     sheet = sheet.float("runs", settings.iter().map(|setting| cx.study.of_setting(*setting).len() as f64));
     for (_, column) in columns {
-        let pick = |name: &str, value: fn(Spread) -> f64| {
-            let values: Vec<f64> =
-                settings.iter().map(|setting| spread(setting, column).map_or(f64::NAN, value)).collect();
-            (format!("{column}_{name}"), values)
-        };
-        type Pick = fn(Spread) -> f64;
-        let picks: [(&str, Pick); 5] = [
-            ("mean", |spread| spread.mean),
-            ("sd", |spread| spread.sd),
-            ("p5", |spread| spread.p5),
-            ("median", |spread| spread.median),
-            ("p95", |spread| spread.p95),
-        ];
-        for (name, value) in picks {
-            let (name, values) = pick(name, value);
-            sheet = sheet.float(&name, values);
+        for (name, value) in SPREAD {
+            let values = settings.iter().map(|setting| spread(setting, column).map_or(f64::NAN, value));
+            sheet = sheet.float(&format!("{column}_{name}"), values);
         }
         let interval = |setting: &usize| {
             let runs = cx.study.of_setting(*setting);

@@ -143,7 +143,12 @@ fn summary(cx: &mut Cx<'_>, section: &mut Section) {
         Row { label: cx.label(times.setting), marks, note: times.text(2, None) }
     });
     let title = "time to the target accuracy for each setting".to_owned();
-    let x = Axis::from_zero("time to target", Quantity::Seconds);
+    // Settings that differ by orders of magnitude need an axis of ratios.
+    let finite =
+        || all.iter().flat_map(|times| times.quantiles).filter(|time| time.is_finite() && *time > 0.0);
+    let log = finite().fold(0.0, f64::max) > 20.0 * finite().fold(f64::INFINITY, f64::min);
+    let linear = Axis::from_zero("time to target", Quantity::Seconds);
+    let x = if log { Axis { log, ..Axis::fitted("time to target", Quantity::Seconds) } } else { linear };
     let drawing = Rows { title, x, rows: rows.collect(), keys: Vec::new(), thickness: 14.0 }.draw();
     let caption = format!(
         "Time to the target. Box: quartiles and median; whiskers: 5th to 95th percentile, up to the right end where \
