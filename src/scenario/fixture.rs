@@ -130,6 +130,7 @@ fn plan(name: &str, mut nodes: Vec<NodePlan>, tiers: Vec<TierPlan>) -> Plan {
             resend_after: Span::from_millis(500),
         },
         faults: FaultsPlan::default(),
+        injections: Vec::new(),
         deploy: deploy(),
         expect: Expect::default(),
         timing_only: false,

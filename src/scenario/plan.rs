@@ -9,6 +9,7 @@ pub use crate::node::uplink::{Push, UplinkPlan};
 
 use crate::domain::work::UpdateKind;
 use crate::domain::{Choice, HostId, NodeId, Seeds, Span, Time};
+use crate::inject::Injection;
 use crate::net::{Distribution, PortId};
 use serde::Serialize;
 use std::sync::Arc;
@@ -38,6 +39,8 @@ pub struct Plan {
     pub network: NetworkPlan,
     /// What goes wrong, in order of time.
     pub faults: FaultsPlan,
+    /// Latencies and compute times that are changed on purpose, in the order in which they apply.
+    pub injections: Vec<Injection>,
     /// How it is deployed.
     pub deploy: DeployPlan,
     /// What must hold at the end.

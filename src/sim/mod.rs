@@ -25,7 +25,7 @@ mod heap;
 mod jobs;
 pub mod metrics;
 #[cfg(feature = "runtime")]
-mod network;
+pub(crate) mod network;
 #[cfg(feature = "runtime")]
 pub(crate) mod pool;
 #[cfg(feature = "runtime")]

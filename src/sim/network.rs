@@ -2,9 +2,10 @@
 
 use super::heap::{Heap, Pending};
 use crate::domain::{Kind, Lane, Message, NodeId, Span, Stream, Streams, Time};
+use crate::inject::{Direction, Hop, InjectState, Injector};
 use crate::net::transfer::{loss_delay, rate_cap, wire_bytes};
 use crate::net::{Fabric, FabricState, FlowId, FlowSpec, PortId};
-use crate::scenario::plan::{Contention, LinkPlan, NodePlan, Plan};
+use crate::scenario::plan::{Contention, LinkPlan, NodePlan, Plan, Role};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::hash::{BuildHasherDefault, Hasher};
@@ -25,6 +26,7 @@ pub(crate) struct NetworkState {
     /// Messages that wait for their link.
     held: Vec<(NodeId, NodeId, Message)>,
     fabric: FabricState,
+    injected: InjectState,
 }
 
 /// A directed pair of nodes that have talked.
@@ -75,6 +77,7 @@ pub(crate) struct Network<'a> {
     bare: bool,
     caps: Vec<f64>,
     latencies: Streams,
+    injector: Injector<'a>,
     pub state: NetworkState,
 }
 
@@ -98,18 +101,21 @@ impl<'a> Network<'a> {
             bare: plan.network.contention == Contention::None,
             caps: plan.network.links.iter().map(cap).collect(),
             latencies: Streams::new(plan.seeds.interleaving, "latency"),
+            injector: Injector::new(&plan.injections, plan.seeds.interleaving),
             state: NetworkState { tree: vec![Default::default(); plan.nodes.len()], ..Default::default() },
         }
     }
 
     pub fn save(&self) -> NetworkState {
-        NetworkState { fabric: self.fabric.save(), ..self.state.clone() }
+        let injected = self.injector.state.clone();
+        NetworkState { fabric: self.fabric.save(), injected, ..self.state.clone() }
     }
 
     pub fn load(&mut self, mut state: NetworkState) {
         if state.fabric != FabricState::Empty {
             self.fabric.load(std::mem::take(&mut state.fabric));
         }
+        self.injector.state = std::mem::take(&mut state.injected);
         self.state = state;
     }
 
@@ -163,6 +169,10 @@ impl<'a> Network<'a> {
         let edge_key = key(from, to);
         let mut stream = self.latencies.stream(edge_key, number);
         let mut latency = route.link.latency.sample(&mut stream) + fate.delay;
+        if !self.injector.is_empty() {
+            let hop = hop(self.plan, from, to);
+            latency = self.injector.latency(now, hop, number, latency);
+        }
         let bytes = wire_bytes(message.bytes(), route.link.efficiency);
         if route.link.loss > 0.0 {
             let mut stream = Stream::new(seed, "loss", edge_key, number);
@@ -327,6 +337,20 @@ struct Fate {
     lost: bool,
     duplicate: bool,
     delay: Span,
+}
+
+/// A message's way as injections see it.
+pub(crate) fn hop(plan: &Plan, from: NodeId, to: NodeId) -> Hop {
+    let (sender, receiver) = (&plan.nodes[from.index()], &plan.nodes[to.index()]);
+    let direction = if sender.parent == Some(to) {
+        Some(Direction::Up)
+    } else if receiver.parent == Some(from) {
+        Some(Direction::Down)
+    } else {
+        None
+    };
+    let trains = |node: &NodePlan| !matches!(node.role, Role::Server(_));
+    Hop { from, to, direction, lan: trains(sender) || trains(receiver) }
 }
 
 /// A directed pair as one number; also names its random streams.

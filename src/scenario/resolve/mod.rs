@@ -2,6 +2,7 @@
 
 mod deploy;
 mod faults;
+mod injections;
 mod learning;
 mod machines;
 mod names;
@@ -48,6 +49,7 @@ pub fn resolve(written: &Written, registry: &Registry) -> Result<Plan, UserError
     let machines = machines::resolve(&mut cx, &names, &seeds, &mut nodes)?;
     let (network, hosts) = network::resolve(&mut cx, &names, &mut nodes, machines)?;
     let faults = faults::resolve(&mut cx, &names, &mut nodes)?;
+    let injections = injections::resolve(&cx, &names, &nodes, seeds)?;
     let deploy = deploy::resolve(&mut cx, &names)?;
     Ok(Plan {
         name: written.file.name.clone().unwrap_or_else(|| "scenario".to_owned()),
@@ -61,6 +63,7 @@ pub fn resolve(written: &Written, registry: &Registry) -> Result<Plan, UserError
         evaluation,
         network,
         faults,
+        injections,
         deploy,
         expect,
         timing_only: written.file.timing_only,
