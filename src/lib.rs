@@ -49,7 +49,8 @@
 //! 3. [`policy`]: when a server commits and who gets which model: one file and one row each;
 //!    [`policy::fold`] combines updates, [`policy::optimizer`] applies them.
 //! 4. [`peer`]: decentralised and collective algorithms; [`compress`]: codecs.
-//! 5. [`topology`], [`net`], [`device`]: who is linked, how long transfers take, how long jobs take.
+//! 5. [`topology`], [`net`], [`device`]: who is linked, how long transfers take, how long jobs take; [`inject`]: what
+//!    makes them late on purpose.
 //! 6. [`scenario`]: from YAML to a checked [`Plan`](scenario::plan::Plan), every mistake with its place.
 //! 7. [`factory`]: from a plan to its nodes; [`registry`]: every table in one place; [`error`]: errors of the
 //!    user's world.
@@ -84,6 +85,7 @@ pub mod explore;
 pub mod factory;
 #[cfg(feature = "runtime")]
 pub mod fetch;
+pub mod inject;
 pub mod learn;
 pub mod net;
 pub mod node;

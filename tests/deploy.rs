@@ -185,6 +185,39 @@ fn asynchronous_runs_are_executed_again_to_the_same_bits() {
     }
 }
 
+/// The nodes delay what they receive, and hold back what they compute, as the scenario says; the weights of a
+/// synchronous run stay those of its simulation, and the logs hold all that an execution again needs.
+#[test]
+fn injections_are_applied_by_the_nodes() {
+    let text = |injections: &str, rounds: u64, policy: &str| {
+        format!(
+            "name: injected\ntopology: flat(2)\nmodel: {{name: mlp, hidden: [64]}}\n\
+             training: {{rounds: {rounds}, batch: 32}}\ntiers: {{global: {{policy: {policy}}}}}\n\
+             network: {{lan: {{latency: 0ms}}}}\ninjections: [{injections}]\n"
+        )
+    };
+    let deployed = |text: &str| {
+        let run = Run::new(text);
+        run.wait(run.start_all());
+        let summary = run.gather().summary;
+        assert!(run.replayed() >= summary.commits, "{}", run.logs());
+        (summary, run)
+    };
+    let (summary, run) = deployed(&text("{where: worker1, direction: up, add: 40ms}", 20, "sync"));
+    assert_eq!(summary.weight_digest, run.simulated().summary.weight_digest, "{}", run.logs());
+    assert!(summary.virtual_time_s >= 0.8, "20 rounds of 40 ms and more: {}", summary.virtual_time_s);
+    // Messages that overtake each other in their latencies keep their lane's order.
+    let (summary, _) =
+        deployed(&text("{where: all, add: 'uniform(0ms, 10ms)', correlation: 0.5}", 60, "async"));
+    assert!(summary.virtual_time_s >= 0.1, "{}", summary.virtual_time_s);
+    let (summary, _) = deployed(&text("{where: worker2, slow_down: 5000}", 4, "sync"));
+    assert!(
+        summary.virtual_time_s >= 0.4,
+        "4 jobs that take 5,000 times as long: {}",
+        summary.virtual_time_s
+    );
+}
+
 #[test]
 fn peers_finish_together() {
     let text = "name: ring\ntopology: ring(4)\nmodel: softmax\ntraining: {rounds: 8, batch: 16}\n\

@@ -89,6 +89,17 @@ fn transfers_that_share_a_line_continue() {
     resumed(&inline(&text.replace("fair_share(0.3)", "fifo")), &[20]);
 }
 
+#[test]
+fn injections_continue() {
+    let text = "topology: flat(6)\nmodel: {name: mlp, hidden: [16]}\ndata: digits\n\
+        training: {rounds: 800}\nevaluation: {every: 50}\ntiers: {global: {policy: async}}\n\
+        network: {lan: {latency: 'lognormal(2ms, 0.5)'}}\ninjections:\n\
+        - {where: all, add: 'lognormal(5ms, 1)', correlation: 0.9}\n\
+        - {where: random(2), slow_down: 4, bursts: {on: 20ms, off: 50ms, random: true}}\n\
+        - {where: worker1, direction: up, scale: 3, bursts: {on: 30ms, off: 30ms, random: true}}";
+    resumed(&inline(text), &[20, 60]);
+}
+
 /// Checkpoints on the way change nothing, and the last of them continues to the same end.
 #[test]
 fn periodic_checkpoints_change_nothing() {

@@ -248,6 +248,27 @@ fn a_failed_run_is_recorded_and_the_others_go_on() {
     assert_eq!(tables_of_runs(&out), table);
 }
 
+/// The studies of the repository: no warnings, a question, several data seeds, and few enough runs for everyone.
+#[test]
+fn every_ready_study_resolves() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios/studies");
+    let mut found: Vec<_> = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    found.sort();
+    assert!(found.len() >= 6, "{found:?}");
+    let page = fs::read_to_string(folder.join("../../docs/studies.md")).unwrap();
+    for path in found {
+        let registry = Registry::default();
+        let written = hcddl::study::file::read(&path, &[]).unwrap_or_else(|error| panic!("{error}"));
+        let options = StudyOptions { timing_only: false, runs_max: 1000 };
+        let study = Study::new(written, options, &registry).unwrap_or_else(|error| panic!("{error}"));
+        assert!(study.warnings.is_empty(), "{}: {:?}", path.display(), study.warnings);
+        assert!(study.question.is_some() && study.seeds.data.0.len() >= 3, "{}", path.display());
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        assert_eq!(format!("{}.yml", study.name), name);
+        assert!(page.contains(&format!("`{name}`")), "docs/studies.md answers {name}");
+    }
+}
+
 fn tables_of_runs(dir: &Path) -> String {
     fs::read_to_string(dir.join("runs.csv")).unwrap()
 }
@@ -337,6 +358,7 @@ fn mistakes_on_the_command_line_and_in_directories() {
     refused(dir, &with(&["--set", "training.rouns=1"]), &["--set training.rouns=1", "did you mean `rounds`"]);
     done(dir, &["init", "scenario.yml"]);
     refused(dir, &["study", "scenario.yml"], &["is a scenario, not a study"]);
+    refused(dir, &["sim", "s.yml"], &["is a study, not a scenario", "hcddl study s.yml"]);
     let plan = done(dir, &["study", "s.yml", "--dry-run"]);
     assert!(plan.contains("small: 36 runs\nquestion: does latency hurt?\n"), "{plan}");
     assert!(!dir.join("runs").exists(), "a dry run writes nothing");

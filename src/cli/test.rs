@@ -248,11 +248,17 @@ fn collect(path: &Path, files: &mut Vec<PathBuf>) -> Result<(), Usage> {
         // Links to folders are not followed: they may lead in circles.
         if kind.is_dir() {
             collect(&path, files)?;
-        } else if is_scenario {
+        } else if is_scenario && !is_study(&path) {
             files.push(path);
         }
     }
     Ok(())
+}
+
+/// Whether a file among scenarios is a study, which `hcddl study` runs.
+fn is_study(path: &Path) -> bool {
+    let text = std::fs::read_to_string(path).unwrap_or_default();
+    text.lines().any(|line| line.starts_with("scenario:"))
 }
 
 #[cfg(test)]

@@ -46,6 +46,10 @@ pub fn plan(plan: &Plan, learner: Option<&dyn Learner>) -> Vec<(String, String)>
         let detection = plan.faults.detection;
         say("faults", format!("{events} events, {rules} message rules; noticed after {detection}"));
     }
+    if !plan.injections.is_empty() {
+        let count = plan.injections.len();
+        say("injections", format!("{count} of latency or compute time, in their order"));
+    }
     if plan.expect != Expect::default() {
         say("expects", expect(&plan.expect));
     }

@@ -131,6 +131,7 @@ fn plan(name: &str, mut nodes: Vec<NodePlan>, tiers: Vec<TierPlan>) -> Plan {
         },
         faults: FaultsPlan::default(),
         schedule: None,
+        injections: Vec::new(),
         deploy: deploy(),
         expect: Expect::default(),
         timing_only: false,

@@ -162,6 +162,22 @@ fn read_samples(source: &Source, value: &mut Value, path: &str, folder: &Path) -
             map.insert("samples".to_owned(), samples.into());
             Ok(())
         }
+        Value::Object(map) if map.get("name").and_then(Value::as_str) == Some("trace") => {
+            let Some(Value::String(name)) = map.get("csv") else { return Ok(()) };
+            let (path, file) = (below("csv"), folder.join(name));
+            let text = read(&file).map_err(|error| {
+                let message = format!("the trace in `{}`: {}", file.display(), error.message);
+                source.error(&path, message, "", "the path is relative to the scenario's folder")
+            })?;
+            let records = records(&text).map_err(|(line, problem)| {
+                let message = format!("line {line} of `{}`: {problem}", file.display());
+                let allowed = "a time in seconds and a latency in milliseconds on each line, as in `1.5,20`";
+                source.error(&path, message, allowed, "the first line may be a heading")
+            })?;
+            map.shift_remove("csv");
+            map.insert("records".to_owned(), records.into());
+            Ok(())
+        }
         Value::Object(map) => {
             map.iter_mut().try_for_each(|(key, value)| read_samples(source, value, &below(key), folder))
         }
@@ -193,6 +209,26 @@ fn samples(text: &str) -> Result<Vec<Value>, (usize, String)> {
         samples.push(duration.to_string().into());
     }
     Ok(samples)
+}
+
+/// Times in seconds and latencies in milliseconds, as pairs of durations; the first line may be a heading.
+fn records(text: &str) -> Result<Vec<Value>, (usize, String)> {
+    let mut records = Vec::new();
+    for (i, line) in text.lines().enumerate() {
+        let mut fields = line.split(',').map(|field| field.trim().trim_matches('"'));
+        let pair = [fields.next().unwrap_or_default(), fields.next().unwrap_or_default()];
+        let heading = i == 0 && pair[0].parse::<f64>().is_err();
+        if line.trim().is_empty() || heading {
+            continue;
+        }
+        let mut written = Vec::new();
+        for (text, unit) in pair.into_iter().zip(["s", "ms"]) {
+            let duration = format!("{text}{unit}").parse::<Duration>();
+            written.push(Value::from(duration.map_err(|error| (i + 1, error.to_string()))?.to_string()));
+        }
+        records.push(written.into());
+    }
+    Ok(records)
 }
 
 /// The text of a file.

@@ -95,6 +95,10 @@ fn interpret(
         let next_step = format!("write a scenario with `topology: {}` and a `model`", source.file);
         return Err(UserError::in_file(&source.file, "is a topology, not a scenario", next_step));
     }
+    if value.get("scenario").is_some() && value.get("topology").is_none() {
+        let next_step = format!("run it with `hcddl study {}`", source.file);
+        return Err(UserError::in_file(&source.file, "is a study, not a scenario", next_step));
+    }
     prepare(&source, &mut value)?;
     let file = source.typed(value)?;
     Ok(Written { file, source, topology: None, schedule: None, notes })

@@ -10,6 +10,7 @@ pub use crate::scenario::schedule::Schedule;
 
 use crate::domain::work::UpdateKind;
 use crate::domain::{Choice, HostId, NodeId, Seeds, Span, Time};
+use crate::inject::Injection;
 use crate::net::{Distribution, PortId};
 use serde::Serialize;
 use std::sync::Arc;
@@ -41,6 +42,8 @@ pub struct Plan {
     pub faults: FaultsPlan,
     /// Delays and fates that are decided instead of drawn.
     pub schedule: Option<Schedule>,
+    /// Latencies and compute times that are changed on purpose, in the order in which they apply.
+    pub injections: Vec<Injection>,
     /// How it is deployed.
     pub deploy: DeployPlan,
     /// What must hold at the end.

@@ -5,6 +5,7 @@ use crate::compress::Codec;
 use crate::device::{JobCost, SlowPhases};
 use crate::domain::work::Cost;
 use crate::domain::{NodeId, Span, Stream, Streams, Time};
+use crate::inject::Injector;
 use crate::learn::Learner;
 use crate::net::{FabricState, FlowId, FlowSpec, PortId};
 use crate::node::work::Work;
@@ -38,6 +39,7 @@ pub(crate) struct Compute<'a> {
     cores: Option<Box<dyn crate::net::Fabric>>,
     crowded: Vec<bool>,
     draws: Streams,
+    injector: Injector<'a>,
     pub state: ComputeState,
 }
 
@@ -62,7 +64,8 @@ impl<'a> Compute<'a> {
         let shards = (0..plan.nodes.len()).map(|i| learner.shard_len(NodeId(i as u32))).collect();
         let state = ComputeState { begun: vec![0; plan.nodes.len()], ..ComputeState::default() };
         let draws = Streams::new(plan.seeds.interleaving, "compute");
-        Self { plan, cost: learner.cost(), shards, codecs, cores, crowded, draws, state }
+        let injector = Injector::new(&plan.injections, plan.seeds.interleaving);
+        Self { plan, cost: learner.cost(), shards, codecs, cores, crowded, draws, injector, state }
     }
 
     pub fn save(&self) -> ComputeState {
@@ -108,6 +111,7 @@ impl<'a> Compute<'a> {
                 self.state.phases.entry(node).or_insert_with(|| SlowPhases::new(phase.clone(), stream));
             factor *= phases.factor(now);
         }
+        factor *= self.injector.slowdown(now, node);
         let beginning = Beginning { now, node, number, work, cost: &cost, factor };
         if let Some(decided) = director.and_then(|director| director.job(&beginning)) {
             return decided;

@@ -30,7 +30,7 @@ mod jobs;
 pub mod lead;
 pub mod metrics;
 #[cfg(feature = "runtime")]
-mod network;
+pub(crate) mod network;
 #[cfg(feature = "runtime")]
 pub(crate) mod pool;
 #[cfg(feature = "runtime")]

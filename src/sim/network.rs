@@ -4,9 +4,10 @@ use super::director::{Director, Sending};
 use super::guide::Recorded;
 use super::heap::{Heap, Pending};
 use crate::domain::{Kind, Lane, Message, NodeId, Span, Stream, Streams, Time};
+use crate::inject::{Direction, Hop, InjectState, Injector};
 use crate::net::transfer::{loss_delay, rate_cap, wire_bytes};
 use crate::net::{Fabric, FabricState, FlowId, FlowSpec, PortId};
-use crate::scenario::plan::{Contention, LinkPlan, NodePlan, Plan};
+use crate::scenario::plan::{Contention, LinkPlan, NodePlan, Plan, Role};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::hash::{BuildHasherDefault, Hasher};
@@ -28,6 +29,7 @@ pub(crate) struct NetworkState {
     /// Messages that wait for their link.
     held: Vec<Packet>,
     fabric: FabricState,
+    injected: InjectState,
 }
 
 /// A directed pair of nodes that have talked.
@@ -88,6 +90,7 @@ pub(crate) struct Network<'a> {
     latencies: Streams,
     /// Durations of a real run, which win.
     recorded: Option<Arc<Recorded>>,
+    injector: Injector<'a>,
     pub state: NetworkState,
 }
 
@@ -113,18 +116,21 @@ impl<'a> Network<'a> {
             caps: plan.network.links.iter().map(cap).collect(),
             latencies: Streams::new(plan.seeds.interleaving, "latency"),
             recorded: None,
+            injector: Injector::new(&plan.injections, plan.seeds.interleaving),
             state: NetworkState { tree: vec![Default::default(); plan.nodes.len()], ..Default::default() },
         }
     }
 
     pub fn save(&self) -> NetworkState {
-        NetworkState { fabric: self.fabric.save(), ..self.state.clone() }
+        let injected = self.injector.state.clone();
+        NetworkState { fabric: self.fabric.save(), injected, ..self.state.clone() }
     }
 
     pub fn load(&mut self, mut state: NetworkState) {
         if state.fabric != FabricState::Empty {
             self.fabric.load(std::mem::take(&mut state.fabric));
         }
+        self.injector.state = std::mem::take(&mut state.injected);
         self.state = state;
     }
 
@@ -203,6 +209,10 @@ impl<'a> Network<'a> {
         let mut stream = self.latencies.stream(edge_key, number);
         let drawn = || route.link.latency.sample(&mut stream);
         let mut latency = decided.latency.unwrap_or_else(drawn) + fate.delay;
+        if !self.injector.is_empty() {
+            let hop = hop(self.plan, from, to);
+            latency = self.injector.latency(now, hop, number, latency);
+        }
         let bytes = wire_bytes(message.bytes(), route.link.efficiency);
         if route.link.loss > 0.0 {
             let mut stream = Stream::new(seed, "loss", edge_key, number);
@@ -251,6 +261,7 @@ impl<'a> Network<'a> {
     /// Continues from the state of another network between the same hosts: transfers under way begin anew.
     pub fn adopt(&mut self, now: Time, mut state: NetworkState) {
         state.fabric = FabricState::Empty;
+        self.injector.state = std::mem::take(&mut state.injected);
         let flows = std::mem::take(&mut state.flows);
         self.state = state;
         for (id, flow) in flows {
@@ -393,6 +404,20 @@ struct Fate {
     delay: Span,
     /// The largest probabilities of a loss and of a duplicate.
     chances: (f64, f64),
+}
+
+/// A message's way as injections see it.
+pub(crate) fn hop(plan: &Plan, from: NodeId, to: NodeId) -> Hop {
+    let (sender, receiver) = (&plan.nodes[from.index()], &plan.nodes[to.index()]);
+    let direction = if sender.parent == Some(to) {
+        Some(Direction::Up)
+    } else if receiver.parent == Some(from) {
+        Some(Direction::Down)
+    } else {
+        None
+    };
+    let trains = |node: &NodePlan| !matches!(node.role, Role::Server(_));
+    Hop { from, to, direction, lan: trains(sender) || trains(receiver) }
 }
 
 /// A directed pair as one number; also names its random streams.

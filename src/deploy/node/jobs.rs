@@ -80,6 +80,19 @@ impl Jobs {
         }
     }
 
+    /// Holds a result back as if the job had taken `factor` times as long; `factor` is asked for its start.
+    pub fn slow_down(&mut self, result: &Result, now: Time, factor: impl FnOnce(Time) -> f64) {
+        let running = self.running.get_mut(&result.job).filter(|r| r.serial == result.serial);
+        // A job that was given up is not waited for.
+        if let Some(running) = running.filter(|r| !r.stop.load(Ordering::Relaxed)) {
+            let factor = factor(running.started);
+            if factor > 1.0 {
+                let until = running.started + now.since(running.started).scale(factor);
+                running.not_before = running.not_before.max(until);
+            }
+        }
+    }
+
     /// Whether a result is still wanted, and if so until when it is held back.
     pub fn held_until(&self, result: &Result) -> Option<Time> {
         self.running.get(&result.job).filter(|r| r.serial == result.serial).map(|r| r.not_before)

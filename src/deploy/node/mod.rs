@@ -9,6 +9,7 @@ mod checkpoint;
 mod effects;
 mod ending;
 mod jobs;
+mod late;
 mod metrics;
 mod stage;
 mod timers;

@@ -4,6 +4,7 @@
 use super::books::Books;
 use super::ending::Notice;
 use super::jobs::{self, Jobs};
+use super::late::Late;
 use super::metrics::Exporter;
 use super::timers::Timers;
 use super::{Place, checkpoint};
@@ -62,6 +63,8 @@ pub(super) struct Stage<'a> {
     /// Modelled durations, when results are held back to them.
     pub pace: Option<Compute<'a>>,
     held: BTreeMap<(Time, JobId), jobs::Result>,
+    /// What injections delay.
+    late: Late<'a>,
     pub books: Books<'a>,
     /// Messages sent to each neighbour in this life.
     pub ordinals: BTreeMap<NodeId, u64>,
@@ -144,6 +147,7 @@ impl<'a> Stage<'a> {
             jobs: Jobs::new(tools, usize::from(settings.threads), results)?,
             pace,
             held: BTreeMap::new(),
+            late: Late::new(plan, me),
             books,
             ordinals: BTreeMap::new(),
             lost: BTreeSet::new(),
@@ -188,7 +192,7 @@ impl<'a> Stage<'a> {
 
     fn next_wake(&self) -> Instant {
         let held = self.held.keys().next().map(|(at, _)| *at);
-        let due = self.timers.next().into_iter().chain(held).min();
+        let due = self.timers.next().into_iter().chain(held).chain(self.late.next()).min();
         let due = due.map(|at| self.started + Duration::from_nanos(at.0.saturating_sub(self.offset.0)));
         due.map_or(self.next_look, |due| due.min(self.next_look))
     }
@@ -198,11 +202,40 @@ impl<'a> Stage<'a> {
         match input {
             Input::Received { from, stamp, message, credit } => {
                 self.books.progress.bytes_received += message.bytes();
-                let what = What::Received { from, birth: stamp.birth, ordinal: stamp.ordinal };
-                let handled = self.dispatch(what, Event::Received { from, message }).await;
-                drop(credit);
-                handled
+                if let Some(at) = self.late.until(self.now(), from, stamp.ordinal, &message) {
+                    self.late.keep(at, from, Input::Received { from, stamp, message, credit });
+                    return Ok(());
+                }
+                self.deliver(Input::Received { from, stamp, message, credit }).await
             }
+            Input::Up(node) | Input::Down(node) | Input::Reconnected(node) => {
+                for input in self.late.take_of(node) {
+                    self.deliver(input).await?;
+                }
+                self.changed(input).await
+            }
+            Input::Notice { from, bytes } => {
+                match Notice::decode(&bytes) {
+                    Some(notice) => self.noticed(from, notice),
+                    None => tracing::warn!("{} sent a notice that means nothing", self.name(from)),
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// Tells the node of a message whose moment has come.
+    async fn deliver(&mut self, input: Input) -> anyhow::Result<()> {
+        let Input::Received { from, stamp, message, credit } = input else { return Ok(()) };
+        let what = What::Received { from, birth: stamp.birth, ordinal: stamp.ordinal };
+        let handled = self.dispatch(what, Event::Received { from, message }).await;
+        drop(credit);
+        handled
+    }
+
+    /// A neighbour is there, lost, or connected again.
+    async fn changed(&mut self, input: Input) -> anyhow::Result<()> {
+        match input {
             Input::Up(node) => {
                 self.lost.remove(&node);
                 self.orphan_since = self.orphan_since.filter(|_| self.parent() != Some(node));
@@ -223,17 +256,16 @@ impl<'a> Stage<'a> {
                 tracing::info!("connected to {} again", self.name(node));
                 self.dispatch(What::Reconnected(node), Event::Reconnected(node)).await
             }
-            Input::Notice { from, bytes } => {
-                match Notice::decode(&bytes) {
-                    Some(notice) => self.noticed(from, notice),
-                    None => tracing::warn!("{} sent a notice that means nothing", self.name(from)),
-                }
-                Ok(())
-            }
+            Input::Received { .. } | Input::Notice { .. } => Ok(()),
         }
     }
 
     async fn job_result(&mut self, result: jobs::Result) -> anyhow::Result<()> {
+        if self.pace.is_none() {
+            // A modelled duration has the slow-down in it already.
+            let (now, me, injector) = (self.now(), self.me, &mut self.late.injector);
+            self.jobs.slow_down(&result, now, |started| injector.slowdown(started, me));
+        }
         match self.jobs.held_until(&result) {
             None => Ok(()),
             Some(until) if until > self.now() => {
@@ -274,6 +306,9 @@ impl<'a> Stage<'a> {
     async fn woken(&mut self) -> anyhow::Result<()> {
         while let Some(token) = self.timers.take_due(self.now()) {
             self.dispatch(What::Timer(token), Event::Timer(token)).await?;
+        }
+        while let Some(input) = self.late.take_due(self.now()) {
+            self.deliver(input).await?;
         }
         while let Some((key, result)) = self.held.pop_first() {
             if key.0 > self.now() {

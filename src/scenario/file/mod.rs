@@ -5,6 +5,7 @@
 mod deploy;
 mod devices;
 mod faults;
+mod injections;
 mod network;
 mod pick;
 mod tiers;
@@ -13,6 +14,7 @@ mod training;
 pub use deploy::DeployFile;
 pub use devices::{DevicesFile, HostFile};
 pub use faults::{FaultEventFile, FaultsFile, MessageRuleFile, SlowDownFile};
+pub use injections::{BurstsFile, InjectionFile, PlaceFile};
 pub use network::{LinkFile, LinkOverrideFile, NetworkFile};
 pub use pick::{OptimizerPick, Pick};
 pub use tiers::{CompressionFile, PeersFile, TierFile, UplinkFile};
@@ -88,6 +90,9 @@ pub struct ScenarioFile {
     /// it; relative to this file.
     #[serde(default)]
     pub schedule: Option<PathBuf>,
+    /// Latency that is injected and nodes that are slowed down, in the simulator and by deployed nodes themselves.
+    #[serde(default)]
+    pub injections: Vec<InjectionFile>,
     /// How the run is deployed on real devices.
     #[serde(default)]
     pub deploy: DeployFile,

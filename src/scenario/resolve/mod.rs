@@ -2,6 +2,7 @@
 
 mod deploy;
 mod faults;
+mod injections;
 mod learning;
 mod machines;
 mod names;
@@ -51,6 +52,7 @@ pub fn resolve(written: &Written, registry: &Registry) -> Result<Plan, UserError
     let faults = faults::resolve(&mut cx, &names, &mut nodes)?;
     let schedule = schedule::resolve(&mut cx, written, &names, &nodes, &faults)?;
     schedule.iter().for_each(|schedule| schedule.shorten(&mut stop));
+    let injections = injections::resolve(&cx, &names, &nodes, seeds)?;
     let deploy = deploy::resolve(&mut cx, &names)?;
     Ok(Plan {
         name: written.file.name.clone().unwrap_or_else(|| "scenario".to_owned()),
@@ -65,6 +67,7 @@ pub fn resolve(written: &Written, registry: &Registry) -> Result<Plan, UserError
         network,
         faults,
         schedule,
+        injections,
         deploy,
         expect,
         timing_only: written.file.timing_only,
