@@ -255,9 +255,13 @@ fn a_run_from_scenario_to_report() {
     assert_eq!(done(at, &["report", "a", "b", "--out", "r"]), "r/report.html\n");
     check_page(&report(&[at.join("a"), at.join("b")]));
     let page = fs::read_to_string(at.join("r/report.html")).unwrap();
-    for part in
-        ["Critical path", "10 % faster saves", "who did what when", "fold mean", "device speeds are defaults"]
-    {
+    for part in [
+        "Critical path",
+        "10 % faster saves",
+        "who did what when",
+        "fold weighted",
+        "device speeds are defaults",
+    ] {
         assert!(page.contains(part), "{part}");
     }
     critical_path_adds_up(&at.join("a"));

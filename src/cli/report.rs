@@ -52,7 +52,12 @@ fn card(source: &Source, dir: &Path, registry: &Registry) -> Vec<(String, String
         Ok(session) => {
             let text = std::fs::read_to_string(&file).unwrap_or_default();
             let written = YamlSource::read(&file.display().to_string(), &text).map(|(_, value)| value);
-            validity::card(&session.plan, Calibrated::of(&written.unwrap_or_default()))
+            let mut card = validity::card(&session.plan, Calibrated::of(&written.unwrap_or_default()));
+            if matches!(source, Source::Study(_)) {
+                let text = "the study's base; its axes change what they name";
+                card.insert(0, ("scenario".to_owned(), text.to_owned()));
+            }
+            card
         }
         Err(error) => vec![("unknown".to_owned(), format!("the scenario cannot be read here: {error}"))],
     }

@@ -28,7 +28,7 @@ pub fn card(plan: &Plan, calibrated: Calibrated) -> Vec<(String, String)> {
     if plan.timing_only {
         weak.push("timing only: no gradients were computed, so nothing depends on what is learnt".to_owned());
     }
-    facts.extend(weak.into_iter().map(|text| ("weak".to_owned(), text)));
+    facts.extend(weak.into_iter().map(|text| ("weak point".to_owned(), text)));
     facts
 }
 
@@ -72,7 +72,7 @@ pub fn deployed() -> Vec<(String, String)> {
         ("time".to_owned(), "measured: the run was executed on real devices, by their own clocks".to_owned()),
         ("energy".to_owned(), "not measured".to_owned()),
         (
-            "weak".to_owned(),
+            "weak point".to_owned(),
             "clocks of different hosts differ by what the network's delay hides; spans of one host are exact"
                 .to_owned(),
         ),

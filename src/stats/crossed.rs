@@ -107,7 +107,8 @@ impl Design {
     #[must_use]
     pub fn mean_interval(&self, values: &[f64], how: &Resampling) -> Option<Interval> {
         if self.independent() {
-            return super::bootstrap::mean_interval(values, how);
+            let known: Vec<f64> = values.iter().copied().filter(|value| !value.is_nan()).collect();
+            return super::bootstrap::mean_interval(&known, how);
         }
         self.interval(how, |weights| weighted_mean(values, weights))
     }

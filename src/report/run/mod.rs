@@ -2,12 +2,12 @@
 //!
 //! | file | section |
 //! |---|---|
-//! | [`results`] | how it ended; learning curves |
-//! | [`side_by_side`] | several runs in the same figures |
-//! | [`time`] | where each node's time went; who did what when |
-//! | [`path`] | the critical path over commits, blame and what-if |
-//! | [`updates`] | staleness and participation |
-//! | [`spent`] | traffic, energy, carbon |
+//! | `results` | how it ended; learning curves |
+//! | `side_by_side` | several runs in the same figures |
+//! | `time` | where each node's time went; who did what when |
+//! | `path` | the critical path over commits, blame and what-if |
+//! | `updates` | staleness and participation |
+//! | `spent` | traffic, energy, carbon |
 
 pub mod path;
 mod results;

@@ -2,13 +2,13 @@
 //!
 //! | file | section |
 //! |---|---|
-//! | [`results`] | what was asked; a row for each setting |
-//! | [`curves`] | accuracy and loss against time, updates, bytes, energy |
-//! | [`target`] | time to accuracy; how often A beats B |
-//! | [`variance`] | which seed the variance comes from |
-//! | [`divergence`] | how far interleavings drift apart |
-//! | [`staleness`] | staleness and participation |
-//! | [`spent`] | where time, bytes and energy went |
+//! | `results` | what was asked; a row for each setting |
+//! | `curves` | accuracy and loss against time, updates, bytes, energy |
+//! | `target` | time to accuracy; how often A beats B |
+//! | `variance` | which seed the variance comes from |
+//! | `divergence` | how far interleavings drift apart |
+//! | `staleness` | staleness and participation |
+//! | `spent` | where time, bytes and energy went |
 
 mod curves;
 mod divergence;
