@@ -232,7 +232,8 @@ fn a_failed_run_is_recorded_and_the_others_go_on() {
         statuses
     };
     let out = dir.path().join("out");
-    let mut first = StudyDir::open(&out, json.clone(), &[]).unwrap();
+    let copies = [("study.yml", ""), ("scenario.yml", "")];
+    let mut first = StudyDir::open(&out, json.clone(), &copies).unwrap();
     let expected = BTreeMap::from([("failed", 12), ("finished", 12), ("stalled", 12)]);
     assert_eq!(run(&mut first), expected);
     let error = StudyDir::open(&out, json.clone(), &[]).unwrap_err().to_string();
@@ -246,6 +247,10 @@ fn a_failed_run_is_recorded_and_the_others_go_on() {
     assert_eq!(again.pending().len(), 12);
     assert_eq!(run(&mut again), expected);
     assert_eq!(tables_of_runs(&out), table);
+    drop(again);
+    let merged = dir.path().join("merged");
+    assert_eq!(hcddl::study::merge::merge(&[out], &merged).unwrap().pending().len(), 12);
+    assert_eq!(tables_of_runs(&merged), table, "failed runs are not forgotten");
 }
 
 /// The studies of the repository: no warnings, a question, several data seeds, and few enough runs for everyone.

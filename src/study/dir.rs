@@ -9,7 +9,7 @@ use super::{StudyError, tables};
 use crate::record::rundir::file_name;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{BufRead, BufReader, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
@@ -148,6 +148,8 @@ pub struct StudyDir {
     log: File,
     /// Where the line of each run that is over begins, and its length.
     lines: BTreeMap<u64, (u64, u64)>,
+    /// Those of them that failed: they are tried again.
+    failed: BTreeSet<u64>,
     end: u64,
 }
 
@@ -182,7 +184,14 @@ impl StudyDir {
             }
             Err(TryLockError::Error(error)) => return Err(StudyError::io("lock", &log_path)(error)),
         }
-        let mut dir = Self { path: path.to_owned(), json, log, lines: BTreeMap::new(), end: 0 };
+        let mut dir = Self {
+            path: path.to_owned(),
+            json,
+            log,
+            lines: BTreeMap::new(),
+            failed: BTreeSet::new(),
+            end: 0,
+        };
         dir.index()?;
         Ok(dir)
     }
@@ -190,7 +199,8 @@ impl StudyDir {
     /// Finds the lines of finished.jsonl and cuts a torn last one off.
     fn index(&mut self) -> Result<(), StudyError> {
         let path = self.path.join(file::FINISHED);
-        let mut reader = BufReader::new(&self.log);
+        let log = self.log.try_clone().map_err(StudyError::io("read", &path))?;
+        let mut reader = BufReader::new(log);
         let (mut line, mut number, mut end) = (Vec::new(), 0u64, 0u64);
         loop {
             line.clear();
@@ -215,12 +225,7 @@ impl StudyDir {
                 );
                 return Err(StudyError::dir(&self.path, problem));
             }
-            // A failed run is tried again.
-            if finished.status == Status::Failed {
-                self.lines.remove(&finished.run);
-            } else {
-                self.lines.insert(finished.run, (end, read));
-            }
+            self.take_down(&finished, (end, read));
             end += read;
         }
         self.end = end;
@@ -234,17 +239,27 @@ impl StudyDir {
         &self.path
     }
 
-    /// Runs that are over, failed ones of earlier executions apart.
+    /// Notes where the line of a run is; a later one takes its place.
+    fn take_down(&mut self, finished: &Finished, line: (u64, u64)) {
+        self.lines.insert(finished.run, line);
+        if finished.status == Status::Failed {
+            self.failed.insert(finished.run);
+        } else {
+            self.failed.remove(&finished.run);
+        }
+    }
+
+    /// Runs that are over, however they ended.
     #[must_use]
     pub fn finished(&self) -> u64 {
         self.lines.len() as u64
     }
 
-    /// The runs that are still to be done, ascending.
+    /// The runs that are still to be done, or failed, ascending.
     #[must_use]
     pub fn pending(&self) -> Vec<u64> {
         let all = self.json.numbers().into_iter();
-        all.filter(|run| !self.lines.contains_key(run)).collect()
+        all.filter(|run| !self.lines.contains_key(run) || self.failed.contains(run)).collect()
     }
 
     /// Takes a run down.
@@ -259,7 +274,7 @@ impl StudyDir {
             .seek(SeekFrom::Start(self.end))
             .and_then(|_| self.log.write_all(line.as_bytes()))
             .map_err(io)?;
-        self.lines.insert(finished.run, (self.end, line.len() as u64));
+        self.take_down(finished, (self.end, line.len() as u64));
         self.end += line.len() as u64;
         Ok(())
     }

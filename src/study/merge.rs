@@ -2,7 +2,7 @@
 
 use super::StudyError;
 use super::dir::{StudyDir, StudyJson, file, read_json};
-use super::outcome::Finished;
+use super::outcome::{Finished, Status};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -53,14 +53,16 @@ pub fn merge(parts: &[PathBuf], out: &Path) -> Result<StudyDir, StudyError> {
             let run = finished.run;
             match from.get(&run) {
                 Some((known, _)) if *known == finished.timeless() => Ok(()),
-                Some((_, other)) => {
+                // One that failed says nothing about the run.
+                Some(_) if finished.status == Status::Failed => Ok(()),
+                Some((known, other)) if known.status != Status::Failed => {
                     let problem = format!(
                         "and `{}` hold different results of run {run}; they were not made by the same program",
                         other.display()
                     );
                     Err(StudyError::dir(path, problem))
                 }
-                None => {
+                _ => {
                     from.insert(run, (finished.timeless(), path.clone()));
                     merged.push(&finished)
                 }
