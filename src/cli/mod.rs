@@ -73,7 +73,7 @@ enum Command {
     Test(test::TestArgs),
     /// Run one node of a deployed run (what `hcddl deploy` starts on each device)
     Node(node::NodeArgs),
-    /// Measure the devices and links of a deployed run, as sections of a scenario for `sim`
+    /// Measure the devices and links of an inventory, or of a deployed run, for `sim`
     Profile(profile::ProfileArgs),
     /// Execute a run again and compare every committed model with it, to the bit
     Replay(replay::ReplayArgs),
