@@ -130,13 +130,13 @@ fn report(plan: &Plan, replayed: &Replayed, real: f64, took: f64) {
 
 /// A simulated run is repeated by its scenario and seeds alone.
 fn simulated(args: &ReplayArgs, scenario: &ScenarioArgs, registry: &Registry) -> anyhow::Result<Ending> {
+    let dir = RunDir::open(&args.dir)?;
     let led = args.order.is_some() || args.clock.is_some() || args.from.is_some() || args.out.is_some();
     if args.until.is_some() || led {
         let text = "--until, --order, --clock, --from and --out need the order logs of a deployed run; this one was \
                     simulated: `hcddl sim` with its plan.yml and --set tries something else";
         return Err(Usage(text.to_owned()).into());
     }
-    let dir = RunDir::open(&args.dir)?;
     let before = summary(&dir.join(file::SUMMARY))?;
     let session = session::load(&dir.join(file::PLAN), scenario, registry)?;
     let options = SimOptions {

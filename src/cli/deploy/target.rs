@@ -33,6 +33,9 @@ impl<'a> Target<'a> {
         if !plan.faults.events.is_empty() || !plan.faults.rules.is_empty() {
             output::note("warning", "`faults` has no effect on real devices: they have their own");
         }
+        if plan.schedule.is_some() {
+            output::note("warning", "`schedule` has no effect on real devices: it is the simulator's");
+        }
         let (inventory, pool, warnings) = args.pool()?;
         for warning in session.plan.warnings.iter().chain(&warnings) {
             output::note("warning", warning);

@@ -4,10 +4,11 @@ use super::frame::{Frame, hear, say};
 use crate::transport::Identity;
 use crate::transport::door::{self, Connection};
 use std::io;
+use std::pin::pin;
 use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf, split};
 use tokio::process::{Child, Command};
 use tokio::sync::mpsc::{Sender, channel};
@@ -16,6 +17,8 @@ use tokio::sync::mpsc::{Sender, channel};
 const REDIAL: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(10));
 /// Silence of an idle controller after which the device calls anew.
 const SILENCE: Duration = Duration::from_secs(30);
+/// Between two looks at the interrupt flag.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// Bytes of a stream in one frame.
 const CHUNK: usize = 64 << 10;
 
@@ -52,21 +55,29 @@ async fn wait_for_script(
     let mut connection = door::call(address, identity).await?;
     say(&mut connection, &Frame::Hello(name.to_owned())).await?;
     tracing::info!("at the disposal of {address} as `{name}`");
-    let (mut quiet, step) = (Duration::ZERO, Duration::from_millis(500));
     loop {
-        // Whole frames are small here and come at once, so a timeout falls between them.
-        match tokio::time::timeout(step, hear(&mut connection)).await {
-            Ok(Ok(Frame::Run(script))) => return Ok(Some((script, connection))),
-            Ok(Ok(Frame::Alive)) => quiet = Duration::ZERO,
-            Ok(Ok(_)) => return Err(io::ErrorKind::InvalidData.into()),
-            Ok(Err(error)) => return Err(error),
-            Err(_) if interrupt.load(Ordering::SeqCst) => return Ok(None),
-            Err(_) => quiet += step,
-        }
-        if quiet >= SILENCE {
-            return Err(io::ErrorKind::TimedOut.into());
+        match next(&mut connection, interrupt).await? {
+            Some(Frame::Run(script)) => return Ok(Some((script, connection))),
+            Some(Frame::Alive) => {}
+            Some(_) => return Err(io::ErrorKind::InvalidData.into()),
+            None => return Ok(None),
         }
     }
+}
+
+/// The next frame, however slowly it comes; `None` when interrupted.
+async fn next(connection: &mut Box<dyn Connection>, interrupt: &AtomicBool) -> io::Result<Option<Frame>> {
+    // One future for the whole frame: a look at the flag must not lose a part of it.
+    let mut hearing = pin!(hear(connection));
+    let since = Instant::now();
+    while since.elapsed() < SILENCE {
+        match tokio::time::timeout(LOOK_EVERY, hearing.as_mut()).await {
+            Ok(frame) => return frame.map(Some),
+            Err(_) if interrupt.load(Ordering::SeqCst) => return Ok(None),
+            Err(_) => {}
+        }
+    }
+    Err(io::ErrorKind::TimedOut.into())
 }
 
 /// Runs a script with its streams on the connection; ends it when the connection ends.
