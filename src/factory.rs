@@ -24,12 +24,29 @@ pub struct Factory<'a> {
 /// How messages are kept from being lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Delivery {
-    /// They never are.
+    /// They never are, or nobody minds.
     Plain,
-    /// Each is sent again until it is acknowledged, first after this.
+    /// As over streams, and each is also sent again until it is acknowledged, first after this: below, single messages
+    /// get lost.
     Timed(Span),
-    /// Each is sent again when the connection was lost and is there again: below is a stream.
+    /// Each is sent again when the connection was lost and is there again: below is a stream. Deployed nodes talk so.
     OverStreams,
+}
+
+impl Delivery {
+    /// What a simulation of this plan needs. Where nodes and links fail it is what a deployment has; only where
+    /// messages get lost by themselves, as on no stream, is there more.
+    #[must_use]
+    pub fn simulated(plan: &Plan) -> Self {
+        let network = &plan.network;
+        if network.reliable {
+            Self::Timed(network.resend_after)
+        } else if plan.faults.loses_somebody() && !plan.faults.loses_messages() {
+            Self::OverStreams
+        } else {
+            Self::Plain
+        }
+    }
 }
 
 /// How a node comes into being.
@@ -47,9 +64,7 @@ impl<'a> Factory<'a> {
     /// A factory for this plan; `init` is the model that all start from.
     #[must_use]
     pub fn new(plan: &'a Plan, registry: &'a Registry, learner: &'a dyn Learner, init: Params) -> Self {
-        let network = &plan.network;
-        let delivery = if network.reliable { Delivery::Timed(network.resend_after) } else { Delivery::Plain };
-        Self { plan, registry, learner, init, delivery }
+        Self { plan, registry, learner, init, delivery: Delivery::simulated(plan) }
     }
 
     /// The same for nodes that talk over streams.
@@ -61,6 +76,12 @@ impl<'a> Factory<'a> {
     /// From now on.
     pub fn deliver_over_streams(&mut self) {
         self.delivery = Delivery::OverStreams;
+    }
+
+    /// How its nodes keep messages from being lost.
+    #[must_use]
+    pub fn delivery(&self) -> Delivery {
+        self.delivery
     }
 
     /// Builds one node. `incarnation` counts its restarts; `down` are nodes that are not there now.

@@ -3,6 +3,7 @@
 mod common;
 
 use common::{ENDLESS, Log, direct, quadratic};
+use hcddl::domain::{NodeId, Time};
 use hcddl::node::Reason;
 use hcddl::sim::RunResult;
 use std::collections::BTreeSet;
@@ -245,6 +246,9 @@ const TIERS: &[(&str, &str, &str)] = &[
     ("deadline(200ms)", "deadline(100ms)", ""),
     ("dc_asgd", "ssp(1)", ""),
     ("{name: sync, wait_for: 1, cancel: true}", "sync", ""),
+    ("fedasync", "async", "push: every(2), send: delta, wait: false"),
+    ("async", "async", "push: every(2), send: delta, wait: false"),
+    ("fedavg", "async", "push: every(2), send: delta, wait: false"),
 ];
 
 const TREE_FAULTS: &[(&str, &str)] = &[
@@ -271,6 +275,21 @@ const TREE_FAULTS: &[(&str, &str)] = &[
     ),
     ("loss and duplication", "messages: [{loss: 0.2, duplicate: 0.2}]"),
     (
+        "the wide line is cut for a moment",
+        "events: [{at: 203ms, link_down: [global, local1]}, {at: 230ms, link_up: [global, local1]}]",
+    ),
+    (
+        "the wide line is cut again and again",
+        "events: [{at: 203ms, link_down: [global, local1]}, {at: 300ms, link_up: [global, local1]}, \
+      {at: 340ms, link_down: [global, local1]}, {at: 420ms, link_up: [global, local1]}, \
+      {at: 430ms, link_down: [global, local1]}, {at: 600ms, link_up: [global, local1]}]",
+    ),
+    (
+        "restart of the root behind a line that is cut",
+        "events: [{at: 203ms, link_down: [global, local1]}, {at: 300ms, crash: global}, {at: 400ms, restart: global}, \
+      {at: 600ms, link_up: [global, local1]}]",
+    ),
+    (
         "a cluster leaves and comes back",
         "events: [{at: 203ms, leave: local2}, {at: 204ms, leave: worker3}, {at: 204ms, leave: worker4}, \
       {at: 300ms, join: worker3}, {at: 350ms, join: local2}, {at: 390ms, join: worker4}]",
@@ -282,6 +301,25 @@ fn every_mix_of_tiers_survives_every_fault() {
     for (root, local, uplink) in TIERS {
         for (_, faults) in TREE_FAULTS {
             finishes(&tree(root, local, uplink, faults));
+        }
+    }
+}
+
+/// Whoever was lost and is back contributes again: to end on the work of the others would be a cluster lost in silence.
+#[test]
+fn a_cluster_that_was_lost_contributes_again() {
+    for (root, local, uplink) in TIERS {
+        for (what, faults) in TREE_FAULTS {
+            if faults.contains("restart") || faults.contains("cut") || what.contains("cut") {
+                let (_, log, line) = finishes(&tree(root, local, uplink, faults));
+                for server in ["local1", "local2"] {
+                    let id = NodeId(if server == "local1" { 1 } else { 2 });
+                    let late =
+                        log.commits.iter().filter(|row| row.node == NodeId(0) && row.at >= Time(700_000_000));
+                    let by: usize = late.flat_map(|row| &row.contributors).filter(|c| c.node == id).count();
+                    assert!(by > 0, "{what}: nothing of {server} any more: {line}");
+                }
+            }
         }
     }
 }

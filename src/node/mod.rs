@@ -4,6 +4,7 @@
 //! A node never awaits, reads a clock, draws global randomness or touches the world. One call handles one
 //! event to its end.
 
+pub mod bond;
 pub mod kinds;
 pub mod peer;
 pub mod reliable;

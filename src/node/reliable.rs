@@ -1,12 +1,16 @@
 //! Reliable delivery as a wrapper around any node: numbers, acknowledges, resends, drops duplicates and restores
 //! the order of each lane. It is itself a node, so `sim` and `deploy` run the same one, and a retry bug can be
 //! found in simulation.
+//!
+//! A loss ends an epoch, at both ends (`bond`): what was under way is given up, what comes of it later is not
+//! listened to, and what a node says to one that counts as lost is not sent at all. So the first message after the
+//! return is the first of a new epoch, and nobody waits for one that nobody keeps.
 
 use super::kinds::ACK;
 use super::{Cx, Effect, Effects, Event, Metric, Node, NodeState};
 use crate::domain::{Head, Kind, Lane, Message, NodeId, Span, Token};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Everything the wrapper knows.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -15,6 +19,8 @@ pub struct ReliableState {
     incoming: BTreeMap<(NodeId, Lane), Incoming>,
     /// Connections opened to each node: the high half of a sequence number.
     epochs: BTreeMap<NodeId, u64>,
+    /// Nodes that count as lost: nothing is sent to them.
+    lost: BTreeSet<NodeId>,
     timers: BTreeMap<Token, (NodeId, Lane, u64)>,
     next_timer: u64,
 }
@@ -37,6 +43,8 @@ struct Incoming {
     epoch: u64,
     delivered: u64,
     early: BTreeMap<u64, Message>,
+    /// The sender was lost in this epoch: nothing of it is listened to any more.
+    closed: bool,
 }
 
 fn count(name: &'static str) -> Effect {
@@ -107,6 +115,9 @@ impl Reliable {
     }
 
     fn send(&mut self, to: NodeId, mut message: Message, out: &mut Effects) {
+        if self.state.lost.contains(&to) {
+            return;
+        }
         let epoch = (u64::from(self.incarnation) << 16) | self.state.epochs.get(&to).copied().unwrap_or(0);
         let lane = message.lane();
         let outgoing = self.state.outgoing.entry((to, lane)).or_default();
@@ -174,7 +185,7 @@ impl Reliable {
         if epoch > incoming.epoch {
             *incoming = Incoming { epoch, ..Incoming::default() };
         }
-        if epoch == incoming.epoch && position > incoming.delivered {
+        if epoch == incoming.epoch && position > incoming.delivered && !incoming.closed {
             incoming.early.insert(position, message);
         }
         let mut ready = Vec::new();
@@ -185,10 +196,15 @@ impl Reliable {
         ready
     }
 
-    /// The other end lost its memory, or we lost it: what it has not acknowledged is of no use any more.
-    fn reset(&mut self, node: NodeId, out: &mut Effects) {
+    /// The other end lost its memory, or one end the other: what was under way between them is given up.
+    fn lose(&mut self, node: NodeId, out: &mut Effects) {
+        self.state.lost.insert(node);
         *self.state.epochs.entry(node).or_insert(0) += 1;
         for lane in [Lane::Control, Lane::Model] {
+            if let Some(incoming) = self.state.incoming.get_mut(&(node, lane)) {
+                incoming.early.clear();
+                incoming.closed = true;
+            }
             if let Some(outgoing) = self.state.outgoing.remove(&(node, lane)) {
                 for unacknowledged in outgoing.unacknowledged.into_values() {
                     self.forget_timer(unacknowledged.timer, out);
@@ -216,8 +232,12 @@ impl Node for Reliable {
             Event::Timer(token) if token.0 & TIMER_BIT != 0 => self.resend(token, out),
             Event::Reconnected(node) => self.resend_all(node, out),
             Event::Down(node) => {
-                self.reset(node, out);
+                self.lose(node, out);
                 self.pass_on(cx, Event::Down(node), out);
+            }
+            Event::Up(node) => {
+                self.state.lost.remove(&node);
+                self.pass_on(cx, Event::Up(node), out);
             }
             event => self.pass_on(cx, event, out),
         }
@@ -232,6 +252,9 @@ impl Node for Reliable {
 mod tests {
     use super::*;
     use crate::domain::{Seeds, Time};
+    use crate::node::bond::{Bond, Change};
+    use proptest::prelude::*;
+    use std::collections::VecDeque;
 
     /// Sends what it is told by timers, and remembers what it gets.
     struct Echo(Vec<u64>);
@@ -307,6 +330,8 @@ mod tests {
         let send = Effect::Send { to: NodeId(1), message: message.clone() };
         assert_eq!(again, [count("resends"), send, twice]);
         assert_eq!(step(&mut a, Event::Down(NodeId(1))), [Effect::ClearTimer(*token)]);
+        assert_eq!(step(&mut a, Event::Timer(Token(7))), [], "nothing is sent to one that is lost");
+        assert_eq!(step(&mut a, Event::Up(NodeId(1))), []);
         let anew = sent(&step(&mut a, Event::Timer(Token(8))));
         assert!(anew[0].sequence > message.sequence && anew[0].sequence & 0xFFFF_FFFF == 1);
     }
@@ -322,5 +347,144 @@ mod tests {
         assert_eq!(sent(&step(&mut a, Event::Reconnected(NodeId(1)))), messages[1..]);
         step(&mut a, Event::Down(NodeId(1)));
         assert_eq!(step(&mut a, Event::Reconnected(NodeId(1))), []);
+    }
+
+    /// Two ends and the stream between them: a connection brings everything in order until it breaks.
+    struct Wire {
+        ends: [Reliable; 2],
+        bonds: [Bond; 2],
+        births: [u32; 2],
+        connected: bool,
+        under_way: [VecDeque<Message>; 2],
+        /// From before the first meeting of an end.
+        waiting: [Vec<Message>; 2],
+        said: u64,
+        /// What each end said since its last loss, while it took the other for there.
+        promised: [Vec<u8>; 2],
+    }
+
+    impl Wire {
+        fn new() -> Self {
+            let end = |_| Reliable::new(Box::new(Echo(vec![])), None, 0, None);
+            Self {
+                ends: [end(0), end(1)],
+                bonds: [Bond::with(0), Bond::with(0)],
+                births: [0, 0],
+                connected: true,
+                under_way: Default::default(),
+                waiting: Default::default(),
+                said: 0,
+                promised: Default::default(),
+            }
+        }
+
+        fn tell(&mut self, end: usize, event: Event) {
+            let effects = step(&mut self.ends[end], event);
+            if self.connected {
+                self.under_way[end].extend(sent(&effects));
+            } else if !self.bonds[end].has_met() && !self.bonds[end].is_down() {
+                self.waiting[end].extend(sent(&effects));
+            }
+        }
+
+        /// Each end calls the other node 1: `Echo` sends to that one.
+        fn say(&mut self, end: usize) {
+            self.said = self.said % 255 + 1;
+            if !self.bonds[end].is_down() {
+                self.promised[end].push(self.said as u8);
+            }
+            self.tell(end, Event::Timer(Token(self.said)));
+        }
+
+        fn arrive(&mut self, at: usize) -> bool {
+            let Some(message) = self.under_way[1 - at].pop_front() else { return false };
+            self.tell(at, Event::Received { from: NodeId(1), message });
+            true
+        }
+
+        fn cut(&mut self) {
+            self.connected = false;
+            self.under_way = Default::default();
+        }
+
+        fn change(&mut self, end: usize, changes: &[Change]) {
+            for change in changes {
+                if *change == Change::Down {
+                    // What either of them has said is void: the other will not hear it, or has heard it already.
+                    self.promised[end].clear();
+                }
+                self.tell(
+                    end,
+                    match change {
+                        Change::Down => Event::Down(NodeId(1)),
+                        Change::Up => Event::Up(NodeId(1)),
+                        Change::Reconnected => Event::Reconnected(NodeId(1)),
+                    },
+                );
+            }
+        }
+
+        fn lose(&mut self, end: usize) {
+            self.cut();
+            self.waiting[end].clear();
+            let changes = self.bonds[end].lose();
+            self.change(end, changes);
+        }
+
+        fn restart(&mut self, end: usize) {
+            self.cut();
+            self.births[end] += 1;
+            self.ends[end] = Reliable::new(Box::new(Echo(vec![])), None, self.births[end], None);
+            self.bonds[end] = Bond::default();
+            self.waiting[end].clear();
+            self.promised[end].clear();
+        }
+
+        /// They connect; what `seen` does not see breaks before it knows of it.
+        fn meet(&mut self, seen: [bool; 2]) {
+            self.cut();
+            let standings = [0, 1].map(|end: usize| self.bonds[end].standing(self.births[end]));
+            self.connected = seen == [true, true];
+            for end in (0..2).filter(|end| seen[*end]) {
+                let changes = self.bonds[end].meet(standings[1 - end]);
+                self.change(end, changes);
+                let waiting = std::mem::take(&mut self.waiting[end]);
+                if self.connected {
+                    self.under_way[end].extend(waiting);
+                }
+            }
+        }
+    }
+
+    proptest! {
+        /// Whatever breaks, gets lost or starts anew: once the two ends are connected, everything that was said since
+        /// the last loss arrives, once and in order, and so does what is said next.
+        #[test]
+        fn after_any_loss_nobody_waits_for_what_nobody_keeps(
+            steps in proptest::collection::vec((0..9_u8, 0..2_usize), 0..80),
+        ) {
+            let mut wire = Wire::new();
+            for (step, end) in steps {
+                match step {
+                    0..=2 => wire.say(end),
+                    3 | 4 => { wire.arrive(end); }
+                    5 => wire.cut(),
+                    6 => wire.lose(end),
+                    7 => wire.restart(end),
+                    _ => wire.meet([end == 0, end == 1]),
+                }
+            }
+            wire.meet([true, true]);
+            wire.say(0);
+            wire.say(1);
+            while wire.arrive(0) | wire.arrive(1) {}
+            for end in 0..2 {
+                let heard = got(&wire.ends[1 - end]);
+                prop_assert!(heard.ends_with(&wire.promised[end]), "{:?} of {heard:?}", wire.promised[end]);
+                let mut once = heard.clone();
+                once.dedup();
+                prop_assert_eq!(once, heard);
+            }
+        }
     }
 }

@@ -70,6 +70,8 @@ pub struct Uplink {
     pub(super) root_version: Version,
     /// How often the parent has lost this server, as it says with its models.
     life: u32,
+    /// The parent has sent a model since it was last lost. It takes no push for a model from before.
+    open: bool,
     /// Children wait until the parent answers.
     pub(super) gate_closed: bool,
     /// Who waits, and for what.
@@ -124,6 +126,7 @@ impl Uplink {
             parent_version: Version(0),
             root_version: Version(0),
             life: 0,
+            open: false,
             gate_closed: true,
             gated: BTreeMap::new(),
             requested: false,
@@ -173,11 +176,23 @@ impl Server {
         }
     }
 
-    /// Starts a push of everything since the last one.
+    /// The parent lost this server, or this server the parent: what was under way between them is void. The server
+    /// goes on with its children, keeps what they do for the next push, and waits for a model of the parent.
+    pub(super) fn parent_lost(&mut self) {
+        let Some(uplink) = &mut self.state.uplink else { return };
+        (uplink.open, uplink.requested, uplink.due) = (false, false, false);
+        (uplink.pushing, uplink.adopting, uplink.deferred) = (None, None, None);
+        (uplink.towards, uplink.mixing) = (None, false);
+    }
+
+    /// Starts a push of everything since the last one, if the parent takes one.
     fn push(&mut self, out: &mut Effects) {
         let clock = self.state.clock();
         let forwards = self.config.uplink.as_ref().is_some_and(|c| c.forwards(self.config.update));
         let (Some(uplink), Some(config)) = (&mut self.state.uplink, &self.config.uplink) else { return };
+        if !uplink.open {
+            return;
+        }
         if uplink.pushing.is_some() {
             uplink.due = true;
             return;
@@ -310,7 +325,7 @@ impl Server {
         self.state.version = self.state.version.next();
         self.state.model = model;
         let uplink = self.state.uplink.as_mut().expect("has a parent");
-        (uplink.adopting, uplink.mixing) = (None, false);
+        (uplink.adopting, uplink.mixing, uplink.open) = (None, false, true);
         uplink.parent_version = head.version;
         uplink.root_version = head.root;
         uplink.life = head.part;

@@ -1,10 +1,14 @@
 //! Laws that every policy obeys, whatever its rule: the table is walked, so a new row is tested before its author
-//! writes a test. A real server node is driven by workers that answer in random order, get lost and come back.
+//! writes a test. A real server node, with the reliable delivery of a deployment, is driven by workers that answer
+//! in random order, get lost and come back.
 
 use super::{BuildPolicy, table};
-use crate::domain::{Choice, Data, Head, JobId, Message, NodeId, Params, Row, Seeds, Stream, Time, Token};
+use crate::domain::{
+    Choice, Data, Head, JobId, Lane, Message, NodeId, Params, Row, Seeds, Stream, Time, Token,
+};
 use crate::node::kinds::{ASSIGN, CANCEL, UPDATE};
-use crate::node::server::{Server, ServerConfig};
+use crate::node::reliable::Reliable;
+use crate::node::server::{Server, ServerConfig, ServerState};
 use crate::node::work::{Outcome, Work};
 use crate::node::{Cx, Effect, Effects, Event, Node, NodeState};
 use crate::scenario::plan::Traffic;
@@ -55,7 +59,9 @@ fn build(choice: &Choice) -> super::Composition {
 
 /// A server and its workers, without network or clock.
 struct World {
-    server: Server,
+    server: Reliable,
+    /// The last message that each worker has heard since it was lost last, by lane.
+    heard: BTreeMap<(NodeId, Lane), u64>,
     stream: Stream,
     now: u64,
     /// What each living worker computes on, and what waits for it.
@@ -98,7 +104,8 @@ impl World {
         };
         let server = Server::new(config, composition.policy, &Params::new(vec![0.0]), None);
         let mut world = Self {
-            server,
+            server: Reliable::new(Box::new(server), None, 0, None),
+            heard: BTreeMap::new(),
             stream: Stream::new(seed, "laws", 0, 0),
             now: 0,
             working: BTreeMap::new(),
@@ -129,6 +136,12 @@ impl World {
     }
 
     fn take(&mut self, effect: Effect) {
+        if let Effect::Send { to, message } = &effect {
+            // Law: a worker that was lost waits for no message that nobody has kept.
+            let last = self.heard.entry((*to, message.lane())).or_insert(0);
+            *last += 1;
+            assert_eq!(message.sequence & u64::from(u32::MAX), *last, "a hole: {}", self.line);
+        }
         match effect {
             Effect::Run { job, work } => self.jobs.push((job, work)),
             Effect::Send { to, message } if message.kind == ASSIGN => self.assigned(to, &message),
@@ -210,6 +223,7 @@ impl World {
     fn lose(&mut self, worker: NodeId) {
         self.alive.remove(&worker);
         self.working.remove(&worker);
+        self.heard.retain(|(node, _), _| *node != worker);
         self.give(Event::Down(worker));
     }
 
@@ -218,11 +232,18 @@ impl World {
         self.give(Event::Up(worker));
     }
 
-    fn waiting(&self) -> u64 {
+    fn state(&self) -> ServerState {
         match self.server.save() {
-            NodeState::Server(state) => state.waiting(),
-            _ => unreachable!("a server's state"),
+            NodeState::Reliable(both) => match both.1 {
+                NodeState::Server(state) => *state,
+                _ => unreachable!("a server's state"),
+            },
+            _ => unreachable!("reliable delivery is around it"),
         }
+    }
+
+    fn waiting(&self) -> u64 {
+        self.state().waiting()
     }
 }
 
@@ -353,9 +374,8 @@ fn a_saved_policy_goes_on_as_if_nothing_had_happened() {
         for _ in 0..37 {
             world.happen();
         }
-        let state = world.server.save();
+        let saved = world.state();
         let mut copy = build(&choice).policy;
-        let NodeState::Server(saved) = &state else { unreachable!("a server's state") };
         copy.load(saved.policy_state()).unwrap_or_else(|e| panic!("{}: {e}", world.line));
         assert_eq!(copy.save(), saved.policy_state(), "{}", world.line);
     }

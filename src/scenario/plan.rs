@@ -240,6 +240,20 @@ pub struct FaultsPlan {
     pub detection: Span,
 }
 
+impl FaultsPlan {
+    /// Whether nodes or links fail at some moment.
+    #[must_use]
+    pub fn loses_somebody(&self) -> bool {
+        self.events.iter().any(|event| !matches!(event.fault, Fault::SlowDown(..)))
+    }
+
+    /// Whether single messages can be lost or arrive twice.
+    #[must_use]
+    pub fn loses_messages(&self) -> bool {
+        self.rules.iter().any(|rule| rule.loss > 0.0 || rule.duplicate > 0.0)
+    }
+}
+
 /// One fault.
 #[derive(Clone, Debug, PartialEq, Serialize, serde::Deserialize)]
 pub struct FaultEvent {

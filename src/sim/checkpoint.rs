@@ -2,6 +2,7 @@
 //! digests as one that was never interrupted.
 
 use super::account::Account;
+use super::bonds::Bonds;
 use super::compute::ComputeState;
 use super::conductor::Conductor;
 use super::heap::Heap;
@@ -35,6 +36,7 @@ pub struct Checkpoint {
     timers_set: u64,
     down: BTreeSet<NodeId>,
     incarnations: BTreeMap<NodeId, u32>,
+    bonds: Bonds,
     durable: BTreeMap<NodeId, Option<NodeState>>,
     models: BTreeMap<NodeId, Params>,
     finished_peers: BTreeSet<NodeId>,
@@ -89,6 +91,7 @@ impl<R: Runner> Conductor<'_, R> {
             timers_set: self.timers_set,
             down: self.down.clone(),
             incarnations: self.incarnations.clone(),
+            bonds: self.bonds.clone(),
             durable: self.durable.clone(),
             models: self.models.clone(),
             finished_peers: self.finished_peers.clone(),
@@ -161,6 +164,7 @@ impl<R: Runner> Conductor<'_, R> {
         self.now = checkpoint.now;
         self.down = checkpoint.down;
         self.incarnations = checkpoint.incarnations;
+        self.bonds = checkpoint.bonds;
         for (i, state) in checkpoint.nodes.into_iter().enumerate() {
             if let Some(state) = state {
                 self.birth(NodeId(i as u32), Birth::Continue(state)).await?;

@@ -1,6 +1,7 @@
 //! The conductor: one event at a time, the earliest first.
 
 use super::account::Account;
+use super::bonds::Bonds;
 use super::compute::Compute;
 use super::director::Director;
 use super::execute::Tools;
@@ -49,6 +50,7 @@ pub(super) struct Conductor<'a, R: Runner> {
     pub timers_set: u64,
     pub down: BTreeSet<NodeId>,
     pub incarnations: BTreeMap<NodeId, u32>,
+    pub bonds: Bonds,
     /// States of root servers that a fault will restart.
     pub durable: BTreeMap<NodeId, Option<NodeState>>,
     /// The last committed model of the root, or of each peer.
@@ -166,14 +168,12 @@ impl<R: Runner> Conductor<'_, R> {
         match pending {
             Pending::Fault(index) => self.fault(index).await,
             Pending::Start(node) => self.dispatch(node, Event::Start, [0, 0]).await,
-            // A loss that was noticed earlier, through the return.
-            Pending::Notice { about, up: false, life, .. } if life < self.life(about) => Ok(()),
-            Pending::Notice { to, about, up, .. } => {
-                let event = if up { Event::Up(about) } else { Event::Down(about) };
-                self.dispatch(to, event, [u64::from(about.0), u64::from(up)]).await
-            }
+            Pending::Notice { to, about, up, life } => self.noticed(to, about, up, life).await,
             Pending::Deliver { from, to, number, message } => {
                 self.account.departed(self.now, from);
+                if self.network.is_void(from, to, number) {
+                    return Ok(());
+                }
                 if self.network.is_cut(from, to) {
                     self.network.hold(Packet { from, to, number, message });
                     return Ok(());
@@ -181,6 +181,8 @@ impl<R: Runner> Conductor<'_, R> {
                 if self.down.contains(&to) {
                     return Ok(());
                 }
+                // Who gets through is there.
+                self.meet(from, to).await?;
                 self.account.arrived(self.now, to);
                 let words = [u64::from(from.0), message.head.version.0 ^ (message.bytes() << 32)];
                 self.dispatch(to, Event::Received { from, message }, words).await

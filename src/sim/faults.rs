@@ -1,5 +1,5 @@
 //! Faults: nodes that crash, return, leave, join or slow down; links that fail. Others learn of them after the
-//! detection delay, through the same events as in a deployment.
+//! detection delay, through the same events as in a deployment (`bonds`).
 
 use super::conductor::Conductor;
 use super::heap::Pending;
@@ -11,7 +11,6 @@ use crate::domain::NodeId;
 use crate::factory::Birth;
 use crate::node::Reason;
 use crate::scenario::plan::Fault;
-use std::collections::BTreeSet;
 
 impl<R: Runner> Conductor<'_, R> {
     /// A fault of the plan happens.
@@ -56,7 +55,9 @@ impl<R: Runner> Conductor<'_, R> {
             }
         }
         self.timers.retain(|(owner, _), _| *owner != node);
-        self.tell_others(node, false, detection);
+        for other in self.acquaintances(node) {
+            self.changed(node, other, detection);
+        }
     }
 
     /// Without its root a run goes nowhere, though workers of asynchronous local servers would train for ever.
@@ -76,28 +77,8 @@ impl<R: Runner> Conductor<'_, R> {
         *self.incarnations.entry(node).or_insert(0) += 1;
         self.account.set_down(self.now, node, false);
         self.birth(node, birth).await?;
-        // Whoever has not noticed the loss notices it now, since the old connection is answered no more; a notice
-        // of the loss after that of the return would make them give up what the new life asked for.
-        let lost = |p: &Pending| match p {
-            Pending::Notice { to, about, up: false, .. } if *about == node => Some(*to),
-            _ => None,
-        };
-        let unaware: BTreeSet<NodeId> = self.heap.iter().filter_map(lost).collect();
-        let life = self.life(node);
-        for to in unaware {
-            self.heap.push(self.now, Pending::Notice { to, about: node, up: false, life });
-        }
         self.heap.push(self.now, Pending::Start(node));
-        // Whoever noticed the loss notices the return; the notices keep their order.
-        self.tell_others(node, true, self.plan.faults.detection);
-        // It finds out itself who does not answer.
-        let at = self.now + self.plan.faults.detection;
-        for about in self.acquaintances(node) {
-            if self.down.contains(&about) || self.network.is_cut(node, about) {
-                let life = self.life(about);
-                self.heap.push(at, Pending::Notice { to: node, about, up: false, life });
-            }
-        }
+        self.reborn(node);
         if self.observer.wants_spans() {
             self.observer.span(&TimelineSpan {
                 node,
@@ -110,16 +91,6 @@ impl<R: Runner> Conductor<'_, R> {
             });
         }
         Ok(())
-    }
-
-    fn tell_others(&mut self, about: NodeId, up: bool, after: crate::domain::Span) {
-        let at = self.now + after;
-        for to in self.acquaintances(about) {
-            // Who cannot reach it is told when the link is up again.
-            if !(up && self.network.is_cut(to, about)) {
-                self.heap.push(at, Pending::Notice { to, about, up, life: self.life(about) });
-            }
-        }
     }
 
     /// The nodes that a node talks to, ascending.
@@ -139,14 +110,8 @@ impl<R: Runner> Conductor<'_, R> {
                 self.acquaintances(id).into_iter().filter(|other| *other > id).map(|other| (id, other)),
             );
         }
-        let at = self.now + self.plan.faults.detection;
-        for (a, b, cut) in self.network.change(change, &pairs) {
-            for (to, about) in [(a, b), (b, a)] {
-                if !self.down.contains(&about) {
-                    self.heap.push(at, Pending::Notice { to, about, up: !cut, life: self.life(about) });
-                }
-            }
+        for (a, b) in self.network.change(change, &pairs) {
+            self.changed(a, b, self.plan.faults.detection);
         }
-        self.network.release(self.now, &mut self.heap);
     }
 }

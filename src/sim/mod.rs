@@ -7,6 +7,7 @@
 pub mod outcome;
 
 pub mod account;
+mod bonds;
 #[cfg(feature = "runtime")]
 pub mod checkpoint;
 #[cfg(feature = "runtime")]

@@ -39,6 +39,8 @@ struct Edge {
     sent: u64,
     /// When the last message of each lane arrives: lanes keep their order.
     last: [Time; 2],
+    /// Messages with a smaller number are not delivered any more: the connection they were sent on is gone.
+    void: u64,
 }
 
 /// A message under way.
@@ -343,9 +345,25 @@ impl<'a> Network<'a> {
         self.state.held.push(packet);
     }
 
+    /// What is on its way between two nodes, either way, will not be delivered: one of them has lost the other.
+    pub fn void(&mut self, a: NodeId, b: NodeId) {
+        for (from, to) in [(a, b), (b, a)] {
+            let edge = self.edge(from, to);
+            edge.void = edge.sent;
+        }
+        let between =
+            |packet: &Packet| (packet.from, packet.to) == (a, b) || (packet.from, packet.to) == (b, a);
+        self.state.held.retain(|packet| !between(packet));
+    }
+
+    /// Whether the `number`th message of a directed pair, from 0, will not be delivered any more.
+    pub fn is_void(&mut self, from: NodeId, to: NodeId, number: u64) -> bool {
+        number < self.edge(from, to).void
+    }
+
     /// Takes a link down or up, or (un)partitions the network; returns the pairs that changed, of those that
     /// talk to each other.
-    pub fn change(&mut self, change: Cut<'_>, pairs: &[(NodeId, NodeId)]) -> Vec<(NodeId, NodeId, bool)> {
+    pub fn change(&mut self, change: Cut<'_>, pairs: &[(NodeId, NodeId)]) -> Vec<(NodeId, NodeId)> {
         let before: Vec<bool> = pairs.iter().map(|(a, b)| self.is_cut(*a, *b)).collect();
         match change {
             Cut::Down(a, b) => {
@@ -364,7 +382,7 @@ impl<'a> Network<'a> {
         }
         let after = pairs.iter().map(|(a, b)| self.is_cut(*a, *b));
         let changed = pairs.iter().zip(before).zip(after);
-        changed.filter(|((_, b), a)| b != a).map(|(((x, y), _), cut)| (*x, *y, cut)).collect()
+        changed.filter(|((_, b), a)| b != a).map(|((pair, _), _)| *pair).collect()
     }
 
     /// Delivers what waited for links that are up again.

@@ -1,6 +1,7 @@
 //! Running a plan from beginning to end.
 
 use super::account::Account;
+use super::bonds::Bonds;
 use super::checkpoint::Checkpoint;
 use super::compute::Compute;
 use super::conductor::{Conductor, RealClock};
@@ -16,7 +17,7 @@ use super::runner::{Direct, Runner};
 use crate::actor::Actors;
 use crate::domain::digest::{Chain, of_values};
 use crate::domain::{NodeId, OptionError, Params, Time, Version};
-use crate::factory::{Birth, Factory};
+use crate::factory::{Birth, Delivery, Factory};
 use crate::learn::Learner;
 use crate::learn::kernels::Isa;
 use crate::node::kinds::UPDATE;
@@ -194,6 +195,7 @@ impl<'a, R: Runner> Conductor<'a, R> {
             timers_set: 0,
             down: absent.map(|(i, _)| NodeId(i as u32)).collect(),
             incarnations: BTreeMap::new(),
+            bonds: Bonds::default(),
             durable: durable_nodes(plan),
             models: BTreeMap::new(),
             finished_peers: BTreeSet::new(),
@@ -219,14 +221,8 @@ impl<'a, R: Runner> Conductor<'a, R> {
             if self.is_top(id) {
                 self.models.insert(id, init.clone());
             }
-            if self.plan.peers.is_some() && self.down.contains(&id) {
-                // Nobody waits for a peer that joins later; a server counts its absent children itself.
-                for to in self.acquaintances(id) {
-                    let notice = Pending::Notice { to, about: id, up: false, life: 0 };
-                    self.heap.push(Time::ZERO, notice);
-                }
-            }
         }
+        self.begin_apart();
         if self.gate.is_none() {
             self.plan_ahead();
         }
@@ -315,7 +311,7 @@ impl<'a, R: Runner> Conductor<'a, R> {
             return Ok(0);
         }
         let mut known = self.account.updates_committed + self.account.dropped.values().sum::<u64>();
-        if self.plan.network.reliable {
+        if self.factory.delivery() != Delivery::Plain {
             known += self.resending().await?;
         } else {
             known += self.network.updates_in_transit();

@@ -2,7 +2,6 @@
 //!
 //! Everything about an edge happens in one task, in the order of one queue.
 
-use super::bond::{Bond, Change};
 use super::bulk::{Incoming, Room};
 use super::control::Content;
 use super::hello::Purpose;
@@ -12,6 +11,7 @@ use super::queue::{EdgeEvent, EdgeSender, Outgoing, Task};
 use super::together::Together;
 use super::{identity, wire};
 use crate::domain::{Message, NodeId};
+use crate::node::bond::{Bond, Change};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;

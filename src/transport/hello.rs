@@ -2,6 +2,7 @@
 
 use super::wire::{self, WIRE_VERSION};
 use crate::domain::NodeId;
+pub(super) use crate::node::bond::Standing;
 use bytes::{Bytes, BytesMut};
 use futures_util::{SinkExt, StreamExt};
 use serde::de::DeserializeOwned;
@@ -42,15 +43,6 @@ pub(super) struct Hello {
     pub connection: u64,
     /// Where the caller stands.
     pub standing: Standing,
-}
-
-/// What an end knows of itself and of the other one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Standing {
-    /// How often this end has been started before.
-    pub birth: u32,
-    /// Losses of the other end that it has declared or agreed to.
-    pub losses: u64,
 }
 
 /// What the accepting end says.

@@ -1,6 +1,5 @@
 //! What travels between processes: how it is written down, and the connections it takes.
 
-mod bond;
 mod bulk;
 mod control;
 pub mod door;

@@ -275,10 +275,16 @@ impl Server {
         }
     }
 
-    /// A child is lost or back. It gets nothing more from the moment of its loss, and something again only once
-    /// the policy has heard of both.
-    fn child_changed(&mut self, cx: &Cx, child: NodeId, alive: bool, out: &mut Effects) {
-        let Some(known) = self.state.children.get_mut(&child) else { return };
+    /// A neighbour is lost or back. A child gets nothing more from the moment of its loss, and something again only
+    /// once the policy has heard of both.
+    fn neighbour_changed(&mut self, cx: &Cx, child: NodeId, alive: bool, out: &mut Effects) {
+        let Some(known) = self.state.children.get_mut(&child) else {
+            if !alive {
+                self.parent_lost();
+                self.pump(cx, out);
+            }
+            return;
+        };
         if alive {
             self.state.gone.remove(&child);
         } else {
@@ -325,8 +331,8 @@ impl Node for Server {
                 self.state.inbox.push_back(Input::Event(PolicyEvent::Timer));
                 self.pump(cx, out);
             }
-            Event::Up(node) => self.child_changed(cx, node, true, out),
-            Event::Down(node) => self.child_changed(cx, node, false, out),
+            Event::Up(node) => self.neighbour_changed(cx, node, true, out),
+            Event::Down(node) => self.neighbour_changed(cx, node, false, out),
             Event::Stop(reason) => self.finish(reason, out),
             Event::Reconnected(_) => {}
         }

@@ -1,13 +1,23 @@
-//! What both ends of an edge agree on: whether the other one was lost in between.
+//! What both ends of an edge agree on: whether the other one was lost in between. Between processes and in the
+//! simulator alike; only what makes two ends part and meet differs.
 //!
 //! Each end counts losses. Declaring one adds to the count; meeting takes the larger count of both. An end whose last
 //! meeting was with another birth, or at another count, has been lost or has lost the other one, and starts anew.
 
-use super::hello::Standing;
+use serde::{Deserialize, Serialize};
+
+/// What an end knows of itself and of the other one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Standing {
+    /// How often this end has been started before.
+    pub birth: u32,
+    /// Losses of the other end that it has declared or agreed to.
+    pub losses: u64,
+}
 
 /// What happens to the node when two ends meet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Change {
+pub enum Change {
     /// The other end is lost.
     Down,
     /// It is there.
@@ -17,8 +27,8 @@ pub(super) enum Change {
 }
 
 /// One end's view.
-#[derive(Debug, Default)]
-pub(super) struct Bond {
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Bond {
     losses: u64,
     down: bool,
     /// Birth of the other end and count of losses at the last meeting.
@@ -26,22 +36,38 @@ pub(super) struct Bond {
 }
 
 impl Bond {
+    /// An end that has met this birth of the other one, and lost nobody yet.
+    #[must_use]
+    pub fn with(birth: u32) -> Self {
+        Self { met: Some((birth, 0)), ..Self::default() }
+    }
+
     /// What this end says when it meets the other.
+    #[must_use]
     pub fn standing(&self, birth: u32) -> Standing {
         Standing { birth, losses: self.losses }
     }
 
     /// Whether it counts as lost.
+    #[must_use]
     pub fn is_down(&self) -> bool {
         self.down
     }
 
     /// Whether the two have ever met.
+    #[must_use]
     pub fn has_met(&self) -> bool {
         self.met.is_some()
     }
 
+    /// Whether this birth of the other end was the last one met, and nobody was lost since.
+    #[must_use]
+    pub fn is_with(&self, birth: u32) -> bool {
+        self.met == Some((birth, self.losses)) && !self.down
+    }
+
     /// Whether a birth is older than one that we know: a process that should not be there any more.
+    #[must_use]
     pub fn is_outdated(&self, birth: u32) -> bool {
         self.met.is_some_and(|(known, _)| birth < known)
     }
