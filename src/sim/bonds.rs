@@ -84,14 +84,14 @@ impl<R: Runner> Conductor<'_, R> {
         for other in self.acquaintances(node) {
             self.network.void(node, other);
             let counted = is_server && self.plan.nodes[other.index()].parent == Some(node);
-            let away = self.down.contains(&other);
+            let (away, cut) = (self.down.contains(&other), self.network.is_cut(node, other));
             let pair = self.bonds.0.entry((node.min(other), node.max(other))).or_default();
             let end = pair.end((node, other));
             let turn = end.turn + 1;
             *end = End { bond: Bond::default(), turn };
             if away && counted {
                 end.bond.lose();
-            } else {
+            } else if away || cut {
                 // It finds out itself who does not answer.
                 let at = self.now + self.plan.faults.detection;
                 self.heap.push(at, Pending::Notice { to: node, about: other, up: false, life: turn });
