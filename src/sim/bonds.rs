@@ -83,6 +83,7 @@ impl<R: Runner> Conductor<'_, R> {
         let is_server = matches!(self.plan.nodes[node.index()].role, Role::Server(_));
         for other in self.acquaintances(node) {
             self.network.void(node, other);
+            self.network.void(other, node);
             let counted = is_server && self.plan.nodes[other.index()].parent == Some(node);
             let (away, cut) = (self.down.contains(&other), self.network.is_cut(node, other));
             let pair = self.bonds.0.entry((node.min(other), node.max(other))).or_default();
@@ -155,6 +156,7 @@ impl<R: Runner> Conductor<'_, R> {
         let Some(pair) = self.bonds.known(to, about) else { return Ok(()) };
         let changes = pair.end((to, about)).bond.lose();
         if !changes.is_empty() {
+            // What it has sent; the other end decides about the other way, where a new life may have spoken already.
             self.network.void(to, about);
         }
         self.tell(to, about, changes).await

@@ -345,15 +345,11 @@ impl<'a> Network<'a> {
         self.state.held.push(packet);
     }
 
-    /// What is on its way between two nodes, either way, will not be delivered: one of them has lost the other.
-    pub fn void(&mut self, a: NodeId, b: NodeId) {
-        for (from, to) in [(a, b), (b, a)] {
-            let edge = self.edge(from, to);
-            edge.void = edge.sent;
-        }
-        let between =
-            |packet: &Packet| (packet.from, packet.to) == (a, b) || (packet.from, packet.to) == (b, a);
-        self.state.held.retain(|packet| !between(packet));
+    /// What is on its way from one node to another will not be delivered: the connection it was sent on is gone.
+    pub fn void(&mut self, from: NodeId, to: NodeId) {
+        let edge = self.edge(from, to);
+        edge.void = edge.sent;
+        self.state.held.retain(|packet| (packet.from, packet.to) != (from, to));
     }
 
     /// Whether the `number`th message of a directed pair, from 0, will not be delivered any more.
