@@ -120,6 +120,9 @@ impl Observer for Judge<'_> {
         if *event == Event::Start {
             self.mail.reborn(node);
         }
+        if let Event::Down(lost) = event {
+            self.mail.lost(node, *lost);
+        }
         self.ask(|law| law.event(at, event));
         if let Event::Received { from, message } = event
             && message.kind != ACK

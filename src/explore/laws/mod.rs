@@ -140,6 +140,8 @@ struct Incoming {
     epoch: u64,
     delivered: u64,
     early: BTreeMap<u64, Message>,
+    /// The sender was lost since: what still comes of this connection is not listened to.
+    closed: bool,
 }
 
 impl Mail {
@@ -165,7 +167,7 @@ impl Mail {
         if epoch > incoming.epoch {
             *incoming = Incoming { epoch, ..Incoming::default() };
         }
-        if epoch == incoming.epoch && position > incoming.delivered {
+        if epoch == incoming.epoch && position > incoming.delivered && !incoming.closed {
             incoming.early.insert(position, message.clone());
         }
         let mut ready = Vec::new();
@@ -174,6 +176,16 @@ impl Mail {
             ready.push(message);
         }
         ready
+    }
+
+    /// A node has lost another one.
+    pub fn lost(&mut self, to: NodeId, from: NodeId) {
+        for lane in [Lane::Control, Lane::Model] {
+            if let Some(incoming) = self.incoming.get_mut(&(from, to, lane)) {
+                incoming.early.clear();
+                incoming.closed = true;
+            }
+        }
     }
 
     /// A node has lost its memory.
