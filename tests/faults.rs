@@ -347,6 +347,58 @@ fn workers_at_the_root_survive_faults() {
     }
 }
 
+/// Who cannot make itself heard, or hears nothing, is lost for the others as in a deployment; resending has an end.
+#[test]
+fn a_neighbour_whose_messages_get_lost_is_lost() {
+    let rules = [
+        "loss: 1.0, sender: worker1",
+        "loss: 1.0, receiver: worker1",
+        "loss: 1.0, sender: worker1, from: 203ms",
+        "loss: 0.99, sender: worker1",
+        "loss: 0.99, receiver: worker1",
+    ];
+    for policy in policies() {
+        for rule in rules {
+            let (result, _, line) = finishes(&flat(&policy, "", &format!("messages: [{{{rule}}}]")));
+            let resends = result.summary.metrics.get("resends").copied().unwrap_or_default();
+            assert!(resends < 2000.0, "{resends} resends: {line}");
+        }
+    }
+    for (root, local, uplink) in TIERS {
+        for node in ["local1", "worker1"] {
+            for end in ["sender", "receiver"] {
+                finishes(&tree(root, local, uplink, &format!("messages: [{{loss: 1.0, {end}: {node}}}]")));
+            }
+        }
+    }
+}
+
+#[test]
+fn a_neighbour_that_gets_through_again_is_back() {
+    for policy in policies() {
+        for end in ["sender", "receiver"] {
+            let faults = format!("messages: [{{loss: 1.0, {end}: worker1, from: 103ms, until: 300ms}}]");
+            let (_, log, line) = finishes(&flat(&policy, "", &faults));
+            let late = log.commits.iter().filter(|row| row.at > Time(350_000_000));
+            let back = late.flat_map(|row| &row.contributors).any(|c| c.node == NodeId(1));
+            assert!(back, "nothing of worker1 any more: {line}");
+        }
+    }
+}
+
+#[test]
+fn a_network_that_loses_everything_ends_the_run() {
+    for policy in policies() {
+        let (result, _, line) = bounded(&flat(&policy, "", "messages: [{loss: 1.0}]"));
+        stalled(&result, "get lost", &line);
+        bounded(&flat(&policy, "", "messages: [{loss: 0.99}]"));
+    }
+    for (root, local, uplink) in TIERS {
+        let (result, _, line) = bounded(&tree(root, local, uplink, "messages: [{loss: 1.0}]"));
+        stalled(&result, "get lost", &line);
+    }
+}
+
 #[test]
 fn gossip_survives_faults_and_a_ring_says_that_it_cannot() {
     let peers = |algorithm: &str, topology: &str, faults: &str| {
@@ -366,6 +418,11 @@ fn gossip_survives_faults_and_a_ring_says_that_it_cannot() {
         "events: [{at: 203ms, link_down: [peer1, peer2]}, {at: 220ms, link_up: [peer1, peer2]}]",
         "events: [{at: 203ms, partition: [[peer1, peer2], [peer3, peer4]]}, {at: 400ms, heal: true}]",
         "messages: [{loss: 0.2, duplicate: 0.2}]",
+        "messages: [{loss: 1.0, sender: peer1}]",
+        "messages: [{loss: 1.0, receiver: peer1}]",
+        "messages: [{loss: 0.99, sender: peer1}]",
+        "messages: [{loss: 1.0, sender: peer1, from: 203ms, until: 400ms}]",
+        "messages: [{loss: 1.0}]",
     ];
     for topology in ["complete(4)", "ring(4)", "star(4)"] {
         for faults in survived {
@@ -376,6 +433,9 @@ fn gossip_survives_faults_and_a_ring_says_that_it_cannot() {
         }
     }
     let (result, _, line) = bounded(&peers("ring_all_reduce", "ring(4)", survived[0]));
+    stalled(&result, "ring", &line);
+    let (result, _, line) =
+        bounded(&peers("ring_all_reduce", "ring(3)", "messages: [{loss: 1.0, sender: peer1}]"));
     stalled(&result, "ring", &line);
     finishes(&peers("ring_all_reduce", "ring(4)", "messages: [{loss: 0.2, duplicate: 0.2}]"));
 }

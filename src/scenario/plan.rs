@@ -305,6 +305,16 @@ pub struct MessageRule {
     pub delay: Span,
 }
 
+impl MessageRule {
+    /// Whether it applies to a message.
+    #[must_use]
+    pub fn applies(&self, now: Time, from: NodeId, to: NodeId) -> bool {
+        (self.from..self.until).contains(&now)
+            && self.sender.is_none_or(|node| node == from)
+            && self.receiver.is_none_or(|node| node == to)
+    }
+}
+
 /// How a run is deployed on real devices.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct DeployPlan {

@@ -1,7 +1,7 @@
 //! Who counts whom as lost. The rules are those between processes (`node/bond.rs`); here it is decided when two ends
 //! part and when they meet again: a link that is down or a node that is not there parts them, silence for
 //! `faults.detection` is a loss, and they meet so long after the trouble is over, or with the first message that gets
-//! through.
+//! through. Where messages get lost one by one, `silence` decides.
 
 use super::conductor::Conductor;
 use super::heap::Pending;
@@ -19,12 +19,18 @@ use std::collections::BTreeMap;
 pub(crate) struct Bonds(BTreeMap<(NodeId, NodeId), Pair>);
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
-struct Pair {
+pub(super) struct Pair {
     ends: [End; 2],
     /// They are not connected.
-    apart: bool,
+    pub(super) apart: bool,
     /// Counts changes of what can get through: a meeting that was planned before one is void.
     turn: u32,
+    /// Both are there and no link is down, but too many of their messages get lost.
+    pub(super) silent: bool,
+    /// It will be looked at whether they hear of each other.
+    pub(super) watched: bool,
+    /// Calls in vain since they fell silent.
+    pub(super) calls: u32,
 }
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -48,15 +54,25 @@ impl Pair {
 
 impl Bonds {
     /// A pair; `births` of two that have always been able to talk.
-    fn pair(&mut self, a: NodeId, b: NodeId, births: impl Fn(NodeId) -> u32) -> &mut Pair {
+    pub(super) fn pair(&mut self, a: NodeId, b: NodeId, births: impl Fn(NodeId) -> u32) -> &mut Pair {
         let (a, b) = (a.min(b), a.max(b));
         let end = |other| End { bond: Bond::with(births(other)), turn: 0 };
         let new = || Pair { ends: [end(b), end(a)], ..Pair::default() };
         self.0.entry((a, b)).or_insert_with(new)
     }
 
-    fn known(&mut self, a: NodeId, b: NodeId) -> Option<&mut Pair> {
+    pub(super) fn known(&mut self, a: NodeId, b: NodeId) -> Option<&mut Pair> {
         self.0.get_mut(&(a.min(b), a.max(b)))
+    }
+
+    /// Whether too many messages between the two get lost.
+    fn is_silent(&self, a: NodeId, b: NodeId) -> bool {
+        self.0.get(&(a.min(b), a.max(b))).is_some_and(|pair| pair.silent)
+    }
+
+    /// The first pair that hears of each other no more although both are there.
+    pub(super) fn silent(&self) -> Option<(NodeId, NodeId)> {
+        self.0.iter().find(|(_, pair)| pair.silent).map(|(pair, _)| *pair)
     }
 }
 
@@ -85,14 +101,14 @@ impl<R: Runner> Conductor<'_, R> {
             self.network.void(node, other);
             self.network.void(other, node);
             let counted = is_server && self.plan.nodes[other.index()].parent == Some(node);
-            let (away, cut) = (self.down.contains(&other), self.network.is_cut(node, other));
+            let (away, can_talk) = (self.down.contains(&other), self.can_talk(node, other));
             let pair = self.bonds.0.entry((node.min(other), node.max(other))).or_default();
             let end = pair.end((node, other));
             let turn = end.turn + 1;
             *end = End { bond: Bond::default(), turn };
             if away && counted {
                 end.bond.lose();
-            } else if away || cut {
+            } else if !can_talk {
                 // It finds out itself who does not answer.
                 let at = self.now + self.plan.faults.detection;
                 self.heap.push(at, Pending::Notice { to: node, about: other, up: false, life: turn });
@@ -131,6 +147,11 @@ impl<R: Runner> Conductor<'_, R> {
     }
 
     fn can_talk(&self, a: NodeId, b: NodeId) -> bool {
+        self.are_linked(a, b) && !self.bonds.is_silent(a, b)
+    }
+
+    /// Whether both are there and the link between them is up.
+    pub(super) fn are_linked(&self, a: NodeId, b: NodeId) -> bool {
         !self.down.contains(&a) && !self.down.contains(&b) && !self.network.is_cut(a, b)
     }
 
@@ -152,7 +173,8 @@ impl<R: Runner> Conductor<'_, R> {
         }
     }
 
-    async fn lose_sight(&mut self, to: NodeId, about: NodeId) -> Result<(), SimError> {
+    /// A node counts another one as lost.
+    pub(super) async fn lose_sight(&mut self, to: NodeId, about: NodeId) -> Result<(), SimError> {
         let Some(pair) = self.bonds.known(to, about) else { return Ok(()) };
         let changes = pair.end((to, about)).bond.lose();
         if !changes.is_empty() {

@@ -169,6 +169,7 @@ impl<R: Runner> Conductor<'_, R> {
             Pending::Fault(index) => self.fault(index).await,
             Pending::Start(node) => self.dispatch(node, Event::Start, [0, 0]).await,
             Pending::Notice { to, about, up, life } => self.noticed(to, about, up, life).await,
+            Pending::Listen { a, b } => self.listen(a, b).await,
             Pending::Deliver { from, to, number, message } => {
                 self.account.departed(self.now, from);
                 if self.network.is_void(from, to, number) {
@@ -357,7 +358,9 @@ impl<R: Runner> Conductor<'_, R> {
         if self.down.len() > 5 {
             down.push("and others");
         }
-        let why = if down.is_empty() {
+        let why = if let Some((a, b)) = self.bonds.silent() {
+            format!("the messages between {} and {} get lost", name(&a), name(&b))
+        } else if down.is_empty() {
             "every node waits for another one".to_owned()
         } else {
             format!("{} down and will not come back", down.join(", "))

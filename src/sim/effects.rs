@@ -134,7 +134,10 @@ impl<R: Runner> Conductor<'_, R> {
         self.account.sent(self.plan, self.now, from, to, message.bytes());
         let director = self.director.as_deref_mut();
         match self.network.send(self.now, from, to, message, director, &mut self.heap) {
-            Sent::Lost => self.account.departed(self.now, from),
+            Sent::Lost => {
+                self.account.departed(self.now, from);
+                self.suspect(from, to);
+            }
             Sent::Flows => {}
             Sent::Arrives(arrival) => self.show_transfer(arrival),
         }

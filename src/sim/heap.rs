@@ -25,6 +25,8 @@ pub(crate) enum Pending {
     Stop { node: NodeId, reason: Reason },
     /// The virtual time limit.
     TimeLimit,
+    /// Whether two nodes hear of each other is looked at (see `silence`).
+    Listen { a: NodeId, b: NodeId },
 }
 
 impl Pending {
@@ -33,7 +35,7 @@ impl Pending {
         match self {
             Pending::Fault(_) => 0,
             Pending::Start(_) => 1,
-            Pending::Notice { .. } => 2,
+            Pending::Notice { .. } | Pending::Listen { .. } => 2,
             Pending::Deliver { .. } => 3,
             Pending::JobDone { .. } => 4,
             Pending::Timer { .. } => 5,
@@ -51,7 +53,7 @@ impl Pending {
             | Pending::JobDone { node, .. }
             | Pending::Timer { node, .. }
             | Pending::Stop { node, .. } => Some(*node),
-            Pending::Fault(_) | Pending::TimeLimit => None,
+            Pending::Fault(_) | Pending::TimeLimit | Pending::Listen { .. } => None,
         }
     }
 }

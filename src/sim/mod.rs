@@ -40,6 +40,7 @@ pub(crate) mod probe;
 mod run;
 #[cfg(feature = "runtime")]
 pub(crate) mod runner;
+mod silence;
 
 #[cfg(feature = "runtime")]
 pub use run::{RunResult, SimError, run, run_directed};

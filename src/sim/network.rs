@@ -7,7 +7,7 @@ use crate::domain::{Kind, Lane, Message, NodeId, Span, Stream, Streams, Time};
 use crate::inject::{Direction, Hop, InjectState, Injector};
 use crate::net::transfer::{loss_delay, rate_cap, wire_bytes};
 use crate::net::{Fabric, FabricState, FlowId, FlowSpec, PortId};
-use crate::scenario::plan::{Contention, LinkPlan, NodePlan, Plan, Role};
+use crate::scenario::plan::{Contention, LinkPlan, MessageRule, NodePlan, Plan, Role};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::hash::{BuildHasherDefault, Hasher};
@@ -281,11 +281,7 @@ impl<'a> Network<'a> {
     fn fate(&self, now: Time, from: NodeId, to: NodeId, number: u64) -> Fate {
         let mut fate = Fate::default();
         for (i, rule) in self.plan.faults.rules.iter().enumerate() {
-            let matches = now >= rule.from
-                && now < rule.until
-                && rule.sender.is_none_or(|n| n == from)
-                && rule.receiver.is_none_or(|n| n == to);
-            if matches {
+            if rule.applies(now, from, to) {
                 let rule_seed = self.plan.seeds.interleaving.wrapping_add(i as u64);
                 let mut stream = Stream::new(rule_seed, "rule", key(from, to), number);
                 fate.lost |= stream.uniform() < rule.loss;
@@ -296,6 +292,27 @@ impl<'a> Network<'a> {
             }
         }
         fate
+    }
+
+    /// The rules that apply to what one node sends another now.
+    fn rules(&self, now: Time, from: NodeId, to: NodeId) -> impl Iterator<Item = &'a MessageRule> {
+        self.plan.faults.rules.iter().filter(move |rule| rule.applies(now, from, to))
+    }
+
+    /// The chance that a message of one node to another gets lost now.
+    pub fn loss(&self, now: Time, from: NodeId, to: NodeId) -> f64 {
+        1.0 - self.rules(now, from, to).map(|rule| 1.0 - rule.loss).product::<f64>()
+    }
+
+    /// Until when nothing of one node gets through to another, if that is so now.
+    pub fn mute_until(&self, now: Time, from: NodeId, to: NodeId) -> Option<Time> {
+        self.rules(now, from, to).filter(|rule| rule.loss >= 1.0).map(|rule| rule.until).max()
+    }
+
+    /// When the last message of one node to another arrived, or will.
+    pub fn heard(&mut self, from: NodeId, to: NodeId) -> Time {
+        let [control, model] = self.edge(from, to).last;
+        control.max(model)
     }
 
     /// Puts the arrival on the heap, after everything that was sent before in the same lane.

@@ -30,7 +30,18 @@ pub(super) fn resolve(
         rules.push(message_rule(cx, names, rule, &format!("faults.messages.{i}"))?);
     }
     let nobody_is_lost = events.iter().all(|(_, event)| matches!(event.fault, Fault::SlowDown(..)));
-    if nobody_is_lost {
+    for (i, rule) in rules.iter().enumerate().filter(|(_, rule)| rule.loss >= 1.0 && rule.until == Time::MAX)
+    {
+        let of = |end: Option<NodeId>| end.map_or("any node", |node| nodes[node.index()].name.as_str());
+        cx.warnings.push(format!(
+            "`faults.messages.{i}.loss`: from {} on, every message of {} to {} is lost for good; they count as lost after \
+             `faults.detection`, and a run that needs them ends; set `until` if the network shall heal",
+            rule.from,
+            of(rule.sender),
+            of(rule.receiver),
+        ));
+    }
+    if nobody_is_lost && rules.iter().all(|rule| rule.loss == 0.0) {
         cx.without_effect("faults.detection", "no node is lost or comes back");
     }
     let events = events.into_iter().map(|(_, event)| event).collect();
