@@ -24,7 +24,7 @@ pub enum SimulateError {
 /// Runs a scenario file to its end; `sets` are changes as `--set` takes them: `"training.rounds=5"`.
 ///
 /// # Errors
-/// [`SimulateError`]; a run whose training cannot go on is no error, its reason is
+/// [`SimulateError`]; a run whose training cannot go on is not an error, its reason is
 /// [`Stalled`](crate::node::Reason::Stalled).
 pub fn simulate(
     file: impl AsRef<Path>,

@@ -247,7 +247,7 @@ fn a_data_set_is_fetched_into_the_cache() {
     };
     failed("mnist", "answers 404");
     failed("occupancy", "holds 4 bytes");
-    // A file without a known hash is taken as it comes; that it is no CSV is the reader's business.
+    // A file without a known hash is taken as it comes; that it is not a CSV is the reader's business.
     let output = hcddl(dir, &["data", "fetch", "susy", "--url-base", &format!("{base}/occupancy")]);
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     assert!(stdout(&output).contains("no hash to compare with"), "{}", stdout(&output));

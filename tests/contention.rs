@@ -9,7 +9,7 @@ use hcddl::node::{Train, Trained};
 use hcddl::sim::outcome::{SpanKind, TimelineSpan};
 use std::sync::Arc;
 
-/// A million parameters whose gradient is nothing.
+/// A million parameters whose gradient is zero.
 struct Million;
 
 const PARAMS: usize = 1_000_000;
@@ -60,7 +60,7 @@ impl Learner for Million {
 /// Seconds within which the models arrive.
 const SLACK: f64 = 1e-3;
 
-/// One synchronous round, whose updates share 100 Mb/s. The models are coded to next to nothing, which no
+/// One synchronous round, whose updates share 100 Mb/s. The models are coded to almost nothing, which no
 /// scenario may ask for, so that they arrive at once and only the updates fill the line.
 fn round(workers: usize, contention: &str) -> (Case, Vec<TimelineSpan>) {
     let text = format!(

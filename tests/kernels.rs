@@ -62,6 +62,6 @@ fn unknown_kernels_are_refused() {
         let output = hcddl(folder.path(), &arguments, environment);
         let text = String::from_utf8_lossy(&output.stderr).into_owned();
         assert_eq!(output.status.code(), Some(2), "{text}");
-        assert!(text.contains(&format!("{from}`sse9` names no kernels; allowed: portable")), "{text}");
+        assert!(text.contains(&format!("{from}`sse9` names unknown kernels; allowed: portable")), "{text}");
     }
 }

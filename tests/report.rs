@@ -117,7 +117,7 @@ fn check_page(report: &Report) {
     for outside in ["http://", "https://", "src=", "@import", "url("] {
         assert!(!page.contains(outside), "the page asks for something outside: {outside}");
     }
-    assert!(!page.contains("NaN") && !page.contains(">inf"), "a number that is none");
+    assert!(!page.contains("NaN") && !page.contains(">inf"), "a value that is not a number");
     let mut names = Vec::new();
     for block in report.parts.iter().flat_map(|part| &part.sections).flat_map(|section| &section.blocks) {
         if let Block::Figure(name, drawing, caption) = block {

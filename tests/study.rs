@@ -286,11 +286,11 @@ const SCENARIO: &str = "the scenario";
 const MISTAKES: &[(&str, &str, &str)] = &[
     ("unknown key", "question:", "qestion:"),
     ("no scenario", SCENARIO, ""),
-    ("no such scenario", SCENARIO, "scenario: nowhere.yml\n"),
-    ("a scenario that is none", SCENARIO, "scenario: 5\n"),
+    ("a scenario that is missing", SCENARIO, "scenario: nowhere.yml\n"),
+    ("a scenario that is not one", SCENARIO, "scenario: 5\n"),
     ("a mistake in the base", "training: {rounds: 60}", "training: {rouns: 60}"),
-    ("an axis that names no key", "  network.lan.latency: [0ms", "  netwrk.lan.latency: [0ms"),
-    ("an axis that names no key further down", "  network.lan.latency: [0ms", "  network.lan.latncy: [0ms"),
+    ("an axis that names an unknown key", "  network.lan.latency: [0ms", "  netwrk.lan.latency: [0ms"),
+    ("an axis that names an unknown key further down", "  network.lan.latency: [0ms", "  network.lan.latncy: [0ms"),
     ("an axis of its own without keys", "  network.lan.latency: [0ms, 'lognormal(5ms, 1)', 'uniform(1ms, 200ms)']", "  problem: {near: 1ms}"),
     ("named levels that name no key", "  network.lan.latency: [0ms, 'lognormal(5ms, 1)', 'uniform(1ms, 200ms)']", "  problem:\n    near: {network.lan.latency: 1ms}\n    far: {netwrk.lan.latency: 1ms}"),
     ("empty axes", "  network.lan.latency: [0ms, 'lognormal(5ms, 1)', 'uniform(1ms, 200ms)']", ""),
@@ -380,7 +380,7 @@ fn mistakes_on_the_command_line_and_in_directories() {
     let timing = tables_of_runs(&dir.join("b"));
     assert!(timing.lines().nth(1).unwrap().contains(",finished,rounds,"), "{timing}");
 
-    // Half-written: a comment or a moved file is no other study, a missing table is written again.
+    // Half-written: a comment or a moved file does not make another study, a missing table is written again.
     let tables = tables_of_runs(&dir.join("a"));
     fs::remove_file(dir.join("a/runs.csv")).unwrap();
     fs::write(dir.join("s.yml"), fs::read_to_string(dir.join("s.yml")).unwrap() + "# a comment\n").unwrap();

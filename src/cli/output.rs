@@ -1,4 +1,4 @@
-//! stdout carries results, stderr everything else. A reader that goes away (`| head`) is no error.
+//! stdout carries results, stderr everything else. A reader that goes away (`| head`) is not an error.
 
 use std::io::{ErrorKind, Write};
 

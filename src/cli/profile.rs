@@ -37,7 +37,8 @@ pub fn execute(args: &ProfileArgs, registry: &Registry) -> anyhow::Result<Ending
     }
     if !super::replay::is_deployed(path) {
         let dir = path.display();
-        let text = format!("`{dir}` is no deployed run: it has no deployment.json; see `hcddl deploy run`");
+        let text =
+            format!("`{dir}` is not a deployed run: it has no deployment.json; see `hcddl deploy run`");
         return Err(Usage(text).into());
     }
     let scenario =

@@ -96,7 +96,9 @@ pub(super) fn parse_event(option: &str, text: &str, plan: &Plan) -> Result<Until
         Some(Until { node: crate::domain::NodeId(node as u32), inputs: inputs.parse().ok()? })
     });
     parsed.ok_or_else(|| {
-        Usage(format!("{option} `{text}` is no node of the run and a number of inputs, as in `global:120`"))
+        Usage(format!(
+            "{option}: expected a node of the run and a number of inputs, as in `global:120`, found `{text}`"
+        ))
     })
 }
 

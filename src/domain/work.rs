@@ -48,7 +48,7 @@ pub struct Trained {
     pub loss: f32,
     /// Forward passes of single samples.
     pub forward_passes: u64,
-    /// The step (from 1) at which loss or parameters were no longer finite, if that ended the job and the tensor
+    /// The step (from 1) at which loss or parameters ceased to be finite, if that ended the job and the tensor
     /// therefore means no change: no samples count.
     pub skipped: Option<u64>,
 }

@@ -40,7 +40,7 @@ pub struct Attempt {
 }
 
 impl Attempt {
-    /// Why a job failed (training that is no longer finite), if one did: no broken law, but a bad end.
+    /// Why a job failed (training that is not finite any more), if one did: a bad end, although no law is broken.
     #[must_use]
     pub fn failure(&self) -> Option<&str> {
         match &self.summary.as_ref()?.reason {

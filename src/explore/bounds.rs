@@ -37,14 +37,16 @@ impl std::str::FromStr for Reach {
         };
         let allowed =
             "a quantile above p50 and below p100, as in `p99.9`, or a factor of 1 or more, as in `x3`";
-        reach.ok_or_else(|| OptionError::new("", format!("`{text}` is no limit of delays"), allowed))
+        reach.ok_or_else(|| {
+            OptionError::new("", format!("expected a limit of delays, found `{text}`"), allowed)
+        })
     }
 }
 
 impl std::fmt::Display for Reach {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            // One decimal less than a float shows: 99.9 times 100 is no round number.
+            // One decimal less than a float shows: 99.9 times 100 is not a round number.
             Self::Quantile(q) => write!(f, "p{}", (q * 1e8).round() / 1e6),
             Self::Factor(factor) => write!(f, "x{factor}"),
         }

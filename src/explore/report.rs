@@ -16,9 +16,9 @@ const SHOWN: usize = 20;
 /// How the results of several runs are distributed. A run that never reached its target counts as the latest.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Spread {
-    /// Half of the runs are no worse.
+    /// At least half of the runs are as good as this.
     pub median: f64,
-    /// 99 of 100 runs are no worse.
+    /// At least 99 of 100 runs are as good as this.
     pub p99: f64,
     /// The worst.
     pub worst: f64,

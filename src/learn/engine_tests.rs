@@ -295,7 +295,7 @@ fn windows_move_on_by_a_step_and_begin_again_after_the_last_whole_one() {
     }
     engine.data.order = Order::Windows { len: 400, step: 25 };
     let whole = engine.epoch_order(&engine.shards[0], 7, Stream::new(1, "test", 0, 7));
-    assert_eq!(whole.len(), 100, "a window is no longer than the shard");
+    assert_eq!(whole.len(), 100, "a window is not longer than the shard");
 }
 
 /// Passes its input on and keeps the running mean of it.

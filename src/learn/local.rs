@@ -23,11 +23,11 @@ pub struct LocalRule {
     /// Factor mu of the proximal term mu/2 |x - x0|^2 (Li et al., Federated Optimization in Heterogeneous
     /// Networks, 2020); 0 for none.
     pub proximal: f64,
-    /// What becomes of a job whose loss or parameters are no longer finite.
+    /// What becomes of a job whose loss or parameters ceased to be finite.
     pub not_finite: NotFinite,
 }
 
-/// What becomes of a job whose loss or parameters are no longer finite.
+/// What becomes of a job whose loss or parameters ceased to be finite.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum NotFinite {
@@ -125,8 +125,8 @@ impl From<String> for Fault {
 /// no the job ends before its next step, as one with so many steps fewer.
 ///
 /// # Errors
-/// Parameters that are absent or of another length, errors of `gradient`, and a loss or parameters that are no
-/// longer finite, unless the rule says that such jobs are skipped.
+/// Parameters that are absent or of another length, errors of `gradient`, and a loss or parameters that are not
+/// finite any more, unless the rule says that such jobs are skipped.
 pub fn run(
     site: Site<'_>,
     job: &Train,

@@ -75,7 +75,7 @@ pub trait Learner: Send + Sync {
     /// Evaluates a part of a split. Parts are independent, so they can run in parallel; the caller adds
     /// them up in order of `part`.
     fn evaluate(&self, model: &[f32], split: Split, part: usize) -> EvalPart;
-    /// How many classes the model tells apart; `None` where its outputs are no classes.
+    /// How many classes the model tells apart; `None` where its outputs are not classes.
     fn classes(&self) -> Option<usize> {
         None
     }

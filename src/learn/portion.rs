@@ -61,7 +61,7 @@ impl Portion {
     /// A message that says what is wrong with the bytes.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, String> {
         let portion: Self = wire::from_bytes(bytes, bytes.len() as u64)
-            .map_err(|error| format!("is no data portion: {error}"))?;
+            .map_err(|error| format!("is not a data portion: {error}"))?;
         if portion.version != PORTION_VERSION {
             return Err(format!("has format {}, this program reads {PORTION_VERSION}", portion.version));
         }

@@ -33,7 +33,7 @@ pub fn to_bytes(tensors: &Tensors, values: &[f32]) -> Result<Vec<u8>, String> {
 /// The values in a file's bytes, in the flat order of `tensors`.
 ///
 /// # Errors
-/// Bytes that are no such file; a tensor that is missing, of another shape or not f32.
+/// Bytes that are not such a file; a tensor that is missing, of another shape or not f32.
 pub fn from_bytes(bytes: &[u8], tensors: &Tensors) -> Result<Vec<f32>, String> {
     let file = SafeTensors::deserialize(bytes).map_err(|e| format!("not a safetensors file: {e}"))?;
     let mut values = Vec::with_capacity(len(tensors));

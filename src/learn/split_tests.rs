@@ -69,7 +69,7 @@ fn mistakes_name_their_key() {
         (json!({"name": "digits", "valdation": 0.1}), "data.valdation", "`validation`, `augment`"),
         (json!({"name": "digits", "augment": ["blur"]}), "data.augment.0", "crop, flip, cutout"),
         (json!({"name": "digits", "augment": [{"name": "flip", "p": 2}]}), "data.augment.0.p", "0 to 1"),
-        (json!({"name": "blobs", "augment": ["flip"]}), "data.augment", "no images"),
+        (json!({"name": "blobs", "augment": ["flip"]}), "data.augment", "expected images"),
     ] {
         let (at, text) = refused(data, json!("iid"), 2);
         assert!(at == key && text.contains(part), "{text}");

@@ -63,5 +63,5 @@ fn check_lr(lr: f32) -> Result<(), OptionError> {
     if lr > 0.0 && lr.is_finite() {
         return Ok(());
     }
-    Err(OptionError::new("lr", format!("{lr} is no learning rate"), "above 0"))
+    Err(OptionError::new("lr", format!("expected a learning rate, found {lr}"), "above 0"))
 }

@@ -49,7 +49,7 @@ fn build(options: &Choice) -> Result<Composition, OptionError> {
     if !(alpha > 0.0 && alpha <= 1.0) {
         return Err(OptionError::new(
             "alpha",
-            format!("{alpha} is no mixing weight"),
+            format!("expected a mixing weight, found {alpha}"),
             "above 0 and at most 1",
         ));
     }

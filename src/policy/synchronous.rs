@@ -48,7 +48,7 @@ impl SyncOptions {
         {
             return Err(OptionError::new(
                 "fraction",
-                format!("{fraction} is no share"),
+                format!("expected a share, found {fraction}"),
                 "above 0 and at most 1",
             ));
         }

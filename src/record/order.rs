@@ -207,7 +207,7 @@ impl OrderLog {
 /// Reads a node's log; an unfinished record at its end is left out.
 ///
 /// # Errors
-/// [`RecordError::Order`] when the file is no order log or holds a record without meaning; [`RecordError::Io`].
+/// [`RecordError::Order`] when the file is not an order log or holds a record without meaning; [`RecordError::Io`].
 pub fn read(path: &Path) -> Result<(NodeId, Vec<Entry>), RecordError> {
     let bytes = std::fs::read(path).map_err(RecordError::io("read", path))?;
     let damaged = |problem: String| RecordError::Order { path: path.to_owned(), problem };

@@ -55,7 +55,7 @@ impl Recorder {
     /// As [`Recorder::resume`], with the position as [`Observer::position`] gave it.
     ///
     /// # Errors
-    /// [`RecordError`] when the bytes are no position, or as [`Recorder::resume`].
+    /// [`RecordError`] when the bytes are not a position, or as [`Recorder::resume`].
     pub fn resume_at(
         dir: &RunDir,
         plan: &Plan,

@@ -37,7 +37,7 @@ mod tests {
         assert_eq!(at(951_782_400), "20000229T000000Z");
         assert_eq!(at(951_868_800), "20000301T000000Z");
         assert_eq!(at(1_798_761_599), "20261231T235959Z");
-        assert_eq!(at(4_107_542_400), "21000301T000000Z", "2100 is no leap year");
+        assert_eq!(at(4_107_542_400), "21000301T000000Z", "2100 is not a leap year");
     }
 
     #[test]

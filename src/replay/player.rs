@@ -20,7 +20,7 @@ use std::sync::Arc;
 /// Executes a deployed run again, with `threads` compute threads (0: all cores), to its end or to `until`.
 ///
 /// # Errors
-/// [`ReplayError::Sim`] when the nodes cannot be built. That a run differs from its logs is no error but a
+/// [`ReplayError::Sim`] when the nodes cannot be built. That a run differs from its logs is not an error but a
 /// [`Divergence`].
 pub fn replay(
     plan: &Plan,

@@ -9,7 +9,7 @@ const SHOWN: usize = 8;
 /// A node's state as JSON; long lists (tensors) are cut.
 #[must_use]
 pub fn state_text(state: &NodeState) -> String {
-    // Keys that are no text (pairs of nodes) have no JSON: show them as Rust does.
+    // Keys that are not text (pairs of nodes) have no JSON: show them as Rust does.
     match serde_json::to_value(state) {
         Ok(value) => serde_json::to_string_pretty(&cut(value)).expect("plain data"),
         Err(_) => format!("{state:#?}"),

@@ -55,7 +55,7 @@ pub struct Node {
     pub name: String,
     /// Number of its samples.
     pub samples: usize,
-    /// How many of each group; none is 0.
+    /// How many of each group; 0 if there are none.
     pub counts: BTreeMap<u32, usize>,
 }
 

@@ -189,7 +189,7 @@ fn read_samples(source: &Source, value: &mut Value, path: &str, folder: &Path) -
     }
 }
 
-/// The first column of a CSV as durations. A first line that is no duration is a heading, whose ending after
+/// The first column of a CSV as durations. A first line that is not a duration is a heading, whose ending after
 /// the last underscore is the unit of the numbers below: `latency_ms`.
 fn samples(text: &str) -> Result<Vec<Value>, (usize, String)> {
     let mut unit = String::new();

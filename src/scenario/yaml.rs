@@ -302,7 +302,7 @@ pub fn put(value: &mut Value, path: &str, new: Value) -> Result<(), YamlError> {
                 item.ok_or_else(|| {
                     refused(
                         &walked.join("."),
-                        format!("`{key}` is no entry of this list of {len}"),
+                        format!("this list of {len} has no entry `{key}`"),
                         "entries are counted from 0",
                     )
                 })?

@@ -69,7 +69,7 @@ pub struct RunResult {
 /// is a checkpoint directory, a checkpoint.
 ///
 /// # Errors
-/// [`SimError`]; a run that ends because training cannot go on is no error but a [`Reason::Stalled`].
+/// [`SimError`]; a run that ends because training cannot go on is not an error but a [`Reason::Stalled`].
 pub fn run(
     plan: &Plan,
     registry: &Registry,

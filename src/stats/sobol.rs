@@ -54,7 +54,7 @@ pub fn decompose(shape: &[usize], values: &[f64], how: &Resampling) -> Option<De
     if !full || varied.len() < 2 {
         return None;
     }
-    // Factors with one level are no dimension of the grid.
+    // Factors with one level add no dimension to the grid.
     let grid = Grid { shape: varied.iter().map(|factor| shape[*factor]).collect(), values: values.to_vec() };
     let squares = grid.squares();
     let raw = grid.components(&squares);

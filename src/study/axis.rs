@@ -40,7 +40,7 @@ const REFUSED: [(&str, &str); 6] = [
 /// The axes of a study; `sets` are `--set` options for the scenario.
 ///
 /// # Errors
-/// Empty axes, names that are no keys, levels that occur twice, keys that are set twice.
+/// Empty axes, names that are not keys, levels that occur twice, keys that are set twice.
 pub fn axes(source: &Source, file: &StudyFile, sets: &[String]) -> Result<Vec<Axis>, UserError> {
     let Some(written) = &file.axes else {
         if source.has("axes") {
@@ -79,7 +79,7 @@ impl Keys {
         self.0.iter().any(|key| key == first)
     }
 
-    /// Refuses a path that is no key, or one that no axis may set.
+    /// Refuses a path that is not a key, or one that no axis may set.
     fn check(&self, source: &Source, at: &str, path: &str) -> Result<(), UserError> {
         let first = path.split('.').next().unwrap_or_default();
         if path.split('.').any(str::is_empty) || !self.know(path) {
@@ -89,7 +89,7 @@ impl Keys {
                 None => "an axis with a name of its own has named levels: `near: {network.lan.latency: 1ms}`"
                     .to_owned(),
             };
-            let message = format!("`{path}` names no key of a scenario");
+            let message = format!("a scenario has no key `{path}`");
             return Err(source.error(at, message, self.0.join(", "), next_step));
         }
         if let Some((key, why)) = REFUSED.iter().find(|(key, _)| *key == first) {
@@ -130,7 +130,7 @@ fn axis(source: &Source, keys: &Keys, name: &str, value: &Value) -> Result<Axis,
             levels?
         }
         other => {
-            let message = format!("`{}` is no axis", label(other));
+            let message = format!("expected an axis, found `{}`", label(other));
             let allowed = "a list of values, or a map of named levels";
             return Err(source.error(&at, message, allowed, format!("write `{name}: [..]`")));
         }
@@ -151,7 +151,7 @@ fn named_level(
     let Value::Object(sets) = value else {
         // `netwrk.lan.latency: {near: 1ms}` is caught before; here is `lateny: {near: 1ms}`.
         keys.check(source, axis, axis.trim_start_matches("axes."))?;
-        let message = format!("`{value}` says not which keys it sets");
+        let message = format!("`{value}` does not say which keys it sets");
         return Err(source.error(&at, message, "a map of keys", "write `{network.lan.latency: 1ms}`"));
     };
     for key in sets.keys() {

@@ -77,17 +77,17 @@ impl<'de> Deserialize<'de> for SeedList {
             Value::Number(count) => match count.as_u64() {
                 Some(0) => return fail("0 seeds make no run".to_owned()),
                 Some(count) if count <= SEEDS_MAX => (1..=count).collect(),
-                _ => return fail(format!("`{count}` is no count of seeds up to {SEEDS_MAX}")),
+                _ => return fail(format!("expected a number of seeds up to {SEEDS_MAX}, found `{count}`")),
             },
             Value::Array(items) => {
                 let seeds: Option<Vec<u64>> = items.iter().map(Value::as_u64).collect();
                 match seeds {
                     Some(seeds) if !seeds.is_empty() => seeds,
                     Some(_) => return fail("an empty list of seeds makes no run".to_owned()),
-                    None => return fail(format!("`{value}` are not all whole numbers of 0 or more")),
+                    None => return fail(format!("expected whole numbers of 0 or more, found `{value}`")),
                 }
             }
-            other => return fail(format!("`{other}` are no seeds")),
+            other => return fail(format!("expected seeds, found `{other}`")),
         };
         let mut sorted = list.clone();
         sorted.sort_unstable();
@@ -169,7 +169,7 @@ fn base(path: &Path, source: &Source, file: &StudyFile) -> Result<(Base, String)
             Ok((base, crate::record::yaml::block(&file.scenario)))
         }
         other => {
-            let message = format!("`{other}` is no scenario");
+            let message = format!("expected a scenario, found `{other}`");
             let allowed = "the path of a scenario, or a scenario written out as a map";
             Err(source.error("scenario", message, allowed, ""))
         }

@@ -15,7 +15,7 @@ pub fn merge(parts: &[PathBuf], out: &Path) -> Result<StudyDir, StudyError> {
     let mut opened: Vec<(PathBuf, StudyJson)> = Vec::new();
     for part in parts {
         let Some(json) = read_json(part)? else {
-            return Err(StudyError::dir(part, "holds no study.json, so it is no study's directory"));
+            return Err(StudyError::dir(part, "holds no study.json, so it is not the directory of a study"));
         };
         if let Some((first, other)) = opened.first()
             && other.digest != json.digest

@@ -42,7 +42,7 @@ pub fn quantile(values: &[f64], q: f64) -> Option<f64> {
     let at = q * (sorted.len().checked_sub(1)?) as f64;
     let (low, share) = (at as usize, at - at.floor());
     let (a, b) = (sorted[low], sorted[(low + 1).min(sorted.len() - 1)]);
-    // Infinite minus infinite is no number.
+    // Infinite minus infinite is not a number.
     Some(if share == 0.0 || a == b { a } else { a + share * (b - a) })
 }
 

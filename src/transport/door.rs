@@ -64,7 +64,7 @@ impl Door {
             Ok(Ok((stream, shown))) if self.tls.is(shown.as_deref(), DEVICE) => {
                 return Some(Box::new(stream.io));
             }
-            Ok(Ok(_)) => tracing::warn!("{address} is no device: refused"),
+            Ok(Ok(_)) => tracing::warn!("{address} is not a device: refused"),
             Ok(Err(error)) => tracing::warn!("{address} refused: {error}"),
             Err(_) => tracing::warn!("{address} refused: it did not prove itself within {HANDSHAKE:?}"),
         }

@@ -212,7 +212,7 @@ impl Links {
     }
 
     /// Queues a message; never blocks. Messages to a neighbour that is lost, or whose connection is broken, go
-    /// nowhere: reliable delivery sends them again. So do messages to a node that is no neighbour.
+    /// nowhere: reliable delivery sends them again. So do messages to a node that is not a neighbour.
     pub fn send(&self, to: NodeId, stamp: Stamp, message: Message) {
         let bytes = if message.lane() == Lane::Model { message.bytes() } else { 0 };
         let queued = Queued::new(bytes, &self.queued);
@@ -232,7 +232,7 @@ impl Links {
     fn tell(&self, to: NodeId, event: EdgeEvent) {
         match self.edges.get(&to) {
             Some(edge) => edge.tell(event),
-            None => tracing::error!("node {} is no neighbour of node {}", to.0, self.process.me.0),
+            None => tracing::error!("node {} is not a neighbour of node {}", to.0, self.process.me.0),
         }
     }
 

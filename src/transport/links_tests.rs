@@ -172,7 +172,7 @@ async fn carry(mut end: End, me: u32, messages: u64, heard: [Heard; 2]) {
             input = end.inputs.recv() => match input.unwrap() {
                 Input::Received { from, message, .. } => Event::Received { from, message },
                 Input::Reconnected(node) => Event::Reconnected(node),
-                other => panic!("{other:?}: a break is no loss"),
+                other => panic!("{other:?}: a break is not a loss"),
             },
             () = tokio::time::sleep(Duration::from_millis(2)) => {
                 if said == messages {

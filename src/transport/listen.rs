@@ -56,7 +56,7 @@ async fn identify(tcp: TcpStream, process: &Process) -> Result<Caller, String> {
         .await
         .map_err(|error| format!("no TLS connection: {error}"))?;
     let (hello, early) = hear::<Hello>(&mut stream.io).await.map_err(|error| format!("no hello: {error}"))?;
-    let name = process.names.get(hello.from.index()).ok_or("it is no node of this run")?;
+    let name = process.names.get(hello.from.index()).ok_or("it is not a node of this run")?;
     if process.tls.as_ref().is_some_and(|tls| !tls.is(certificates.as_deref(), name)) {
         return Err(format!("it says that it is `{name}`, its certificate does not"));
     }
@@ -69,7 +69,7 @@ fn route(caller: Caller, address: SocketAddr, process: &Process, edges: &BTreeMa
     match (refusal, edge) {
         (None, Some(edge)) => edge.tell(EdgeEvent::Called(caller)),
         (refusal, _) => {
-            let why = refusal.unwrap_or_else(|| "it is no neighbour of this node".to_owned());
+            let why = refusal.unwrap_or_else(|| "it is not a neighbour of this node".to_owned());
             tracing::warn!("connection from {address} refused: {why}");
             caller.refuse(why, process.handshake_timeout);
         }

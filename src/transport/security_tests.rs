@@ -56,7 +56,7 @@ async fn dial(tls: &Tls, root: SocketAddr) -> std::io::Result<Stream> {
     Stream::connect(&root.to_string(), Some(tls), "root", &Arc::new(Totals::default())).await
 }
 
-/// Says hello; the answer must be that there is none, or a refusal.
+/// Says hello; the answer must be silence or a refusal.
 async fn refused(tls: &Tls, root: SocketAddr, hello: &Hello) -> Option<String> {
     let mut stream = dial(tls, root).await.ok()?;
     say(&mut stream.io, hello).await.ok()?;
@@ -127,10 +127,10 @@ async fn strangers_are_refused_and_logged_and_the_run_goes_on() {
     assert_eq!(refused(&other, address, &hello("guarded")).await, None);
     log.says("it says that it is `worker 1`, its certificate does not").await;
 
-    // Itself, but no neighbour; another run; another version; another node; nobody.
+    // Itself, but not a neighbour; another run; another version; another node; nobody.
     let stranger = Hello { from: NodeId(2), ..hello("guarded") };
-    assert_eq!(refused(&other, address, &stranger).await.unwrap(), "it is no neighbour of this node");
-    log.says("it is no neighbour").await;
+    assert_eq!(refused(&other, address, &stranger).await.unwrap(), "it is not a neighbour of this node");
+    log.says("it is not a neighbour").await;
     let other_run = Hello { from: NodeId(2), ..hello("another") };
     assert!(refused(&other, address, &other_run).await.unwrap().contains("run `another`"));
     log.says("run `another`").await;
@@ -139,7 +139,7 @@ async fn strangers_are_refused_and_logged_and_the_run_goes_on() {
     log.says("wire format 99").await;
     let nobody = Hello { from: NodeId(9), ..stranger };
     assert_eq!(refused(&other, address, &nobody).await, None);
-    log.says("no node of this run").await;
+    log.says("not a node of this run").await;
 
     // A hello that claims to be long, and one that is cut short.
     for bytes in [&[255, 255, 255, 127, 0][..], &[100, 0, 0, 0, 1, 2]] {

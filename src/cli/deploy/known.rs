@@ -35,7 +35,7 @@ pub fn find(run: &Path) -> anyhow::Result<PathBuf> {
         None => {
             let run = run.display();
             let text =
-                format!("`{run}` is no directory of a deployed run, and there is none of this name in runs/");
+                format!("found no deployed run at `{run}` or `runs/{run}`; `hcddl list` shows the runs");
             Err(Usage(text).into())
         }
     }

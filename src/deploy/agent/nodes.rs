@@ -126,7 +126,7 @@ fn signal_group(pid: u32, signal: Signal) {
     }
 }
 
-/// Kills what a supervisor that is no more has left running; the names of those nodes. A process counts only when its
+/// Kills what a supervisor that has ended left running; the names of those nodes. A process counts only when its
 /// command line names this run directory, so that a number that has been given away again hurts nobody.
 #[must_use]
 pub fn kill_left(dir: &Path, status: &AgentStatus) -> Vec<String> {

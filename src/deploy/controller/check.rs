@@ -41,7 +41,9 @@ pub fn judge(host: &str, probe: &Probe, binaries: &Binaries) -> Findings {
     }
     if probe.clock_ahead_s.abs() >= CLOCK_REMARK_S {
         let way = if probe.clock_ahead_s > 0 { "ahead" } else { "behind" };
-        findings.facts.push(format!("clock {} s {way} (no matter for the run)", probe.clock_ahead_s.abs()));
+        findings
+            .facts
+            .push(format!("clock {} s {way} (does not matter for the run)", probe.clock_ahead_s.abs()));
     }
     if let Some(run) = &probe.holder {
         findings.problems.push(format!("the run `{run}` is on it; `hcddl deploy stop {run}` ends it"));
@@ -114,7 +116,7 @@ mod tests {
         };
         let findings = judge("pi1", &good, &binaries);
         assert_eq!(findings.problems, [""; 0]);
-        assert_eq!(findings.facts[1..], ["8.0 GB free", "clock 9 s behind (no matter for the run)"]);
+        assert_eq!(findings.facts[1..], ["8.0 GB free", "clock 9 s behind (does not matter for the run)"]);
         let bad = Probe {
             machine: "vax".to_owned(),
             free_bytes: Some(1 << 20),

@@ -71,7 +71,7 @@ impl Drop for ControlDir {
     }
 }
 
-/// Removes what controllers left that were killed: `hcddl-<pid>-<n>` of a process that is no more.
+/// Removes what controllers left that were killed: `hcddl-<pid>-<n>` of a process that has ended.
 fn remove_left() {
     let Ok(entries) = std::fs::read_dir(std::env::temp_dir()) else { return };
     for entry in entries.flatten() {

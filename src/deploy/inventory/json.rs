@@ -18,7 +18,7 @@ pub(super) fn parse(file: &str, source: &str) -> Result<Raw, UserError> {
     })?;
     let Value::Object(groups) = &value else {
         let allowed = "the output of `ansible-inventory --list`";
-        return Err(place.error("", "this is no map of groups", allowed, ""));
+        return Err(place.error("", "expected a map of groups", allowed, ""));
     };
     let mut raw = Raw::default();
     for (name, body) in groups.iter().filter(|(name, _)| *name != "_meta") {
@@ -48,7 +48,7 @@ fn names(list: Option<&Value>, path: &str, place: &Place) -> Result<Vec<String>,
     match list {
         None | Some(Value::Null) => Ok(Vec::new()),
         Some(Value::Array(names)) => Ok(names.iter().map(text).collect()),
-        Some(_) => Err(place.error(path, "this is no list of names", "", "")),
+        Some(_) => Err(place.error(path, "expected a list of names", "", "")),
     }
 }
 

@@ -43,7 +43,7 @@ fn split_port(pattern: &str) -> Result<(&str, Option<u16>), String> {
     };
     let port = port.map(|text| match text.parse::<u16>() {
         Ok(port) if port > 0 => Ok(port),
-        _ => Err(format!("`{text}` is no port; allowed: 1 to 65535")),
+        _ => Err(format!("expected a port, found `{text}`; allowed: 1 to 65535")),
     });
     Ok((name, port.transpose()?))
 }
@@ -56,7 +56,7 @@ fn expand(head: String, tail: &str, hosts: &mut Vec<String>) -> Result<(), Strin
         }
         let name = head + tail;
         if name.is_empty() || name.contains([']', '/', '\'', '"', '$', '`', ';', '&', '|', '<', '>', '\\']) {
-            return Err(format!("`{name}` is no name of a host"));
+            return Err(format!("expected the name of a host, found `{name}`"));
         }
         hosts.push(name);
         return Ok(());
@@ -79,9 +79,9 @@ fn items(range: &str) -> Result<Vec<String>, String> {
     let (first, last, step) = match parts[..] {
         [first, last] => (first, last, 1),
         [first, last, step] => {
-            (first, last, step.parse().map_err(|_| wrong("has a step that is no number"))?)
+            (first, last, step.parse().map_err(|_| wrong("has a step that is not a number"))?)
         }
-        _ => return Err(wrong("is none")),
+        _ => return Err(wrong("is not a range")),
     };
     if step == 0 {
         return Err(wrong("has a step of 0"));
@@ -97,7 +97,7 @@ fn items(range: &str) -> Result<Vec<String>, String> {
         return Ok((first..=last).step_by(step).map(|c| char::from(c).to_string()).collect());
     }
     let first = if first.is_empty() { "0" } else { first };
-    let number = |text: &str| text.parse::<u32>().map_err(|_| wrong("is none"));
+    let number = |text: &str| text.parse::<u32>().map_err(|_| wrong("is not a range"));
     let (from, to) = (number(first)?, number(last)?);
     if from > to {
         return Err(wrong("runs backwards"));
@@ -148,16 +148,16 @@ mod tests {
         for (pattern, part) in [
             ("pi[01:100]", "must be as long"),
             ("pi[3:1]", "backwards"),
-            ("pi[a:3]", "is none"),
-            ("pi[1]", "is none"),
+            ("pi[a:3]", "is not a range"),
+            ("pi[1]", "is not a range"),
             ("pi[1:9:0]", "step of 0"),
             ("pi[1:9", "lacks a `]`"),
             ("pi[0:4000000000]", "too long"),
             ("[0:999][0:999]", "more than 100000"),
-            ("pi1:ssh", "no port"),
-            ("pi1:0", "no port"),
-            ("$(reboot)", "no name"),
-            ("a/b", "no name"),
+            ("pi1:ssh", "expected a port"),
+            ("pi1:0", "expected a port"),
+            ("$(reboot)", "expected the name"),
+            ("a/b", "expected the name"),
         ] {
             let error = hosts(pattern).unwrap_err();
             assert!(error.contains(part), "{pattern}: {error}");

@@ -128,7 +128,8 @@ fn host(name: &str, vars: &BTreeMap<&str, &Var>, warnings: &mut Vec<String>) -> 
     let mut port = None;
     if let Some((text, var)) = get(&["ansible_port", "ansible_ssh_port"])? {
         let number = text.parse::<u16>().ok().filter(|port| *port > 0);
-        let wrong = || var.place.error("ansible_port", format!("`{text}` is no port"), "1 to 65535", "");
+        let wrong =
+            || var.place.error("ansible_port", format!("expected a port, found `{text}`"), "1 to 65535", "");
         port = Some(number.ok_or_else(wrong)?);
     }
     let mut local = false;

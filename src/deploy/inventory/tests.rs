@@ -25,7 +25,7 @@ fn lines(inventory: &Inventory) -> Vec<String> {
 
 const LAB: &str = r#"
 # the lab
-head ansible_host=10.0.0.1   ; this is no comment for Ansible, but a word without `=`
+head ansible_host=10.0.0.1   ; not a comment for Ansible, but a word without `=`
 "#;
 
 #[test]
@@ -216,12 +216,12 @@ fn slips_name_their_line() {
         ("[pool:children]\nwest\n", Format::Ini, "x:2: the group `west` is named, but has no section"),
         ("[wst:vars]\na=1\n", Format::Ini, "x:1: the group `wst` is named"),
         ("[a:children]\nb\n[b:children]\na\n", Format::Ini, "contains itself"),
-        ("[pool]\na ansible_port=ssh\n", Format::Ini, "x:2: ansible_port: `ssh` is no port"),
+        ("[pool]\na ansible_port=ssh\n", Format::Ini, "x:2: ansible_port: expected a port, found `ssh`"),
         ("[pool]\na ansible_connection=winrm\n", Format::Ini, "x:2: ansible_connection: devices cannot"),
-        ("pool:\n  hosts:\n    - a\n", Format::Yaml, "x:2: pool.hosts: this is no map"),
+        ("pool:\n  hosts:\n    - a\n", Format::Yaml, "x:2: pool.hosts: expected a map"),
         ("pool:\n  host: {a: }\n", Format::Yaml, "x:2: pool.host: unknown key `host`"),
         ("{\"pool\": 1", Format::Json, "x:1: this is not JSON"),
-        ("{\"pool\": {\"hosts\": \"a\"}}", Format::Json, "pool.hosts: this is no list"),
+        ("{\"pool\": {\"hosts\": \"a\"}}", Format::Json, "pool.hosts: expected a list"),
     ];
     for (text, format, part) in cases {
         let error = Inventory::parse("x", text, *format).unwrap_err().to_string();

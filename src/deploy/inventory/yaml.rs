@@ -16,7 +16,7 @@ pub(super) fn parse(file: &str, text: &str) -> Result<Raw, UserError> {
     let document = read(file, text)?;
     let mut reader = Reader { file, document: &document, raw: Raw::default() };
     let Value::Object(groups) = &document.value else {
-        let message = "this is no map of groups";
+        let message = "expected a map of groups";
         return Err(reader.place("").error("", message, "`pool: {hosts: {pi1: , pi2: }}`", ""));
     };
     if let Some(Value::String(plugin)) = groups.get("plugin") {
@@ -81,7 +81,7 @@ impl Reader<'_> {
         let keys = match body {
             Value::Null => return Ok(group),
             Value::Object(keys) => keys,
-            _ => return Err(place.error(path, "this is no group", "a map of hosts, children, vars", "")),
+            _ => return Err(place.error(path, "expected a group", "a map of hosts, children, vars", "")),
         };
         for (key, value) in keys {
             let path = format!("{path}.{key}");
@@ -108,7 +108,7 @@ impl Reader<'_> {
                     let allowed = "a map: each name followed by a colon";
                     return Err(place.error(
                         &path,
-                        "this is no map",
+                        "expected a map",
                         allowed,
                         "write `pi1:` instead of `- pi1`",
                     ));
@@ -139,7 +139,7 @@ impl Reader<'_> {
             Value::Null => return Ok(Vars::new()),
             Value::Object(map) => map,
             _ => {
-                let message = "these are no variables";
+                let message = "expected variables";
                 return Err(self.place(path).error(path, message, "a map, as in `ansible_user: pi`", ""));
             }
         };

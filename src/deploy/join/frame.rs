@@ -52,7 +52,7 @@ pub(super) async fn say(to: &mut (impl AsyncWrite + Unpin), frame: &Frame) -> io
 /// Reads a frame.
 ///
 /// # Errors
-/// The connection's, and [`io::ErrorKind::InvalidData`] for what is none.
+/// The connection's, and [`io::ErrorKind::InvalidData`] for bytes that are not a message.
 pub(super) async fn hear(from: &mut (impl AsyncRead + Unpin)) -> io::Result<Frame> {
     let kind = from.read_u8().await?;
     let length = from.read_u32_le().await?;

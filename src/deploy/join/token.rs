@@ -24,13 +24,13 @@ impl Token {
     /// Reads a token of the controller or of devices.
     ///
     /// # Errors
-    /// When the file is not there, is none, or is that of the other end.
+    /// When the file is missing, is not a token, or is that of the other end.
     pub fn read(path: &Path, of: &str) -> anyhow::Result<Self> {
         let next = "`hcddl deploy token DIR` makes a pair";
         let text = std::fs::read_to_string(path)
             .with_context(|| format!("cannot read the token `{}`; {next}", path.display()))?;
         let token: Self = serde_json::from_str(&text)
-            .with_context(|| format!("`{}` is no token; {next}", path.display()))?;
+            .with_context(|| format!("`{}` is not a token; {next}", path.display()))?;
         anyhow::ensure!(
             token.of == of,
             "`{}` is the token of a {}, not of a {of}; take the other file of the pair",

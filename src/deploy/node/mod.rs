@@ -56,9 +56,8 @@ const HANDSHAKE: Duration = Duration::from_secs(5);
 /// Files that are missing or do not fit, an address that is in use, a full disk.
 pub fn run(dir: &Path, name: &str, registry: &Registry, interrupt: Arc<AtomicBool>) -> anyhow::Result<bool> {
     let deployment = read_deployment(dir)?;
-    let me = deployment
-        .find(name)
-        .with_context(|| format!("`{name}` is no node of the run {}", deployment.run))?;
+    let me =
+        deployment.find(name).with_context(|| format!("the run {} has no node `{name}`", deployment.run))?;
     let own = dir.join("nodes").join(name);
     fs::create_dir_all(&own).with_context(|| format!("cannot create `{}`", own.display()))?;
     let birth = next_birth(&own)?;
@@ -131,7 +130,8 @@ fn metrics_address(
     let placed = &deployment.nodes[me.index()];
     let before = (0..me.index()).filter(|i| tells(*i) && deployment.nodes[*i].host == placed.host).count();
     let port = u16::try_from(usize::from(first) + before).context("`deploy.metrics_port` is too high")?;
-    let ip = placed.bind.parse().with_context(|| format!("`{}` is no IP address", placed.bind))?;
+    let ip =
+        placed.bind.parse().with_context(|| format!("expected an IP address, found `{}`", placed.bind))?;
     Ok(Some(std::net::SocketAddr::new(ip, port)))
 }
 
@@ -262,7 +262,9 @@ fn links_config(
         run: deployment.run.clone(),
         me,
         names: plan.nodes.iter().map(|node| node.name.clone()).collect(),
-        listen: listen.transpose().with_context(|| format!("`{}` is no IP address", placed.bind))?,
+        listen: listen
+            .transpose()
+            .with_context(|| format!("expected an IP address, found `{}`", placed.bind))?,
         neighbours,
         identity,
         secret: read("secret".into())?.trim().to_owned(),

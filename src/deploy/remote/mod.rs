@@ -130,7 +130,7 @@ impl Remote {
     /// Runs a script of the POSIX shell to its end. Secrets belong into `stdin`: a script shows in lists of processes.
     ///
     /// # Errors
-    /// [`RemoteError::Failed`] when the shell does not start or the connection breaks; a code that is not 0 is no error.
+    /// [`RemoteError::Failed`] when the shell does not start or the connection breaks; a code that is not 0 is not an error.
     pub async fn run(&self, doing: &str, script: &str, stdin: &[u8]) -> Result<Output, RemoteError> {
         let mut process = self.start(doing, script).await?;
         let mut input = process.stdin.take().expect("a new process has an input");

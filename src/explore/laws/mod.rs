@@ -145,7 +145,7 @@ struct Incoming {
 }
 
 impl Mail {
-    /// Whether this is no repetition.
+    /// Whether this is the first time, not a repetition.
     pub fn is_new(&mut self, from: NodeId, to: NodeId, message: &Message) -> bool {
         if message.sequence == 0 {
             return true;

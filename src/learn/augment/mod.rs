@@ -62,7 +62,7 @@ impl Pipeline {
     /// The changes that `augment: [...]` lists.
     ///
     /// # Errors
-    /// [`OptionError`] below the key `augment`: unknown names, options out of bounds, data that are no images.
+    /// [`OptionError`] below the key `augment`: unknown names, options out of bounds, data that are not images.
     pub fn new(
         written: &[Value],
         table: &Table<BuildAugment>,
@@ -73,7 +73,7 @@ impl Pipeline {
         }
         let Some(shape) = image_shape(data) else {
             let hint = "leave it out".to_owned();
-            let message = "these samples are no images";
+            let message = "expected images, found other samples";
             return Err(OptionError { hint, ..OptionError::new("augment", message, "only with images") });
         };
         let step = |(i, value): (usize, &Value)| {

@@ -154,7 +154,7 @@ fn read(path: &Path) -> Result<Vec<Sentence>, OptionError> {
         let columns: Vec<&str> = line.split('\t').collect();
         if columns.len() != COLUMNS {
             let message = format!("has {} columns in line {}", columns.len(), number + 1);
-            return Err(wrong(path, &message, format!("{COLUMNS} columns parted by tabulators")));
+            return Err(wrong(path, &message, format!("{COLUMNS} columns separated by tabs")));
         }
         let (id, word, tag) = (columns[0], columns[1], columns[3]);
         if id.contains(['-', '.']) {

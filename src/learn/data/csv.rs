@@ -59,7 +59,7 @@ struct Options {
     /// Or so many last rows of the training file.
     test_rows: Option<usize>,
     label: Column,
-    /// Columns that are no features.
+    /// Columns that are not features.
     #[serde(default)]
     skip: Vec<Column>,
     /// Whether the first line names the columns. Rows may have one value more than that: a name, which comes first
@@ -85,7 +85,7 @@ fn any(choice: &Choice, context: &DataContext) -> Result<DataSet, OptionError> {
         }
         (None, Some(rows)) => form.load(&train, &Test::Rows(rows), options.standardise),
         _ => {
-            let message = "the rows to test on are not told";
+            let message = "nothing says which rows are the test set";
             Err(OptionError::new("test", message, "either test, a file, or test_rows, a number of rows"))
         }
     }

@@ -207,7 +207,7 @@ fn text(folders: &[PathBuf; 2]) -> Result<DataSet, OptionError> {
     let letters: Vec<char> = LETTERS.chars().collect();
     let find = |c: char| {
         let at = letters.iter().position(|letter| *letter == c);
-        at.ok_or_else(|| format!("{c:?} is none of LEAF's {} letters", letters.len()))
+        at.ok_or_else(|| format!("{c:?} is not one of LEAF's {} letters", letters.len()))
     };
     let mut length = None;
     let mut users = Users::default();

@@ -91,7 +91,7 @@ fn letters_become_tokens_and_the_next_one_the_class() {
     assert_eq!((&batch.x[..], batch.steps), (&[1.0, 2.0, 80.0][..], 3));
     assert_eq!((set.train.classes().unwrap(), set.test.classes().unwrap()), (&[53][..], &[79][..]));
     for (x, y, expected) in [
-        ("ab~", "a", "'~' is none of LEAF's 80 letters"),
+        ("ab~", "a", "'~' is not one of LEAF's 80 letters"),
         ("abcd", "a", "4 letters instead of 3"),
         ("abc", "", "`` comes next"),
     ] {

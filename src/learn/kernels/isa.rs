@@ -36,8 +36,11 @@ impl Isa {
         let Some(isa) = Self::available().iter().find(|isa| isa.name() == name) else {
             let names: Vec<&str> = Self::available().iter().map(|isa| isa.name()).collect();
             let known = [Self::Portable, Self::Avx2, Self::Avx512, Self::Neon].map(Self::name);
-            let what =
-                if known.contains(&name) { "kernels that this machine cannot run" } else { "no kernels" };
+            let what = if known.contains(&name) {
+                "kernels that this machine cannot run"
+            } else {
+                "unknown kernels"
+            };
             return Err(OptionError::new("", format!("`{name}` names {what}"), names.join(", ")));
         };
         let used = *CHOSEN.get_or_init(|| *isa);
@@ -117,7 +120,7 @@ mod tests {
     fn what_cannot_be_run_is_refused_by_name() {
         let names: Vec<&str> = Isa::available().iter().map(|isa| isa.name()).collect();
         assert_eq!(names[0], "portable");
-        for (name, why) in [("sse", "names no kernels"), ("", "names no kernels")] {
+        for (name, why) in [("sse", "unknown kernels"), ("", "unknown kernels")] {
             let error = Isa::select(name).unwrap_err().to_string();
             assert!(error.contains(why) && error.contains(&names.join(", ")), "{error}");
         }

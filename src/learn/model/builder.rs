@@ -81,7 +81,7 @@ impl NetworkBuilder {
             Input::Values { channels, height, width } => Ok((channels, height, width)),
             Input::Token { vocabulary } => Err(OptionError::new(
                 "",
-                format!("its input are tokens (of {vocabulary})"),
+                format!("its input is tokens (of {vocabulary})"),
                 "a model that begins with an embedding, or other data",
             )),
         }

@@ -148,7 +148,7 @@ impl NetworkBuilder {
     /// Adds a row of weights for each token.
     ///
     /// # Errors
-    /// When its input is not a token, or the padding token is none of them.
+    /// When its input is not a token, or the vocabulary lacks the padding token.
     pub fn embedding(self, width: usize, padding: Option<usize>) -> Result<Self, OptionError> {
         let Input::Token { vocabulary } = self.now() else {
             let message = format!("an embedding reads tokens, its input is {}", self.now());

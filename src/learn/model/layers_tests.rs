@@ -164,7 +164,7 @@ fn errors_name_the_layer_and_the_option() {
         assert!(error.starts_with(expected), "{layers}: {error}");
     }
     let error = refused(&tokens(Output::Tags(3)), json!(["conv2d(4, 5)"]));
-    assert!(error.contains("its input are tokens (of 9)") && error.contains("embedding"), "{error}");
+    assert!(error.contains("its input is tokens (of 9)") && error.contains("embedding"), "{error}");
 }
 
 #[test]

@@ -140,7 +140,7 @@ fn models_and_data_of_different_kinds_are_told_apart() {
     for name in ["softmax", "mlp", "lenet", "resnet56", "fourier"] {
         let error = refused(name, &usual("gru_tagger"), json!({})).to_string();
         assert!(
-            error.contains("its input are tokens (of 8867)") && error.contains("embedding"),
+            error.contains("its input is tokens (of 8867)") && error.contains("embedding"),
             "{name}: {error}"
         );
     }

@@ -39,12 +39,16 @@ const EPSILON: f32 = 1e-7;
 fn parse(choice: &Choice) -> Result<DelayCompensated, OptionError> {
     let rule: DelayCompensated = choice.options()?;
     if !(rule.lambda >= 0.0 && rule.lambda.is_finite()) {
-        return Err(OptionError::new("lambda", format!("{} is no strength", rule.lambda), "0 or more"));
+        return Err(OptionError::new(
+            "lambda",
+            format!("expected a strength, found {}", rule.lambda),
+            "0 or more",
+        ));
     }
     if !(0.0..1.0).contains(&rule.decay) {
         return Err(OptionError::new(
             "decay",
-            format!("{} is no decay", rule.decay),
+            format!("expected a decay, found {}", rule.decay),
             "at least 0 and below 1",
         ));
     }

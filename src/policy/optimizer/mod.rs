@@ -37,14 +37,14 @@ fn check_lr(lr: f32) -> Result<(), OptionError> {
     if lr > 0.0 && lr.is_finite() {
         return Ok(());
     }
-    Err(OptionError::new("lr", format!("{lr} is no learning rate"), "above 0"))
+    Err(OptionError::new("lr", format!("expected a learning rate, found {lr}"), "above 0"))
 }
 
 fn check_decay(key: &str, value: f32) -> Result<(), OptionError> {
     if (0.0..1.0).contains(&value) {
         return Ok(());
     }
-    Err(OptionError::new(key, format!("{value} is no decay"), "at least 0 and below 1"))
+    Err(OptionError::new(key, format!("expected a decay, found {value}"), "at least 0 and below 1"))
 }
 
 fn check_eps(eps: f32) -> Result<(), OptionError> {

@@ -69,7 +69,7 @@ impl Run {
     /// A metric against another column: pairs of which both are known.
     ///
     /// # Errors
-    /// [`UserError`] when a field is no number.
+    /// [`UserError`] when a field is not a number.
     pub fn curve(&self, x: &str, y: &str) -> Result<Vec<(f64, f64)>, UserError> {
         let (Some(x), Some(y)) = (self.metrics.find(x), self.metrics.find(y)) else { return Ok(Vec::new()) };
         let mut points = Vec::new();

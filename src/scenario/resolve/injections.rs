@@ -74,7 +74,7 @@ fn change(cx: &Resolver<'_>, written: &InjectionFile, path: &str) -> Result<Chan
     };
     let drawn = matches!(&change, Change::Add(Amount::Drawn { .. }) | Change::Replace(Amount::Drawn { .. }));
     if written.correlation != 0.0 && !drawn {
-        let message = "a correlation of what is not drawn";
+        let message = "this injection draws nothing that could be correlated";
         return Err(cx.source.error(&key("correlation"), message, "with `add` or `replace`", "leave it out"));
     }
     Ok(change)
@@ -162,7 +162,12 @@ fn random(
         (0..nodes.len() as u32).map(NodeId).filter(|id| nodes[id.index()].shard.is_some()).collect();
     let Some(count) = count.filter(|count: &usize| (1..=training.len()).contains(count)) else {
         let allowed = format!("`random(n)` with n from 1 to {}", training.len());
-        return Err(cx.source.error(path, format!("`{name}` are not so many nodes"), allowed, ""));
+        return Err(cx.source.error(
+            path,
+            format!("expected a number of the nodes that train, found `{name}`"),
+            allowed,
+            "",
+        ));
     };
     Stream::new(seeds.interleaving, "stragglers", index as u64, 0).shuffle(&mut training);
     training.truncate(count);
@@ -181,7 +186,7 @@ fn direction(
     let Some(direction) = written.direction else { return Ok(None) };
     let fail = |message: &str, next: &str| Err(cx.source.error(path, message, "", next));
     if slows {
-        return fail("a direction of what computes", "leave it out");
+        return fail("an injection into compute times has no direction", "leave it out");
     }
     let peers = nodes.iter().any(|node| node.role == Role::Peer);
     if peers && !matches!(place, Place::Link(..)) {

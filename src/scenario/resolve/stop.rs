@@ -87,7 +87,7 @@ pub(super) fn expect(cx: &mut Resolver<'_>) -> Result<Expect, UserError> {
             let allowed = "32 hexadecimal digits, in quotes if they are all decimal";
             return Err(cx.source.error(
                 &format!("expect.{key}"),
-                format!("`{digest}` is no digest"),
+                format!("expected a digest, found `{digest}`"),
                 allowed,
                 "",
             ));

@@ -12,7 +12,7 @@ use crate::scenario::plan::{Push, TierPlan, Traffic, UplinkPlan};
 use crate::topology::{NodeKind, Topology};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// The distinct settings, and which of them each node has (0 for nodes that are no servers).
+/// The distinct settings, and which of them each node has (0 for nodes that are not servers).
 pub(super) struct Tiers {
     pub(super) plans: Vec<TierPlan>,
     pub(super) of_node: Vec<u16>,
@@ -333,6 +333,6 @@ fn push(pick: &Pick) -> Result<Push, OptionError> {
             Some(k) if k > 0 => Ok(Push::Every(k)),
             _ => Err(OptionError::new("", format!("every({k})"), ALLOWED)),
         },
-        (other, _) => Err(OptionError::new("", format!("`{other}` is no way to push"), ALLOWED)),
+        (other, _) => Err(OptionError::new("", format!("unknown way to push `{other}`"), ALLOWED)),
     }
 }
