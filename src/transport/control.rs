@@ -9,16 +9,15 @@ use super::queue::{EdgeEvent, EdgeSender};
 use super::stream::Stream;
 use super::wire;
 use crate::domain::NodeId;
-use ractor::{Actor, ActorCell, ActorProcessingErr, ActorRef};
-use ractor_cluster::node::{NodeConnectionMode, NodeServerSessionInformation};
+use ractor::{Actor, ActorCell, ActorId, ActorProcessingErr, ActorRef, SupervisionEvent};
+use ractor_cluster::node::{NodeConnectionMode, SessionCheckReply};
 use ractor_cluster::{
-    BoxRead, BoxWrite, ClusterBidiStream, NodeEventSubscription, NodeServer, NodeServerMessage,
-    NodeSessionMessage, RactorClusterMessage,
+    BoxRead, BoxWrite, ClusterBidiStream, NetworkStream, NodeServerMessage, NodeSession, NodeSessionMessage,
+    RactorClusterMessage,
 };
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::{Notify, oneshot};
@@ -124,6 +123,28 @@ impl Sessions {
         }
     }
 
+    fn opened(&self, connection: u64, session: ActorRef<NodeSessionMessage>) {
+        match self.lock().get_mut(&connection) {
+            Some(live) if !live.abandoned => live.actor = Some(session),
+            _ => session.stop(None),
+        }
+    }
+
+    fn ready(&self, connection: u64) {
+        if let Some(live) = self.lock().get_mut(&connection)
+            && let (Some(ready), Some(session)) = (live.ready.take(), &live.actor)
+        {
+            let _ = ready.send(session.get_cell());
+        }
+    }
+
+    fn ended(&self, connection: u64, why: &str) {
+        if let Some(live) = self.lock().remove(&connection) {
+            live.edge.tell(EdgeEvent::Lost { connection, why: why.to_owned() });
+        }
+        self.changed.notify_waiters();
+    }
+
     fn abandon(&self, connection: u64) {
         if let Some(live) = self.lock().get_mut(&connection) {
             live.abandoned = true;
@@ -134,47 +155,112 @@ impl Sessions {
     }
 }
 
-/// Listens to what the node server tells about sessions, which it names by [`label`].
-struct Watch(Arc<Sessions>);
-
 fn label(connection: u64) -> String {
     format!("{connection:016x}")
 }
 
-fn connection_of(session: &NodeServerSessionInformation) -> Option<u64> {
-    u64::from_str_radix(&session.peer_addr, 16).ok()
+/// Stands where ractor_cluster has its node server: takes connections that we have made and checked, and nothing
+/// else. The crate's own listens on a port, which any user of the machine can reach; this one has no socket at all.
+struct Switchboard {
+    sessions: Arc<Sessions>,
+    cookie: String,
+    /// Name of the process within ractor_cluster.
+    name: String,
 }
 
-impl NodeEventSubscription for Watch {
-    fn node_session_opened(&self, session: NodeServerSessionInformation) {
-        let mut live = self.0.lock();
-        match connection_of(&session).and_then(|connection| live.get_mut(&connection)) {
-            Some(live) if !live.abandoned => live.actor = Some(session.actor),
-            Some(live) => {
-                session.actor.stop(None);
-                live.actor = Some(session.actor);
+/// The connections of sessions that live, and the number of the next session.
+#[derive(Default)]
+struct Switched {
+    connections: BTreeMap<ActorId, u64>,
+    next: u64,
+}
+
+impl Switchboard {
+    fn session(&self, myself: &ActorRef<NodeServerMessage>, number: u64, is_server: bool) -> NodeSession {
+        // ractor_cluster keeps the type of names to itself: a message that has one lends it.
+        let lender = NodeServerMessage::UpdateSession { actor_id: myself.get_id(), name: Default::default() };
+        let NodeServerMessage::UpdateSession { mut name, .. } = lender else { unreachable!("as it was made") };
+        name.name.clone_from(&self.name);
+        name.connection_string.clone_from(&self.name);
+        let (cookie, mode) = (self.cookie.clone(), NodeConnectionMode::Isolated);
+        NodeSession::new(number, is_server, cookie, myself.clone(), name, mode)
+            .with_max_inbound_frame_size(FRAME_BYTES_MAX)
+    }
+
+    async fn opened(
+        &self,
+        myself: &ActorRef<NodeServerMessage>,
+        stream: Box<dyn ClusterBidiStream>,
+        is_server: bool,
+        switched: &mut Switched,
+    ) {
+        let Some(connection) = stream.peer_label().and_then(|label| u64::from_str_radix(&label, 16).ok())
+        else {
+            return;
+        };
+        let session = self.session(myself, switched.next, is_server);
+        switched.next += 1;
+        let (reader, writer) = stream.split();
+        let stream = NetworkStream::External { peer_label: None, local_label: None, reader, writer };
+        match Actor::spawn_linked(None, session, stream, myself.get_cell()).await {
+            Ok((actor, _)) => {
+                switched.connections.insert(actor.get_id(), connection);
+                self.sessions.opened(connection, actor);
             }
-            // Somebody on this machine has found the node server's own listener.
-            None => session.actor.stop(None),
+            Err(error) => self.sessions.ended(connection, &format!("no session: {error}")),
         }
     }
+}
 
-    fn node_session_authenticated(&self, _: NodeServerSessionInformation) {}
+impl Actor for Switchboard {
+    type Msg = NodeServerMessage;
+    type State = Switched;
+    type Arguments = ();
 
-    fn node_session_ready(&self, session: NodeServerSessionInformation) {
-        let ready = connection_of(&session)
-            .and_then(|connection| self.0.lock().get_mut(&connection).and_then(|live| live.ready.take()));
-        if let Some(ready) = ready {
-            let _ = ready.send(session.actor.get_cell());
-        }
+    async fn pre_start(
+        &self,
+        _: ActorRef<NodeServerMessage>,
+        (): (),
+    ) -> Result<Switched, ActorProcessingErr> {
+        Ok(Switched::default())
     }
 
-    fn node_session_disconnected(&self, session: NodeServerSessionInformation) {
-        let Some(connection) = connection_of(&session) else { return };
-        if let Some(live) = self.0.lock().remove(&connection) {
-            live.edge.tell(EdgeEvent::Lost { connection, why: "the control connection ended".to_owned() });
+    async fn handle(
+        &self,
+        myself: ActorRef<NodeServerMessage>,
+        message: NodeServerMessage,
+        switched: &mut Switched,
+    ) -> Result<(), ActorProcessingErr> {
+        match message {
+            NodeServerMessage::ConnectionOpenedExternal { stream, is_server } => {
+                self.opened(&myself, stream, is_server, switched).await;
+            }
+            NodeServerMessage::ConnectionReady(session) => {
+                if let Some(connection) = switched.connections.get(&session) {
+                    self.sessions.ready(*connection);
+                }
+            }
+            // An edge opens a session only when those before it are gone: there is nothing to elect.
+            NodeServerMessage::CheckSession { reply, .. } => {
+                let _ = reply.send(SessionCheckReply::NoOtherConnection);
+            }
+            _ => {}
         }
-        self.0.changed.notify_waiters();
+        Ok(())
+    }
+
+    async fn handle_supervisor_evt(
+        &self,
+        _: ActorRef<NodeServerMessage>,
+        event: SupervisionEvent,
+        switched: &mut Switched,
+    ) -> Result<(), ActorProcessingErr> {
+        if let SupervisionEvent::ActorTerminated(actor, ..) | SupervisionEvent::ActorFailed(actor, _) = event
+            && let Some(connection) = switched.connections.remove(&actor.get_id())
+        {
+            self.sessions.ended(connection, "the control connection ended");
+        }
+        Ok(())
     }
 }
 
@@ -199,18 +285,11 @@ impl Control {
         let name = actor_name(run, node, birth);
         let receiver = Receiver(sessions.clone());
         let (receiver, _) = Actor::spawn(Some(name.clone()), receiver, ()).await.map_err(failed)?;
-        // A node server insists on a listener of its own. This one is reached from this machine only, and takes
-        // nobody who does not know the cookie; sessions that we have not opened are stopped all the same.
+        // Both ends of every connection have proved themselves by then; the cookie is ractor_cluster's own question.
         let cookie: String =
             Sha256::digest(format!("{run}\n{secret}")).iter().map(|byte| format!("{byte:02x}")).collect();
-        let mode = Some(NodeConnectionMode::Isolated);
-        let server = NodeServer::new(0, cookie, name, node.to_owned(), None, mode)
-            .with_listen_addr(IpAddr::V4(Ipv4Addr::LOCALHOST))
-            .with_max_inbound_frame_size(FRAME_BYTES_MAX);
-        let (server, _) = Actor::spawn(None, server, ()).await.map_err(failed)?;
-        let subscription = Box::new(Watch(sessions.clone()));
-        let watch = NodeServerMessage::SubscribeToEvents { id: "links".to_owned(), subscription };
-        server.cast(watch).map_err(|error| LinkError::Control(error.to_string()))?;
+        let switchboard = Switchboard { sessions: sessions.clone(), cookie, name };
+        let (server, _) = Actor::spawn(None, switchboard, ()).await.map_err(failed)?;
         Ok(Arc::new(Self { sessions, receiver, server, run: run.to_owned() }))
     }
 
@@ -233,7 +312,7 @@ impl Control {
         Session { control: self.clone(), connection, ready: Some(is_ready) }
     }
 
-    /// Waits until all sessions with a node are gone: the node server keeps only one with each.
+    /// Waits until all sessions with a node are gone: there is one with each.
     pub async fn gone(&self, node: NodeId, limit: Duration) {
         let gone = async {
             loop {
@@ -247,7 +326,7 @@ impl Control {
             }
         };
         if tokio::time::timeout(limit, gone).await.is_err() {
-            // The node server never took it, or does not react: the next attempt will tell.
+            // The switchboard never took it, or does not react: the next attempt will tell.
             self.sessions.lock().retain(|_, live| live.node != node);
         }
     }
