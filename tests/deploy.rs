@@ -17,6 +17,9 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
+#[path = "deploy/strangers.rs"]
+mod strangers;
+
 /// A scenario with its plan and a directory in which its nodes run.
 struct Run {
     dir: tempfile::TempDir,

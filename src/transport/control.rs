@@ -4,6 +4,7 @@
 //! ractor_cluster shows the other end's actor as one of ours, to which we cast. The connections are made and checked
 //! by us and handed over, so nobody who is not authenticated reaches ractor_cluster's own handshake.
 
+use super::gate::Repeats;
 use super::links::LinkError;
 use super::queue::{EdgeEvent, EdgeSender};
 use super::stream::Stream;
@@ -19,7 +20,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::{Notify, oneshot};
 
 /// Largest frame that ractor_cluster may receive, in bytes.
@@ -89,7 +90,11 @@ impl Actor for Receiver {
         match wire::from_bytes::<Frame>(&bytes, CONTENT_BYTES_MAX) {
             Ok(frame) => self.0.deliver(frame),
             // The session does not say whose it was; the sequence numbers of what is lost will tell its sender.
-            Err(error) => tracing::warn!("a control frame was dropped: {error}"),
+            Err(error) => {
+                if let Some(more) = self.0.repeats.line((), "frame", Instant::now()) {
+                    tracing::warn!("a control frame was dropped: {error}{more}");
+                }
+            }
         }
         Ok(())
     }
@@ -100,6 +105,8 @@ impl Actor for Receiver {
 struct Sessions {
     live: Mutex<BTreeMap<u64, Live>>,
     changed: Notify,
+    /// What neighbours cause to be logged.
+    repeats: Repeats<()>,
 }
 
 struct Live {
@@ -179,7 +186,9 @@ impl Switchboard {
     fn session(&self, myself: &ActorRef<NodeServerMessage>, number: u64, is_server: bool) -> NodeSession {
         // ractor_cluster keeps the type of names to itself: a message that has one lends it.
         let lender = NodeServerMessage::UpdateSession { actor_id: myself.get_id(), name: Default::default() };
-        let NodeServerMessage::UpdateSession { mut name, .. } = lender else { unreachable!("as it was made") };
+        let NodeServerMessage::UpdateSession { mut name, .. } = lender else {
+            unreachable!("as it was made")
+        };
         name.name.clone_from(&self.name);
         name.connection_string.clone_from(&self.name);
         let (cookie, mode) = (self.cookie.clone(), NodeConnectionMode::Isolated);

@@ -1,6 +1,7 @@
 //! A door: connections between a controller and devices that come to it by themselves, both ends authenticated by
 //! certificates of one authority.
 
+use super::gate::{Gate, Pass};
 use super::identity::{Authority, Identity, IdentityError, Tls};
 use super::stream::{Stream, Totals};
 use std::io;
@@ -16,6 +17,8 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection for T {}
 
 /// Time for a handshake.
 const HANDSHAKE: Duration = Duration::from_secs(10);
+/// Callers that may be proving themselves at a time, and how many of them from one address.
+const CALLERS: (usize, usize) = (256, 64);
 const SUBJECT: &str = "hcddl door";
 const CONTROLLER: &str = "controller";
 const DEVICE: &str = "device";
@@ -33,6 +36,15 @@ pub fn identities() -> Result<(Identity, Identity), IdentityError> {
 pub struct Door {
     listener: TcpListener,
     tls: Tls,
+    gate: Arc<Gate>,
+}
+
+/// Somebody at the door.
+pub struct Caller {
+    tcp: TcpStream,
+    /// Where it calls from.
+    pub address: SocketAddr,
+    pass: Pass,
 }
 
 impl Door {
@@ -42,33 +54,47 @@ impl Door {
     /// When the address is taken or the identity unusable.
     pub async fn open(address: SocketAddr, identity: &Identity) -> io::Result<Self> {
         let tls = Tls::new(SUBJECT, identity).map_err(io::Error::other)?;
-        Ok(Self { listener: TcpListener::bind(address).await?, tls })
+        let gate = Gate::new(CALLERS.0, CALLERS.1);
+        Ok(Self { listener: TcpListener::bind(address).await?, tls, gate })
     }
 
     /// The next caller, whoever it is.
-    pub async fn accept(&self) -> (TcpStream, SocketAddr) {
+    pub async fn accept(&self) -> Caller {
         loop {
             match self.listener.accept().await {
-                Ok(accepted) => return accepted,
-                // No file descriptors left, or the caller is gone again.
-                Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
+                Ok((tcp, address)) => {
+                    if let Some(pass) = self.gate.enter(address.ip()) {
+                        return Caller { tcp, address, pass };
+                    }
+                }
+                Err(error) => {
+                    self.gate.cannot_accept(&error);
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                }
             }
         }
     }
 
     /// Whether a caller is a device; strangers are logged and sent away.
-    pub async fn prove(&self, tcp: TcpStream, address: SocketAddr) -> Option<Box<dyn Connection>> {
+    pub async fn prove(&self, caller: Caller) -> Option<Box<dyn Connection>> {
+        let Caller { tcp, pass, .. } = caller;
         let totals = Arc::new(Totals::default());
         let accepted = tokio::time::timeout(HANDSHAKE, Stream::accept(tcp, Some(&self.tls), &totals)).await;
-        match accepted {
+        let (kind, why) = match accepted {
             Ok(Ok((stream, shown))) if self.tls.is(shown.as_deref(), DEVICE) => {
                 return Some(Box::new(stream.io));
             }
-            Ok(Ok(_)) => tracing::warn!("{address} is not a device: refused"),
-            Ok(Err(error)) => tracing::warn!("{address} refused: {error}"),
-            Err(_) => tracing::warn!("{address} refused: it did not prove itself within {HANDSHAKE:?}"),
-        }
+            Ok(Ok(_)) => ("device", "its certificate is not that of a device".to_owned()),
+            Ok(Err(error)) => ("tls", format!("no TLS connection: {error}")),
+            Err(_) => ("silent", format!("it did not prove itself within {HANDSHAKE:?}")),
+        };
+        pass.refuse(kind, &why).await;
         None
+    }
+
+    /// Whether a line about somebody at this address is to be written now, and what to put behind it.
+    pub(crate) fn line(&self, address: SocketAddr, kind: &'static str) -> Option<String> {
+        self.gate.line(address.ip(), kind)
     }
 }
 

@@ -21,6 +21,8 @@ use tokio::time::Instant;
 /// First and longest pause between two attempts to connect; the longest is shorter than a node waits at the end of a
 /// run for those below it.
 const REDIAL: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(3));
+/// Frames that are kept for a connection which is not yet complete.
+const EARLY_MAX: usize = 1024;
 /// A connection that lasted so long was a good one: the next is dialled at once.
 const GOOD: Duration = Duration::from_secs(1);
 
@@ -197,7 +199,7 @@ impl Edge {
         let refuse = |caller: Caller, why: &str| caller.refuse(why.to_owned(), limit);
         let connection = caller.hello.connection;
         if self.dial.is_some() {
-            tracing::warn!("{} called, but is to be called; refused", self.name());
+            self.process.warn(self.node, "called", "it called, but is to be called; refused");
             return refuse(caller, "this node dials, it does not wait to be called");
         }
         match (caller.hello.purpose, &self.phase) {
@@ -208,7 +210,7 @@ impl Edge {
             }
             (Purpose::Bulk, _) => refuse(caller, "no control connection came before this one"),
             (Purpose::Control, _) if self.bond.is_outdated(caller.hello.standing.birth) => {
-                tracing::warn!("an old process of {} called; refused", self.name());
+                self.process.warn(self.node, "old", "an old process of it called; refused");
                 refuse(caller, "this node has been started again elsewhere");
             }
             (Purpose::Control, _) => {
@@ -270,8 +272,13 @@ impl Edge {
         tracing::info!("connected to {}", self.name());
         self.heard = Instant::now();
         let changes = self.bond.meet(meeting.standing);
-        self.phase =
-            Phase::Together(Box::new(Together::new(*meeting, &self.process, &self.room, &self.myself)));
+        self.phase = Phase::Together(Box::new(Together::new(
+            *meeting,
+            self.node,
+            &self.process,
+            &self.room,
+            &self.myself,
+        )));
         changes.iter().for_each(|change| self.report(*change));
         for outgoing in std::mem::take(&mut self.waiting) {
             self.send(outgoing);
@@ -285,6 +292,10 @@ impl Edge {
         let together = match &mut self.phase {
             Phase::Together(together) if together.connection == connection => together,
             Phase::Meeting { connection: current, early, .. } if *current == connection => {
+                // What a neighbour may say before we are ready: a few words, not a flood.
+                if early.len() >= EARLY_MAX {
+                    return self.part();
+                }
                 return early.push(content);
             }
             _ => return,
@@ -294,7 +305,8 @@ impl Edge {
             Content::Message { birth, ordinal, frame } => match wire::decode(&frame, &self.process.limits) {
                 Ok(message) => self.received(Stamp { birth, ordinal }, message, Credit::default()),
                 Err(error) => {
-                    tracing::warn!("a control message of {} was refused: {error}", self.name());
+                    let what = format!("a control message was refused: {error}");
+                    self.process.warn(self.node, "control", &what);
                     self.part();
                 }
             },

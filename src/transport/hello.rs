@@ -55,17 +55,16 @@ pub(super) enum Answer {
 }
 
 impl Hello {
-    /// Why this hello must be refused, whoever says it.
-    pub fn refusal(&self, run: &str, me: NodeId) -> Option<String> {
+    /// Why this hello must be refused, whoever says it: a kind of reason, and the words.
+    pub fn refusal(&self, run: &str, me: NodeId) -> Option<(&'static str, String)> {
         if self.wire != WIRE_VERSION {
             let (theirs, ours) = (self.wire, WIRE_VERSION);
-            Some(format!(
-                "it speaks wire format {theirs}, this program {ours}; run the same hcddl everywhere"
-            ))
+            let next = "run the same hcddl everywhere";
+            Some(("version", format!("it speaks wire format {theirs}, this program {ours}; {next}")))
         } else if self.run != run {
-            Some(format!("it belongs to run `{}`, this is run `{run}`", self.run))
+            Some(("run", format!("it belongs to run `{}`, this is run `{run}`", self.run)))
         } else if self.to != me {
-            Some(format!("it wants node {}, this is node {}", self.to.0, me.0))
+            Some(("node", format!("it wants node {}, this is node {}", self.to.0, me.0)))
         } else {
             None
         }
@@ -150,10 +149,10 @@ mod tests {
     #[test]
     fn a_hello_to_another_run_node_or_version_is_refused() {
         assert_eq!(hello().refusal("r", NodeId(0)), None);
-        assert!(hello().refusal("other", NodeId(0)).unwrap().contains("run `r`"));
-        assert!(hello().refusal("r", NodeId(2)).unwrap().contains("wants node"));
+        assert!(hello().refusal("other", NodeId(0)).unwrap().1.contains("run `r`"));
+        assert!(hello().refusal("r", NodeId(2)).unwrap().1.contains("wants node"));
         let old = Hello { wire: 0, ..hello() };
-        assert!(old.refusal("r", NodeId(0)).unwrap().contains("wire format 0"));
+        assert!(old.refusal("r", NodeId(0)).unwrap().1.contains("wire format 0"));
     }
 
     #[tokio::test]

@@ -183,6 +183,7 @@ impl Links {
             handshake_timeout: config.handshake_timeout,
             limits: config.limits,
             totals: Arc::new(Totals::default()),
+            repeats: Arc::default(),
         });
         let timing = Timing {
             heartbeat: config.heartbeat,

@@ -1,6 +1,7 @@
 //! How two ends come together: two connections for each edge, the control connection first.
 
 use super::control::{Call, Control, Session};
+use super::gate::{Repeats, plain};
 use super::hello::{Answer, Hello, Purpose, Standing, hear, say};
 use super::identity::Tls;
 use super::queue::EdgeSender;
@@ -24,12 +25,21 @@ pub(super) struct Process {
     pub limits: Limits,
     pub totals: Arc<Totals>,
     pub control: Arc<Control>,
+    /// What neighbours cause to be logged.
+    pub repeats: Arc<Repeats<NodeId>>,
 }
 
 impl Process {
     /// The name of a node.
     pub fn name(&self, node: NodeId) -> &str {
         &self.names[node.index()]
+    }
+
+    /// Warns of a neighbour, of each kind of thing once and then now and then.
+    pub fn warn(&self, node: NodeId, kind: &'static str, what: &str) {
+        if let Some(more) = self.repeats.line(node, kind, std::time::Instant::now()) {
+            tracing::warn!("{}: {}{more}", self.name(node), plain(what));
+        }
     }
 }
 

@@ -4,6 +4,7 @@ mod bulk;
 mod control;
 pub mod door;
 mod edge;
+pub(crate) mod gate;
 mod heads;
 mod hello;
 pub mod identity;

@@ -7,7 +7,7 @@ use super::meet::{Meeting, Process};
 use super::queue::{EdgeEvent, EdgeSender, Outgoing, Task};
 use super::stream::Meter;
 use super::wire;
-use crate::domain::Lane;
+use crate::domain::{Lane, NodeId};
 use ractor::ActorRef;
 use std::sync::Arc;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -32,12 +32,18 @@ pub(super) struct Together {
 
 impl Together {
     /// Starts to talk.
-    pub fn new(meeting: Meeting, process: &Process, room: &Room, edge: &EdgeSender) -> Self {
+    pub fn new(
+        meeting: Meeting,
+        node: NodeId,
+        process: &Arc<Process>,
+        room: &Room,
+        edge: &EdgeSender,
+    ) -> Self {
         let Meeting { connection, session, remote, bulk, early, meters, .. } = meeting;
         let (read, write) = tokio::io::split(bulk);
         let reader = Reader::new(read, early, process.limits, room.clone());
         let (queue, queued) = unbounded_channel();
-        let reading = Task::spawn(read_bulk(reader, connection, edge.clone()));
+        let reading = Task::spawn(read_bulk(reader, (process.clone(), node), connection, edge.clone()));
         let writing = Task::spawn(write_bulk(Writer::new(write), queued, connection, edge.clone()));
         Self {
             connection,
@@ -102,14 +108,19 @@ enum ToWrite {
     Mark,
 }
 
-async fn read_bulk<R: AsyncRead + Unpin>(mut reader: Reader<R>, connection: u64, edge: EdgeSender) {
+async fn read_bulk<R: AsyncRead + Unpin>(
+    mut reader: Reader<R>,
+    (process, node): (Arc<Process>, NodeId),
+    connection: u64,
+    edge: EdgeSender,
+) {
     let why = loop {
         match reader.next().await {
             Ok(Some(incoming)) => edge.tell(EdgeEvent::Bulk { connection, incoming }),
             Ok(None) => break "the bulk connection ended".to_owned(),
             Err(BulkError::Io(error)) => break error.to_string(),
             Err(BulkError::Wire(error)) => {
-                tracing::warn!("a message with tensors was refused: {error}");
+                process.warn(node, "tensors", &format!("a message with tensors was refused: {error}"));
                 break error.to_string();
             }
         }

@@ -1,16 +1,25 @@
 //! The supervisor's socket: lines in, status lines out.
 
+use crate::transport::gate::plain;
+use futures_util::StreamExt;
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
+use tokio_util::codec::{FramedRead, LinesCodec};
 
 /// Name of the socket in the directory of a run. It is used from within that directory, since the path of a socket has
 /// room for about 100 bytes.
 pub const FILE: &str = "agent.sock";
+
+/// Clients at a time: a controller, and commands that ask for the state.
+const CLIENTS_MAX: usize = 64;
+/// Longest line of a client, in bytes.
+const ORDER_BYTES_MAX: usize = 256;
 
 /// What a controller says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,6 +55,7 @@ impl Order {
 /// Serves clients until `status` is closed; each then gets the last status and the end of the stream.
 pub async fn serve(listener: UnixListener, status: watch::Receiver<String>, orders: mpsc::Sender<Order>) {
     let mut clients = JoinSet::new();
+    let places = Arc::new(Semaphore::new(CLIENTS_MAX));
     let mut closed = status.clone();
     let over = async { while closed.changed().await.is_ok() {} };
     tokio::pin!(over);
@@ -53,13 +63,20 @@ pub async fn serve(listener: UnixListener, status: watch::Receiver<String>, orde
         tokio::select! {
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) => {
-                    clients.spawn(client(stream, status.clone(), orders.clone()));
+                    let Ok(place) = places.clone().try_acquire_owned() else { continue };
+                    let talk = client(stream, status.clone(), orders.clone());
+                    clients.spawn(async move {
+                        talk.await;
+                        drop(place);
+                    });
                 }
                 Err(error) => {
                     tracing::warn!("{FILE}: {error}");
                     tokio::time::sleep(Duration::from_millis(100)).await;
                 }
             },
+            // Those who have gone are forgotten.
+            Some(_) = clients.join_next() => {}
             () = &mut over => break,
         }
     }
@@ -72,13 +89,14 @@ pub async fn serve(listener: UnixListener, status: watch::Receiver<String>, orde
 async fn client(stream: UnixStream, mut status: watch::Receiver<String>, orders: mpsc::Sender<Order>) {
     let (read, mut write) = stream.into_split();
     let talk = async move {
-        let mut lines = BufReader::new(read).lines();
-        while let Ok(Some(line)) = lines.next_line().await {
+        // A longer line is the end of the conversation.
+        let mut lines = FramedRead::new(read, LinesCodec::new_with_max_length(ORDER_BYTES_MAX));
+        while let Some(Ok(line)) = lines.next().await {
             match Order::read(&line) {
                 Some(order) => {
                     let _ = orders.send(order).await;
                 }
-                None => tracing::warn!("{FILE}: unknown order `{line}`"),
+                None => return tracing::warn!("{FILE}: unknown order `{}`", plain(&line)),
             }
         }
     };

@@ -17,6 +17,10 @@ use tokio::time::Instant;
 const CHUNK: usize = 64 << 10;
 /// How long a device may take to come back for its next script.
 const RETURN: Duration = Duration::from_secs(30);
+/// Devices that are remembered. All have the same token, so one may give any number of names.
+const DEVICES_MAX: usize = 4096;
+/// Connections of one device that wait.
+const STANDBY_MAX: usize = 8;
 /// Between two signs of life to a device that waits.
 const ALIVE: Duration = Duration::from_secs(5);
 
@@ -84,11 +88,15 @@ impl Desk {
             let devices = Arc::clone(&devices);
             tokio::spawn(async move {
                 loop {
-                    let (tcp, address) = door.accept().await;
+                    let caller = door.accept().await;
                     let (door, devices) = (Arc::clone(&door), Arc::clone(&devices));
                     tokio::spawn(async move {
-                        if let Some(connection) = door.prove(tcp, address).await {
-                            welcome(&devices, connection, address).await;
+                        let address = caller.address;
+                        if let Some(connection) = door.prove(caller).await
+                            && let Err((kind, why)) = welcome(&devices, connection, address).await
+                            && let Some(more) = door.line(address, kind)
+                        {
+                            tracing::warn!("the device at {address} was sent away: {why}{more}");
                         }
                     });
                 }
@@ -135,37 +143,41 @@ impl Devices {
 
     fn put(&self, name: &str, connection: Box<dyn Connection>) {
         if let Some(device) = self.known().get_mut(name) {
+            // A device calls anew only when its connection was used or broke: the oldest is the least likely to live.
+            if device.standby.len() >= STANDBY_MAX {
+                device.standby.pop_front();
+            }
             device.standby.push_back(connection);
         }
         self.changed.notify_waiters();
     }
 }
 
-/// A device says its name and waits.
-async fn welcome(devices: &Devices, mut connection: Box<dyn Connection>, address: SocketAddr) {
+/// A device says its name and waits; or why it is sent away: a kind of reason, and the words.
+async fn welcome(
+    devices: &Devices,
+    mut connection: Box<dyn Connection>,
+    address: SocketAddr,
+) -> Result<(), (&'static str, String)> {
     let name = match tokio::time::timeout(RETURN, hear(&mut connection)).await {
         Ok(Ok(Frame::Hello(name))) if is_name(&name) => name,
-        _ => {
-            tracing::warn!(
-                "the device at {address} gave no name of letters, digits, dots and dashes: sent away"
-            );
-            return;
-        }
+        _ => return Err(("no name", "it gave no name of letters, digits, dots and dashes".to_owned())),
     };
-    let taken = {
+    {
         let mut known = devices.known();
+        if known.len() >= DEVICES_MAX && !known.contains_key(&name) {
+            return Err(("too many", format!("{DEVICES_MAX} devices have joined already")));
+        }
         let device = known
             .entry(name.clone())
             .or_insert_with(|| Device { address: address.ip(), standby: VecDeque::new() });
-        device.address != address.ip()
-    };
-    if taken {
-        tracing::warn!(
-            "a second device calls itself `{name}`, from {address}: sent away; give it another --name"
-        );
-        return;
+        if device.address != address.ip() {
+            let why = format!("a second device calls itself `{name}`; give it another --name");
+            return Err(("second", why));
+        }
     }
     devices.put(&name, connection);
+    Ok(())
 }
 
 fn is_name(name: &str) -> bool {

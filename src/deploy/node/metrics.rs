@@ -4,6 +4,7 @@
 //! only when the scenario asks for it.
 
 use crate::deploy::deployment::NodeProgress;
+use crate::transport::gate::Gate;
 use std::fmt::Write;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -14,6 +15,8 @@ use tokio::task::JoinHandle;
 
 /// Longest head of a request, in bytes.
 const HEAD_MAX: usize = 8 << 10;
+/// Requests that are answered at a time, and how many of them from one address.
+const CALLERS: (usize, usize) = (16, 8);
 /// How long a request may take.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -39,10 +42,21 @@ impl Exporter {
         let page = Arc::new(Mutex::new(String::new()));
         let shown = Arc::clone(&page);
         let task = tokio::spawn(async move {
+            let gate = Gate::new(CALLERS.0, CALLERS.1);
             loop {
-                // One at a time: a scrape is short, and a slow one is cut off.
-                if let Ok((stream, _)) = listener.accept().await {
-                    let _ = tokio::time::timeout(PATIENCE, answer(stream, &shown)).await;
+                match listener.accept().await {
+                    Ok((stream, address)) => {
+                        let Some(pass) = gate.enter(address.ip()) else { continue };
+                        let shown = Arc::clone(&shown);
+                        tokio::spawn(async move {
+                            let _ = tokio::time::timeout(PATIENCE, answer(stream, &shown)).await;
+                            drop(pass);
+                        });
+                    }
+                    Err(error) => {
+                        gate.cannot_accept(&error);
+                        tokio::time::sleep(Duration::from_millis(100)).await;
+                    }
                 }
             }
         });
@@ -138,5 +152,16 @@ mod tests {
         assert!(page.contains("} 0.5\n") && !page.contains("hcddl_loss"), "{page}");
         assert!(ask("GET / HTTP/1.1\r\n\r\n").await.starts_with("HTTP/1.1 404"));
         assert_eq!(ask("GET /met").await, "", "half a request has no answer");
+        // Those who say nothing have places of their own, and no more than that.
+        let mut silent = Vec::new();
+        for _ in 0..CALLERS.1 - 1 {
+            silent.push(TcpStream::connect(address).await.unwrap());
+        }
+        assert!(ask("GET /metrics HTTP/1.1\r\n\r\n").await.starts_with("HTTP/1.1 200"));
+        for _ in 0..100 {
+            silent.push(TcpStream::connect(address).await.unwrap());
+        }
+        let mut last = silent.pop().unwrap();
+        assert!(matches!(last.read(&mut [0]).await, Ok(0) | Err(_)), "it is sent away at once");
     }
 }
