@@ -85,6 +85,9 @@ pub mod explore;
 pub mod factory;
 #[cfg(feature = "runtime")]
 pub mod fetch;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod inject;
 pub mod learn;
 pub mod net;

@@ -210,6 +210,11 @@ impl OrderLog {
 /// [`RecordError::Order`] when the file is not an order log or holds a record without meaning; [`RecordError::Io`].
 pub fn read(path: &Path) -> Result<(NodeId, Vec<Entry>), RecordError> {
     let bytes = std::fs::read(path).map_err(RecordError::io("read", path))?;
+    parse(path, &bytes)
+}
+
+/// Reads the bytes of a node's log.
+pub(crate) fn parse(path: &Path, bytes: &[u8]) -> Result<(NodeId, Vec<Entry>), RecordError> {
     let damaged = |problem: String| RecordError::Order { path: path.to_owned(), problem };
     let (records, _) = bytes.as_chunks::<RECORD_BYTES>();
     let Some((head, records)) = records.split_first() else {

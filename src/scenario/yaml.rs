@@ -7,6 +7,9 @@ use std::collections::BTreeMap;
 /// Deeper nesting than this is refused, so that no later recursion can overflow the stack.
 const DEPTH_MAX: usize = 64;
 
+/// Bytes of the paths of all entries of a file together. A scenario of 10,000 nodes has some 5 MB.
+const PATH_BYTES_MAX: usize = 256 << 20;
+
 /// A parsed file: what it says and where.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Document {
@@ -46,7 +49,12 @@ pub fn parse(text: &str) -> Result<Document, YamlError> {
 
 fn read(text: &str) -> Result<(Value, BTreeMap<String, usize>), YamlError> {
     refuse_tabs(text)?;
-    let mut reader = Reader { parser: Parser::new_from_str(text), lines: BTreeMap::new(), path: Vec::new() };
+    let mut reader = Reader {
+        parser: Parser::new_from_str(text),
+        lines: BTreeMap::new(),
+        path: Vec::new(),
+        path_bytes: 0,
+    };
     let mut value = None;
     loop {
         let (event, span) = reader.next()?;
@@ -92,6 +100,8 @@ struct Reader<'a> {
     parser: Parser<'a, saphyr_parser::StrInput<'a>>,
     lines: BTreeMap<String, usize>,
     path: Vec<String>,
+    /// Bytes of all paths so far: each entry repeats those above it.
+    path_bytes: usize,
 }
 
 impl<'a> Reader<'a> {
@@ -143,7 +153,7 @@ impl<'a> Reader<'a> {
     /// The items of a list. `[conv2d(6, 5), tanh]` has two: a comma within parentheses separates arguments.
     fn sequence(&mut self) -> Result<Value, YamlError> {
         let mut items = Vec::new();
-        let mut open_call: Option<String> = None;
+        let mut open_call: Option<usize> = None;
         loop {
             let (event, span) = self.next()?;
             if event == Event::SequenceEnd {
@@ -153,21 +163,21 @@ impl<'a> Reader<'a> {
                 Event::Scalar(text, ScalarStyle::Plain, 0, None) => Some(text.to_string()),
                 _ => None,
             };
-            let call = match (open_call.take(), &plain) {
-                (Some(call), Some(rest)) => {
-                    items.pop();
-                    let call = format!("{call}, {rest}");
-                    items.push(Value::String(call.clone()));
-                    Some(call)
+            // The parentheses that are open in the last item, if it is a call.
+            open_call = match (open_call.take(), plain, items.last_mut()) {
+                (Some(open), Some(rest), Some(Value::String(call))) => {
+                    call.push_str(", ");
+                    call.push_str(&rest);
+                    (open + rest.matches('(').count()).checked_sub(rest.matches(')').count())
                 }
-                _ => {
-                    self.enter(items.len().to_string(), span);
+                (_, plain, _) => {
+                    self.enter(items.len().to_string(), span)?;
                     items.push(self.value(event, span)?);
                     self.path.pop();
-                    plain
+                    plain.and_then(|text| open_parentheses(&text))
                 }
-            };
-            open_call = call.filter(|text| is_open_call(text));
+            }
+            .filter(|open| *open > 0);
         }
     }
 
@@ -188,7 +198,7 @@ impl<'a> Reader<'a> {
                 _ => return Err(self.refuse(span, "a key is not plain text", "use a word as the key")),
             };
             let first = self.lines.get(&self.path_with(&key)).copied();
-            self.enter(key.clone(), span);
+            self.enter(key.clone(), span)?;
             if map.contains_key(&key) {
                 let place = first.map_or_else(String::new, |line| format!(", first on line {line}"));
                 return Err(self.refuse(
@@ -208,18 +218,24 @@ impl<'a> Reader<'a> {
         if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path.join(".")) }
     }
 
-    fn enter(&mut self, key: String, span: Span) {
+    fn enter(&mut self, key: String, span: Span) -> Result<(), YamlError> {
         self.path.push(key);
+        self.path_bytes += self.path.iter().map(|key| key.len() + 1).sum::<usize>();
+        if self.path_bytes > PATH_BYTES_MAX {
+            let what = "up to here the file has too many entries, or too long keys above them";
+            return Err(error(span, "", what, "shorten the keys"));
+        }
         self.lines.insert(self.path.join("."), span.start.line().max(1));
+        Ok(())
     }
 }
 
-/// Whether this is `name(..` without the closing parenthesis.
-fn is_open_call(text: &str) -> bool {
-    let count = |c: char| text.matches(c).count();
+/// How many parentheses of `name(..` are not closed; `None` for what is no call, or closes more than it opens.
+fn open_parentheses(text: &str) -> Option<usize> {
     let is_name = |c: char| c.is_ascii_alphanumeric() || "_-.".contains(c);
-    let named = text.split_once('(').is_some_and(|(name, _)| !name.is_empty() && name.chars().all(is_name));
-    named && count('(') > count(')')
+    let (name, _) = text.split_once('(')?;
+    let named = !name.is_empty() && name.chars().all(is_name);
+    text.matches('(').count().checked_sub(text.matches(')').count()).filter(|_| named)
 }
 
 /// The core schema of YAML 1.2; infinities and NaN stay text since JSON has none.

@@ -4,6 +4,8 @@ mod bulk;
 mod control;
 pub mod door;
 mod edge;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzzing;
 pub(crate) mod gate;
 mod heads;
 mod hello;

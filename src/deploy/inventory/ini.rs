@@ -80,6 +80,7 @@ fn host_line(raw: &mut Raw, group: usize, line: &str, place: &Place) -> Result<(
         .map_err(|problem| place.error("", problem, "", "close the quotes, or leave them out"))?;
     let Some((pattern, assignments)) = words.split_first() else { return Ok(()) };
     let hosts = raw.pattern(pattern, place)?;
+    raw.spend(hosts.len().saturating_mul(assignments.len()), place)?;
     for word in assignments {
         let (key, value) = assignment(word, place)?;
         for &host in &hosts {

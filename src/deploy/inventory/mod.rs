@@ -16,7 +16,8 @@ mod yaml;
 use crate::domain::table::nearest;
 use crate::error::UserError;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 /// A device and how to reach it.
@@ -97,7 +98,7 @@ impl Inventory {
                 "name one file in it, or ".to_owned() + &raw::list_step(&file),
             ));
         }
-        let text = std::fs::read_to_string(path).map_err(|error| {
+        let text = read_text(path).map_err(|error| {
             let next = "check the path; an inventory is a text file with a host on each line";
             UserError::in_file(&file, format!("cannot be read: {error}"), next)
         })?;
@@ -149,15 +150,17 @@ impl Inventory {
         Ok(chosen.into_iter().map(|host| self.hosts[host].clone()).collect())
     }
 
-    fn matches(&self, terms: &[&str]) -> Result<Vec<usize>, UserError> {
-        let mut found = Vec::new();
+    fn matches(&self, terms: &[&str]) -> Result<BTreeSet<usize>, UserError> {
+        let mut found = BTreeSet::new();
         for term in terms {
             let pattern = term.trim_start_matches('!');
-            let before = found.len();
-            found.extend((0..self.hosts.len()).filter(|host| wildcard(pattern, &self.hosts[*host].name)));
+            let named = (0..self.hosts.len()).filter(|host| wildcard(pattern, &self.hosts[*host].name));
             let groups = self.groups.iter().filter(|(name, _)| wildcard(pattern, name));
-            found.extend(groups.flat_map(|(_, members)| members));
-            if found.len() == before {
+            let mut matching =
+                named.chain(groups.flat_map(|(_, members)| members.iter().copied())).peekable();
+            let nobody = matching.peek().is_none();
+            found.extend(matching);
+            if nobody {
                 let names = self.hosts.iter().map(|host| host.name.as_str());
                 let names = names.chain(self.groups.keys().map(String::as_str));
                 return Err(self.unknown("--limit", "host or group", pattern, names));
@@ -184,6 +187,17 @@ impl Inventory {
             ..UserError::default()
         }
     }
+}
+
+/// The text of a file of a size that somebody may have written.
+fn read_text(path: &Path) -> std::io::Result<String> {
+    const BYTES_MAX: u64 = 64 << 20;
+    let mut text = String::new();
+    std::fs::File::open(path)?.take(BYTES_MAX + 1).read_to_string(&mut text)?;
+    if text.len() as u64 > BYTES_MAX {
+        return Err(std::io::Error::other(format!("more than {BYTES_MAX} bytes")));
+    }
+    Ok(text)
 }
 
 fn read(file: &str, text: &str, format: Format) -> Result<raw::Raw, UserError> {
@@ -215,12 +229,17 @@ fn guess(path: &Path, text: &str) -> Format {
 
 /// Whether a name is what a pattern says; `*` is any text.
 fn wildcard(pattern: &str, name: &str) -> bool {
-    match pattern.split_once('*') {
-        None => pattern == name,
-        Some((head, tail)) => name.strip_prefix(head).is_some_and(|rest| {
-            (0..=rest.len()).filter(|at| rest.is_char_boundary(*at)).any(|at| wildcard(tail, &rest[at..]))
-        }),
-    }
+    let Some((head, rest)) = pattern.split_once('*') else { return pattern == name };
+    let (middle, tail) = rest.rsplit_once('*').unwrap_or(("", rest));
+    let Some(mut left) = name.strip_prefix(head).and_then(|left| left.strip_suffix(tail)) else {
+        return false;
+    };
+    // The first place for each part leaves the most room for those behind it.
+    middle.split('*').all(|part| {
+        let after = left.find(part).map(|at| &left[at + part.len()..]);
+        left = after.unwrap_or(left);
+        after.is_some()
+    })
 }
 
 #[cfg(test)]

@@ -5,12 +5,23 @@ use std::net::Ipv6Addr;
 /// A name that stands for more hosts than this is refused, as a slip of the finger.
 const HOSTS_MAX: usize = 100_000;
 
+/// Longest pattern, in bytes, and most ranges in it: names of hosts are shorter, and nobody numbers more.
+const PATTERN_MAX: (usize, usize) = (512, 8);
+
 /// The hosts that a pattern stands for, in order, and the port behind it.
 ///
 /// # Errors
 /// A message with the value and what is allowed.
 pub(super) fn hosts(pattern: &str) -> Result<(Vec<String>, Option<u16>), String> {
+    let (bytes, ranges) = PATTERN_MAX;
+    if pattern.len() > bytes {
+        return Err(format!("a name of {} bytes, allowed are {bytes}", pattern.len()));
+    }
     let (name, port) = split_port(pattern)?;
+    let written = name.matches('[').count();
+    if written > ranges {
+        return Err(format!("a name with {written} ranges, allowed are {ranges}"));
+    }
     let mut hosts = Vec::new();
     expand(String::new(), name, &mut hosts)?;
     Ok((hosts, port))
@@ -158,6 +169,8 @@ mod tests {
             ("pi1:0", "expected a port"),
             ("$(reboot)", "expected the name"),
             ("a/b", "expected the name"),
+            (&"[0:0]".repeat(100), "100 ranges"),
+            (&"[0:0]".repeat(100_000), "500000 bytes"),
         ] {
             let error = hosts(pattern).unwrap_err();
             assert!(error.contains(part), "{pattern}: {error}");

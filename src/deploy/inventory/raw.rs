@@ -2,7 +2,11 @@
 
 use super::range;
 use crate::error::UserError;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Hosts and their variables that an inventory may stand for, patterns written out. A few lines with ranges can mean
+/// far more than anybody has.
+const MEANT_MAX: usize = 2_000_000;
 
 /// Where something is written.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -52,7 +56,9 @@ pub(super) struct Group {
     pub place: Place,
     /// Whether it has a section or key of its own; a child must.
     pub defined: bool,
+    /// Each once, in order.
     pub hosts: Vec<usize>,
+    known: BTreeSet<usize>,
     pub children: Vec<(usize, Place)>,
     pub vars: Vars,
 }
@@ -63,6 +69,7 @@ pub(super) struct Raw {
     pub hosts: Vec<Entry>,
     pub groups: Vec<Group>,
     pub warnings: Vec<String>,
+    meant: usize,
     host_index: BTreeMap<String, usize>,
     group_index: BTreeMap<String, usize>,
 }
@@ -80,6 +87,7 @@ impl Raw {
         refuse_templates(pattern, "", place)?;
         let (names, port) =
             range::hosts(pattern).map_err(|problem| place.error("", problem, "", "correct the name"))?;
+        self.spend(names.len(), place)?;
         let mut hosts = Vec::with_capacity(names.len());
         for name in names {
             let host = self.host(&name);
@@ -99,6 +107,7 @@ impl Raw {
                 place: place.clone(),
                 defined: false,
                 hosts: Vec::new(),
+                known: BTreeSet::new(),
                 children: Vec::new(),
                 vars: Vars::new(),
             });
@@ -108,11 +117,18 @@ impl Raw {
 
     /// Adds hosts to a group, each once.
     pub fn join(&mut self, group: usize, hosts: &[usize]) {
-        for host in hosts {
-            if !self.groups[group].hosts.contains(host) {
-                self.groups[group].hosts.push(*host);
-            }
+        let group = &mut self.groups[group];
+        group.hosts.extend(hosts.iter().copied().filter(|host| group.known.insert(*host)));
+    }
+
+    /// Counts what is meant by a line.
+    pub fn spend(&mut self, meant: usize, place: &Place) -> Result<(), UserError> {
+        self.meant = self.meant.saturating_add(meant);
+        if self.meant <= MEANT_MAX {
+            return Ok(());
         }
+        let message = format!("up to here more than {MEANT_MAX} hosts and variables of hosts are meant");
+        Err(place.error("", message, "", "shorten the ranges; put variables that all share in [all:vars]"))
     }
 }
 

@@ -1,11 +1,32 @@
 //! From what is written to hosts with their variables.
 
-use super::raw::{Raw, Var, refuse_templates};
+use super::raw::{Group, Raw, Var, refuse_templates};
 use super::vars_dirs::Layers;
 use super::{Host, Inventory, words};
 use crate::error::UserError;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
+
+/// Hosts and groups that may be met on the way from every group to what is below it.
+const STEPS_MAX: usize = 4_000_000;
+
+/// The variables that mean something to us; an inventory may have any number of others.
+const USED: [&str; 14] = [
+    "ansible_connection",
+    "ansible_host",
+    "ansible_password",
+    "ansible_port",
+    "ansible_private_key_file",
+    "ansible_ssh_common_args",
+    "ansible_ssh_extra_args",
+    "ansible_ssh_host",
+    "ansible_ssh_pass",
+    "ansible_ssh_port",
+    "ansible_ssh_private_key_file",
+    "ansible_ssh_user",
+    "ansible_user",
+    "hcddl_address",
+];
 
 /// Resolves every host of an inventory.
 ///
@@ -14,18 +35,17 @@ use std::path::PathBuf;
 pub(super) fn inventory(file: &str, mut raw: Raw, layers: &Layers) -> Result<Inventory, UserError> {
     let all = under_all(&mut raw);
     let depths = depths(&raw, all)?;
-    let mut groups = BTreeMap::new();
-    for (index, group) in raw.groups.iter().enumerate() {
-        groups.insert(group.name.clone(), members(&raw, index));
-    }
+    let members = members(file, &raw)?;
     let mut order: Vec<usize> = (0..raw.groups.len()).collect();
     order.sort_by_key(|&group| (depths[group], &raw.groups[group].name));
-    let sets: Vec<BTreeSet<usize>> =
-        raw.groups.iter().map(|group| groups[&group.name].iter().copied().collect()).collect();
+    let mut groups_of = vec![Vec::new(); raw.hosts.len()];
+    for &group in &order {
+        members[group].iter().for_each(|&host| groups_of[host].push(group));
+    }
     let mut hosts = Vec::with_capacity(raw.hosts.len());
     let mut warnings = std::mem::take(&mut raw.warnings);
     for (index, entry) in raw.hosts.iter().enumerate() {
-        let mine: Vec<usize> = order.iter().copied().filter(|&group| sets[group].contains(&index)).collect();
+        let mine = &groups_of[index];
         let mut vars: BTreeMap<&str, &Var> = BTreeMap::new();
         let from_files = |group: usize| layers.groups.get(&raw.groups[group].name);
         // Ansible's layers, the weakest first: written in the inventory, then group_vars/all, then other group_vars.
@@ -34,10 +54,11 @@ pub(super) fn inventory(file: &str, mut raw: Raw, layers: &Layers) -> Result<Inv
         let files = root.iter().chain(&rest).filter_map(|&group| from_files(group));
         let own = std::iter::once(&entry.vars).chain(layers.hosts.get(&entry.name));
         for layer in written.chain(files).chain(own) {
-            vars.extend(layer.iter().map(|(key, var)| (key.as_str(), var)));
+            vars.extend(USED.iter().filter_map(|key| Some((*key, layer.get(*key)?))));
         }
         hosts.push(host(&entry.name, &vars, &mut warnings)?);
     }
+    let groups = raw.groups.into_iter().map(|group| group.name).zip(members).collect();
     Ok(Inventory { file: file.to_owned(), hosts, groups, warnings })
 }
 
@@ -66,44 +87,69 @@ fn under_all(raw: &mut Raw) -> usize {
 /// The longest way from `all` to each group.
 fn depths(raw: &Raw, all: usize) -> Result<Vec<usize>, UserError> {
     let mut depths = vec![0; raw.groups.len()];
-    // Without a cycle no depth grows more often than there are groups.
-    for round in 0..=raw.groups.len() {
-        let mut grown = None;
-        for (index, group) in raw.groups.iter().enumerate() {
-            for (child, place) in &group.children {
-                if depths[*child] < depths[index] + 1 {
-                    depths[*child] = depths[index] + 1;
-                    grown = Some((child, place));
-                }
+    let mut parents_left = vec![0_usize; raw.groups.len()];
+    let edges = || raw.groups.iter().flat_map(|group| &group.children);
+    edges().for_each(|(child, _)| parents_left[*child] += 1);
+    let mut ready: Vec<usize> = (0..raw.groups.len()).filter(|&group| parents_left[group] == 0).collect();
+    let mut at = 0;
+    while let Some(&group) = ready.get(at) {
+        at += 1;
+        for &(child, _) in &raw.groups[group].children {
+            depths[child] = depths[child].max(depths[group] + 1);
+            parents_left[child] -= 1;
+            if parents_left[child] == 0 {
+                ready.push(child);
             }
-        }
-        match grown {
-            None => break,
-            Some((child, place)) if round == raw.groups.len() => {
-                let message = format!("the group `{}` contains itself", raw.groups[*child].name);
-                return Err(place.error("", message, "", "take it out of its own children"));
-            }
-            Some(_) => {}
         }
     }
     depths[all] = 0;
-    Ok(depths)
+    match parents_left.iter().position(|&parents| parents > 0) {
+        None => Ok(depths),
+        Some(group) => Err(in_itself(raw, group, &parents_left)),
+    }
 }
 
-/// Its own hosts, then those of its children, then those of theirs; each once.
-fn members(raw: &Raw, group: usize) -> Vec<usize> {
-    let (mut hosts, mut groups) = (Vec::new(), vec![group]);
-    let mut seen: BTreeSet<usize> = BTreeSet::from([group]);
-    let mut known: BTreeSet<usize> = BTreeSet::new();
-    let mut at = 0;
-    while let Some(&now) = groups.get(at) {
-        hosts.extend(raw.groups[now].hosts.iter().copied().filter(|host| known.insert(*host)));
-        groups.extend(
-            raw.groups[now].children.iter().map(|(child, _)| *child).filter(|child| seen.insert(*child)),
-        );
-        at += 1;
+/// The error of a group that contains itself; `group` is one, or is below one.
+fn in_itself(raw: &Raw, mut group: usize, parents_left: &[usize]) -> UserError {
+    let mut above = vec![None; raw.groups.len()];
+    let rest = raw.groups.iter().enumerate().filter(|(parent, _)| parents_left[*parent] > 0);
+    for (parent, below) in rest {
+        below.children.iter().for_each(|(child, place)| above[*child] = Some((parent, place)));
     }
-    hosts
+    // Whoever goes up long enough is within the circle.
+    for _ in 0..raw.groups.len() {
+        group = above[group].map_or(group, |(parent, _)| parent);
+    }
+    let message = format!("the group `{}` contains itself", raw.groups[group].name);
+    let place = above[group].map(|(_, place)| place.clone()).unwrap_or_default();
+    place.error("", message, "", "take it out of its own children")
+}
+
+/// For each group its own hosts, then those of its children, then those of theirs; each once.
+fn members(file: &str, raw: &Raw) -> Result<Vec<Vec<usize>>, UserError> {
+    let mut steps = 0;
+    let mut all = Vec::with_capacity(raw.groups.len());
+    for group in 0..raw.groups.len() {
+        let (mut hosts, mut groups) = (Vec::new(), vec![group]);
+        let mut seen: BTreeSet<usize> = BTreeSet::from([group]);
+        let mut known: BTreeSet<usize> = BTreeSet::new();
+        let mut at = 0;
+        while let Some(&now) = groups.get(at) {
+            let Group { hosts: own, children, .. } = &raw.groups[now];
+            steps += 1 + own.len() + children.len();
+            if steps > STEPS_MAX {
+                let message = "its groups contain each other too often: hosts and groups, each counted once for every \
+                               group above it, are more than ";
+                let next = "flatten the groups";
+                return Err(UserError::in_file(file, format!("{message}{STEPS_MAX}"), next));
+            }
+            hosts.extend(own.iter().copied().filter(|host| known.insert(*host)));
+            groups.extend(children.iter().map(|(child, _)| *child).filter(|child| seen.insert(*child)));
+            at += 1;
+        }
+        all.push(hosts);
+    }
+    Ok(all)
 }
 
 fn host(name: &str, vars: &BTreeMap<&str, &Var>, warnings: &mut Vec<String>) -> Result<Host, UserError> {

@@ -239,3 +239,73 @@ fn names_alone_are_an_inventory_too() {
         Inventory::load(Path::new("nowhere.ini"), None).unwrap_err().to_string().contains("cannot be read")
     );
 }
+
+/// A few lines that mean very much are refused by what they mean, before it is written out.
+#[test]
+fn what_means_too_much_is_refused() {
+    let assignments = (0..100).map(|i| format!(" v{i}=1")).collect::<String>();
+    let many_variables = format!("pi[0:99998]{assignments}\n");
+    let many_ranges = "pi[0:99998]\n".repeat(30);
+    // A chain of groups, each of which holds all hosts of those below it.
+    let chain: String =
+        (0..5000).map(|i| format!("[g{i}]\nh{i}\n[g{i}:children]\ng{}\n", i + 1)).collect::<String>()
+            + "[g5000]\n";
+    for (text, says) in [
+        (many_variables.as_str(), "more than 2000000 hosts and variables"),
+        (&many_ranges, "more than 2000000 hosts and variables"),
+        (&chain, "contain each other too often"),
+    ] {
+        let error = Inventory::parse("x", text, Format::Ini).unwrap_err().to_string();
+        assert!(error.contains(says), "{error}");
+    }
+    let yaml = format!(
+        "pool: {{hosts: {{'pi[0:99998]': {{{}}}}}}}",
+        assignments.trim().replace('=', ": ").replace(' ', ", ").replace(":,", ":")
+    );
+    let error = Inventory::parse("x", &yaml, Format::Yaml).unwrap_err().to_string();
+    assert!(error.contains("more than 2000000"), "{error}");
+}
+
+#[test]
+fn a_group_in_itself_is_named_even_below_others() {
+    for text in ["[a:children]\nb\n[b:children]\nc\n[c:children]\nb\n", "[b:children]\nb\n[a:children]\nb\n"]
+    {
+        let error = Inventory::parse("x", text, Format::Ini).unwrap_err().to_string();
+        assert!(
+            error.contains("the group `b` contains itself") || error.contains("`c` contains itself"),
+            "{error}"
+        );
+    }
+}
+
+#[test]
+fn names_of_groups_lead_nowhere() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir_all(folder.path().join("inner/group_vars")).unwrap();
+    std::fs::write(folder.path().join("secret.yml"), "ansible_user: root\n").unwrap();
+    let path = folder.path().join("inner/hosts");
+    std::fs::write(&path, "[../../secret]\npi1\n").unwrap();
+    assert_eq!(Inventory::load(&path, None).unwrap().hosts[0].user, None);
+}
+
+#[test]
+fn stars_stand_for_any_text() {
+    for (pattern, name, is) in [
+        ("*", "", true),
+        ("a*", "abc", true),
+        ("*c", "abc", true),
+        ("a*c", "ac", true),
+        ("a*a", "a", false),
+        ("*b*b*", "abcb", true),
+        ("*b*b*", "abc", false),
+        ("a*b*c", "axxbyyc", true),
+        ("a**c", "abc", true),
+        ("*ab*ab", "abab", true),
+        ("*ab*ab", "ab", false),
+        ("*\u{e9}*", "x\u{e9}y", true),
+    ] {
+        assert_eq!(super::wildcard(pattern, name), is, "{pattern} {name}");
+    }
+    // Trying every way would take longer than anybody lives.
+    assert!(!super::wildcard(&"*a".repeat(2000), &"a".repeat(1999)));
+}

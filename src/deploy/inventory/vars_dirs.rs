@@ -4,7 +4,7 @@ use super::raw::{Raw, Vars};
 use super::yaml;
 use crate::error::UserError;
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 /// Variables of groups and hosts by name.
 #[derive(Debug, Default)]
@@ -39,11 +39,12 @@ fn layer<'a>(
     if !folder.is_dir() {
         return Ok(all);
     }
-    for name in names {
+    // A name is that of a file in the folder, whatever it looks like.
+    for name in names.filter(|name| is_file_name(name)) {
         let mut vars = Vars::new();
         for path in files(&folder.join(name)) {
             let file = path.display().to_string();
-            let text = std::fs::read_to_string(&path)
+            let text = super::read_text(&path)
                 .map_err(|error| UserError::in_file(&file, format!("cannot be read: {error}"), ""))?;
             if text.starts_with("$ANSIBLE_VAULT") || text.contains("!vault") {
                 warnings
@@ -55,6 +56,11 @@ fn layer<'a>(
         all.insert(name.to_owned(), vars);
     }
     Ok(all)
+}
+
+fn is_file_name(name: &str) -> bool {
+    let mut parts = Path::new(name).components();
+    matches!((parts.next(), parts.next()), (Some(Component::Normal(only)), None) if only == name)
 }
 
 /// `name`, `name.yml`, `name.yaml`, `name.json`; the files of a directory `name` in order.

@@ -127,6 +127,7 @@ impl Reader<'_> {
         let place = self.place(path);
         let vars = self.vars(vars, path)?;
         let hosts = self.raw.pattern(pattern, &place)?;
+        self.raw.spend(hosts.len().saturating_mul(vars.len()), &place)?;
         for &host in &hosts {
             self.raw.hosts[host].vars.extend(vars.clone());
         }

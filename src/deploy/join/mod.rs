@@ -7,6 +7,8 @@
 mod desk;
 mod device;
 mod frame;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzzing;
 mod token;
 
 pub use desk::{Desk, Joined};

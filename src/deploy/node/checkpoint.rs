@@ -32,6 +32,12 @@ pub(super) fn load(place: &Place) -> anyhow::Result<Option<Saved>> {
     }
 }
 
+/// Reads the bytes of a checkpoint, without its head.
+#[cfg(feature = "fuzzing")]
+pub(crate) fn read_bytes(bytes: &[u8]) {
+    let _ = crate::transport::wire::from_bytes::<Saved>(bytes, bytes.len() as u64);
+}
+
 /// Writes checkpoints on a thread of its own, one at a time.
 pub(super) struct Saver {
     dir: PathBuf,

@@ -27,6 +27,8 @@ use crate::transport::identity::Identity;
 use crate::transport::links::{Links, LinksConfig, Neighbour};
 use crate::transport::wire::Limits;
 use anyhow::Context;
+#[cfg(feature = "fuzzing")]
+pub(crate) use checkpoint::read_bytes as read_checkpoint;
 use stage::{Stage, StageParts};
 use std::fs;
 use std::path::{Path, PathBuf};
