@@ -437,6 +437,10 @@ impl Learner for Engine {
     fn tensors(&self) -> Vec<(String, Vec<usize>)> {
         self.network.tensors()
     }
+
+    fn look(&self) -> super::Look {
+        self.data.look()
+    }
 }
 
 /// The position of the largest value, the first one of equals.

@@ -97,6 +97,19 @@ pub trait Learner: Send + Sync {
     fn cost(&self) -> Cost;
     /// Named slices of the flat vector, in order: tensor name, shape.
     fn tensors(&self) -> Vec<(String, Vec<usize>)>;
+    /// What its data look like; may take a while.
+    fn look(&self) -> Look {
+        Look::default()
+    }
+}
+
+/// What data look like to a person.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Look {
+    /// A part of the data and a sentence about its samples.
+    pub lines: Vec<(String, String)>,
+    /// What is unlikely about them, each a sentence.
+    pub doubts: Vec<String>,
 }
 
 /// Which samples to evaluate on.

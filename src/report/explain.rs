@@ -101,6 +101,12 @@ fn model(plan: &LearningPlan, learner: Option<&dyn Learner>, timing_only: bool) 
     format!("{}{size}{start}{timing}", choice(&plan.model))
 }
 
+/// Puts what is said of the samples below what is said of the data.
+pub fn with_samples(lines: &mut Vec<(String, String)>, samples: Vec<(String, String)>) {
+    let below = lines.iter().position(|(subject, _)| subject == "data").map_or(lines.len(), |at| at + 1);
+    lines.splice(below..below, samples);
+}
+
 fn data(plan: &Plan, learner: Option<&dyn Learner>) -> String {
     let LearningPlan { data, partition, shards, .. } = &plan.learning;
     let mut text = format!("{} split by {} into {shards} shards", choice(data), choice(partition));

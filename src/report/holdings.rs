@@ -1,5 +1,6 @@
 //! Who holds which samples: a table and a plot for the terminal, an SVG, JSON.
 
+use crate::learn::Look;
 use comfy_table::{CellAlignment, Table, presets};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
@@ -46,6 +47,8 @@ pub struct Held {
     pub validation: Option<usize>,
     /// Samples to test on.
     pub test: usize,
+    /// What they look like.
+    pub look: Look,
 }
 
 /// What a node holds.
@@ -169,6 +172,9 @@ fn summary(held: &Held, out: &mut String) {
         let counts = held.nodes.iter().map(|node| node.counts.len()).collect();
         let _ = writeln!(out, "{} on a node: {}", held.groups(), spread(counts));
     }
+    for (part, text) in &held.look.lines {
+        let _ = writeln!(out, "{part}: {text}");
+    }
 }
 
 /// Everything as JSON; ends in a line break.
@@ -191,6 +197,8 @@ pub fn json(held: &Held) -> String {
         "train": held.train,
         "validation": held.validation,
         "test": held.test,
+        "samples": held.look.lines.iter().cloned().collect::<BTreeMap<_, _>>(),
+        "warnings": held.look.doubts,
         "nodes": held.nodes.iter().map(node).collect::<Vec<_>>(),
     });
     format!("{value:#}\n")
@@ -292,6 +300,7 @@ mod tests {
             train: 80,
             validation: Some(5),
             test: 9,
+            look: Look { lines: vec![("test samples".into(), "9 of 2 values".into())], doubts: vec![] },
         }
     }
 
@@ -310,7 +319,8 @@ mod tests {
         assert!(
             text.ends_with(
                 "72 of 80 training samples on 3 nodes, 5 to validate on, 9 to test on\n\
-                 samples on a node: 2 to 60, mean 24.0\nclasses on a node: 1 to 2, mean 1.7\n"
+                 samples on a node: 2 to 60, mean 24.0\nclasses on a node: 1 to 2, mean 1.7\n\
+                 test samples: 9 of 2 values\n"
             ),
             "{text}"
         );

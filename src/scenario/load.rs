@@ -2,10 +2,10 @@
 
 use super::file::Pick;
 use super::schedule::ScheduleFile;
-use super::{Source, Written, interpret};
+use super::{Source, Written, assignment, interpret};
 use crate::domain::units::Duration;
 use crate::error::UserError;
-use serde_json::Value;
+use serde_json::{Map, Value};
 use std::path::{Path, PathBuf};
 
 /// Reads a scenario and the topology file that it names; makes its paths relative to the working directory.
@@ -139,6 +139,9 @@ fn file_name(topology: &Pick) -> Option<&str> {
 /// Replaces `csv: FILE` of a measured distribution, wherever one is written, by the file's samples.
 fn read_samples(source: &Source, value: &mut Value, path: &str, folder: &Path) -> Result<(), UserError> {
     let below = |key: &str| if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") };
+    if path == "partition" {
+        read_assignment(source, value, folder)?;
+    }
     match value {
         Value::Object(map) if map.get("name").and_then(Value::as_str) == Some("empirical") => {
             let Some(Value::String(name)) = map.get("csv") else { return Ok(()) };
@@ -229,6 +232,35 @@ fn records(text: &str) -> Result<Vec<Value>, (usize, String)> {
         records.push(written.into());
     }
     Ok(records)
+}
+
+/// Replaces the file of a partition that one gives by what it says.
+fn read_assignment(source: &Source, value: &mut Value, folder: &Path) -> Result<(), UserError> {
+    let short = value.as_str().and_then(|text| text.trim().strip_prefix("file(")?.strip_suffix(')'));
+    let (name, mut options) = match &*value {
+        Value::Object(map) if map.get("name").and_then(Value::as_str) == Some("file") => {
+            let Some(Value::String(name)) = map.get("file") else { return Ok(()) };
+            (name.clone(), map.clone())
+        }
+        _ => match short {
+            Some(name) => (name.trim().to_owned(), Map::from_iter([("name".to_owned(), "file".into())])),
+            None => return Ok(()),
+        },
+    };
+    let (path, file) = ("partition.file", folder.join(name));
+    let text = read(&file).map_err(|error| {
+        let message = format!("the nodes in `{}`: {}", file.display(), error.message);
+        source.error(path, message, "", "the path is relative to the scenario's folder")
+    })?;
+    let nodes = assignment::nodes(&text).map_err(|(line, problem)| {
+        let message = format!("line {line} of `{}`: {problem}", file.display());
+        let allowed = "a node's number on each line, or `sample,node` as the heading of both";
+        source.error(path, message, allowed, "nodes that train are numbered from 0 in their order")
+    })?;
+    options.shift_remove("file");
+    options.insert("nodes".to_owned(), nodes.into());
+    *value = options.into();
+    Ok(())
 }
 
 /// The text of a file.

@@ -1,6 +1,7 @@
 //! Scenarios. [`mod@file`] mirrors what was written, [`plan`] is what was meant; [`resolve()`] leads from one to
 //! the other with all checks. [`load::load`] is the one file here that reads files.
 
+mod assignment;
 pub mod compat;
 pub mod draw;
 pub mod file;

@@ -4,7 +4,7 @@ use super::{BuildTopology, NodeKind, Topology, TopologyNode, components};
 use crate::domain::table::nearest;
 use crate::domain::{Choice, OptionError, Row};
 use serde::Deserialize;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 pub(super) fn row() -> Row<BuildTopology> {
     Row {
@@ -79,9 +79,8 @@ fn connected(names: &[&str], links: &[(u32, u32)]) -> Result<(), OptionError> {
 
 fn peers(names: &[&str], links: &[(u32, u32)]) -> Result<Topology, OptionError> {
     let mut topology = super::graph(names.len() as u64, links.iter().map(|l| (l.0.into(), l.1.into())));
-    if let Some((i, _)) = links.iter().enumerate().find(|(i, a)| {
-        links[..*i].iter().any(|b| (a.0.min(a.1), a.0.max(a.1)) == (b.0.min(b.1), b.0.max(b.1)))
-    }) {
+    let mut written = BTreeSet::new();
+    if let Some(i) = links.iter().position(|(a, b)| !written.insert((a.min(b), a.max(b)))) {
         return Err(OptionError::new(&format!("links.{i}"), "this link is written twice", "each link once"));
     }
     for (node, name) in topology.nodes.iter_mut().zip(names) {

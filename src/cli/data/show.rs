@@ -43,7 +43,9 @@ enum Count {
 
 pub fn execute(args: &ShowArgs, registry: &Registry) -> anyhow::Result<Ending> {
     let session = session::load(&args.file, &args.scenario, registry)?;
-    let held = held(&session.plan, &session.holdings()?, args.by);
+    let holdings = session.holdings()?;
+    let held = held(&session.plan, &holdings, args.by);
+    held.look.doubts.iter().for_each(|doubt| output::note("warning", doubt));
     if let Some(path) = &args.svg {
         std::fs::write(path, holdings::svg(&held))
             .with_context(|| format!("cannot write `{}`", path.display()))?;
@@ -76,6 +78,7 @@ fn held(plan: &Plan, holdings: &Holdings, by: Option<Count>) -> Held {
         train: data.train.len(),
         validation: data.validation.as_ref().map(Samples::len),
         test: data.test.len(),
+        look: data.look(),
     }
 }
 

@@ -10,6 +10,7 @@ mod folders;
 mod idx;
 mod leaf;
 mod lidar;
+mod look;
 mod normalise;
 mod npz;
 mod samples;

@@ -140,6 +140,28 @@ impl Samples {
         self.len() == 0
     }
 
+    /// Input values of all rows.
+    #[must_use]
+    pub fn features(&self) -> &Features {
+        &self.features
+    }
+
+    /// What should come out, of all samples.
+    #[must_use]
+    pub fn targets(&self) -> &Labels {
+        &self.targets
+    }
+
+    /// Where the values of a sample lie among all.
+    ///
+    /// # Panics
+    /// If the index is out of range.
+    #[must_use]
+    pub fn place(&self, index: usize) -> std::ops::Range<usize> {
+        let rows = self.rows(index);
+        rows.start * self.row_len..rows.end * self.row_len
+    }
+
     /// Class of each sample, if samples have classes.
     #[must_use]
     pub fn classes(&self) -> Option<&[u16]> {

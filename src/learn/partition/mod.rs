@@ -2,6 +2,7 @@
 
 mod by_class;
 mod dirichlet;
+mod file;
 mod iid;
 mod natural;
 mod power_law;
@@ -44,6 +45,7 @@ pub fn table() -> Table<BuildPartition> {
             quantity::row(),
             power_law::row(),
             natural::row(),
+            file::row(),
         ],
     )
 }
