@@ -1,6 +1,6 @@
 //! By a list that says for each training sample which node holds it.
 
-use super::{BuildPartition, Partitioner};
+use super::{BuildPartition, Partitioner, enough};
 use crate::domain::{OptionError, Row};
 use crate::learn::data::Overview;
 use serde::Deserialize;
@@ -18,6 +18,7 @@ const NEXT: &str = "`hcddl data show` lists the nodes that train in their order;
 
 impl Partitioner for Listed {
     fn split(&self, samples: Overview<'_>, shards: usize, _: u64) -> Result<Vec<Vec<u32>>, OptionError> {
+        enough(samples.len, shards, 1)?;
         let refuse = |message: String, allowed: String| OptionError {
             hint: NEXT.to_owned(),
             ..OptionError::new("nodes", message, allowed)
@@ -93,7 +94,7 @@ mod tests {
             (json!([0, 1, 2, 0, 0]), 2, "sample 2 belongs to node 2; allowed: 0 to 1"),
             (json!([0, -2, 1, 0, 0]), 2, "sample 1 belongs to node -2"),
             (json!([0, 0, 0, 0, 0]), 2, "node 1 of 2 gets no samples"),
-            (json!([0, 0, 0, 0, 0]), 0, "sample 0 belongs to node 0"),
+            (json!([0, 0, 0, 0, 0]), 0, "no node trains"),
         ] {
             let error = split(nodes, shards).unwrap_err().to_string();
             assert!(error.contains(part), "{part}: {error}");
