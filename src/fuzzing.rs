@@ -112,7 +112,7 @@ pub fn study(bytes: &[u8]) {
 
 /// Decided delays, for a small scenario.
 pub fn schedule(bytes: &[u8]) {
-    const SCENARIO: &str = "topology: flat(2)\nmodel: softmax\nnetwork: {default: {latency: 10ms}}\n";
+    const SCENARIO: &str = "topology: flat(2)\nmodel: softmax\nnetwork: {lan: {latency: 10ms}}\n";
     static WRITTEN: LazyLock<crate::scenario::Written> =
         LazyLock::new(|| crate::scenario::parse("s.yml", SCENARIO, &[]).expect("a scenario"));
     if std::str::from_utf8(bytes).is_err() {
@@ -130,9 +130,9 @@ pub fn latencies(bytes: &[u8]) {
     file("latencies.csv", rest);
     let name = ["empirical", "trace"][usize::from(kind)];
     let text = if kind == 0 {
-        "network: {default: {latency: {name: empirical, csv: latencies.csv}}}"
+        "network: {lan: {latency: {name: empirical, csv: latencies.csv}}}"
     } else {
-        "injections: [{latency: {name: trace, csv: latencies.csv}}]"
+        "injections: [{where: all, add: {name: trace, csv: latencies.csv}}]"
     };
     let scenario = format!("topology: flat(1)\nmodel: softmax\n{text}\n");
     let path = file(&format!("{name}.yml"), scenario.as_bytes());

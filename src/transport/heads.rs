@@ -172,7 +172,7 @@ impl BodyHead {
         let head = Self {
             name: unpadded(name).ok_or(WireError::Field("body name"))?,
             codec: match codec {
-                [0, ..] => None,
+                codec if codec.iter().all(|byte| *byte == 0) => None,
                 codec => Some(unpadded(codec).ok_or(WireError::Field("codec"))?),
             },
             elements: elements as usize,

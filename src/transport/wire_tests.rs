@@ -129,3 +129,13 @@ fn values_are_bounded_and_read_to_the_end() {
     huge[..8].copy_from_slice(&u64::MAX.to_le_bytes());
     assert!(from_bytes::<Vec<(u64, String)>>(&huge, 1000).is_err(), "claims more than it has");
 }
+
+/// A field that is zero for raw values is zero to its end: a frame is what `encode` writes, byte for byte.
+#[test]
+fn a_codec_that_begins_with_zero_and_goes_on_is_refused() {
+    let mut frame = encode(&update()).unwrap();
+    frame[HEAD + 2 * NAME_BYTES_MAX - 1] = 3;
+    let sum = checksum(&frame);
+    frame[CHECKSUM_AT..HEAD].copy_from_slice(&sum.to_le_bytes());
+    assert_eq!(decode(&frame, &LIMITS), Err(WireError::Field("codec")));
+}
