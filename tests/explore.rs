@@ -200,7 +200,7 @@ fn real_trees_and_peers_break_no_law() {
         ("async", "async", ""),
         ("sync", "async", "push: every(3), wait: true"),
         ("dc_asgd", "ssp(1)", ""),
-        ("ssp(1)", "k_async(2)", "wait: true"),
+        ("ssp(1)", "k_async(2)", ""),
         ("fedbuff(2)", "fedbuff(2)", "send: delta, wait: false"),
     ];
     let worlds =

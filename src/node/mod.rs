@@ -9,6 +9,7 @@ pub mod kinds;
 pub mod peer;
 pub mod reliable;
 pub mod server;
+mod unpushed;
 pub mod uplink;
 pub mod work;
 pub mod worker;

@@ -1,9 +1,13 @@
 //! The uplink: what makes a server a child of its parent. It pushes what was folded (forwarded aggregates, the
 //! distance from a milestone, or its model), adopts the parent's model, and holds its children back in between
 //! if it is told to.
+//!
+//! Only so many pushes as its window allows wait for an answer. What is committed meanwhile is merged into the next
+//! one: however slow the way up is, nothing is lost, nothing queues, and the server holds no more than a few tensors.
 
 use super::kinds::{ASSIGN, PULL, READY, UPDATE};
 use super::server::Server;
+use super::unpushed::{Aggregate, Commits, input};
 use super::work::{Fold, FoldInput, OptState, Outcome, UpdateKind, Work};
 use super::worker::body_name;
 use super::{Contribution, Effects};
@@ -23,6 +27,8 @@ pub struct UplinkPlan {
     pub send: UpdateKind,
     /// Whether its children wait until the parent has answered a push.
     pub wait: bool,
+    /// Pushes that may wait for an answer of the parent, at least 1.
+    pub window: u64,
     /// How much of the parent's model it takes, in thousandths: 1000 replaces its own, 0 ignores it.
     pub adopt_permille: u16,
 }
@@ -78,8 +84,13 @@ pub struct Uplink {
     pub(super) gated: BTreeMap<NodeId, Assignment>,
     /// The parent has sent a model and waits for a push.
     requested: bool,
+    /// Pushes that the parent has not answered, and answers that came and have not been adopted.
+    unanswered: u64,
+    answers: u64,
     /// What was committed since the last push.
-    commits: Vec<Committed>,
+    commits: Commits,
+    /// Aggregates of these commits are being merged into one: updates and samples behind them.
+    merging: Option<(JobId, u64, u64)>,
     /// What the next change is counted from: the model as it was pushed or adopted last.
     milestone: Params,
     /// The parent's model that commits since the last push are being carried over to.
@@ -98,17 +109,6 @@ pub struct Uplink {
     residual: Option<Params>,
     /// Pushes so far; names the stream of a randomised codec.
     pushes: u64,
-}
-
-/// One commit that was not pushed yet.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-struct Committed {
-    aggregate: Option<Params>,
-    updates: u64,
-    samples: u64,
-    steps: u64,
-    loss: f64,
-    origin: Version,
 }
 
 /// How far a push is.
@@ -130,7 +130,10 @@ impl Uplink {
             gate_closed: true,
             gated: BTreeMap::new(),
             requested: false,
-            commits: Vec::new(),
+            unanswered: 0,
+            answers: 0,
+            commits: Commits::default(),
+            merging: None,
             milestone: init.clone(),
             towards: None,
             pushing: None,
@@ -154,26 +157,34 @@ impl Server {
         out: &mut Effects,
     ) {
         let (Some(uplink), Some(config)) = (&mut self.state.uplink, &self.config.uplink) else { return };
-        let samples: u64 = contributions.iter().map(|c| c.samples).sum();
-        // Void updates have no samples and no loss.
-        let counts = contributions.iter().filter(|c| c.samples > 0);
-        let loss = counts.map(|c| f64::from(c.loss) * c.samples as f64).sum::<f64>();
-        uplink.commits.push(Committed {
-            aggregate,
-            updates: contributions.len() as u64,
-            samples,
-            steps: 1,
-            loss: loss / samples.max(1) as f64,
-            origin,
-        });
+        uplink.commits.note(contributions, origin, aggregate);
         let due = match config.plan.push {
-            Push::Every(k) => uplink.commits.len() as u64 >= k,
+            Push::Every(k) => uplink.commits.count >= k,
             Push::OnRequest => uplink.requested,
         };
         if due {
             uplink.gate_closed = config.plan.wait;
             self.push(out);
         }
+        self.merge(out);
+    }
+
+    /// Merges aggregates that wait for a push into one.
+    fn merge(&mut self, out: &mut Effects) {
+        let (Some(uplink), Some(config)) = (&mut self.state.uplink, &self.config.uplink) else { return };
+        let commits = &mut uplink.commits;
+        if !commits.are_many() || uplink.merging.is_some() {
+            return;
+        }
+        let (updates, samples) = commits.behind();
+        let fold = combination(
+            Arc::clone(&config.combine),
+            commits.terms(config.combine.as_ref()),
+            &self.state.model,
+        );
+        let job = self.state.job();
+        self.state.uplink.as_mut().expect("just seen").merging = Some((job, updates, samples));
+        out.run(job, Work::Fold(Box::new(fold)));
     }
 
     /// The parent lost this server, or this server the parent: what was under way between them is void. The server
@@ -181,44 +192,40 @@ impl Server {
     pub(super) fn parent_lost(&mut self) {
         let Some(uplink) = &mut self.state.uplink else { return };
         (uplink.open, uplink.requested, uplink.due) = (false, false, false);
+        (uplink.unanswered, uplink.answers) = (0, 0);
         (uplink.pushing, uplink.adopting, uplink.deferred) = (None, None, None);
         (uplink.towards, uplink.mixing) = (None, false);
     }
 
-    /// Starts a push of everything since the last one, if the parent takes one.
+    /// Starts a push of everything since the last one, if the parent takes one and the window has room.
     fn push(&mut self, out: &mut Effects) {
         let clock = self.state.clock();
         let forwards = self.config.uplink.as_ref().is_some_and(|c| c.forwards(self.config.update));
         let (Some(uplink), Some(config)) = (&mut self.state.uplink, &self.config.uplink) else { return };
-        if !uplink.open {
+        if !uplink.open || uplink.unanswered >= config.plan.window {
             return;
         }
-        if uplink.pushing.is_some() {
+        if uplink.pushing.is_some() || uplink.merging.is_some() {
             uplink.due = true;
             return;
         }
         uplink.requested = false;
         uplink.pushes += 1;
-        let commits = std::mem::take(&mut uplink.commits);
-        let samples: u64 = commits.iter().map(|c| c.samples).sum();
-        let loss = commits.iter().map(|c| c.loss * c.samples as f64).sum::<f64>() / samples.max(1) as f64;
+        uplink.unanswered += 1;
+        let mut commits = std::mem::take(&mut uplink.commits);
         let head = Head {
             version: uplink.parent_version,
-            base: commits.iter().map(|c| c.origin).min().unwrap_or(uplink.parent_version),
+            base: commits.origin.unwrap_or(uplink.parent_version),
             root: uplink.root_version,
             clock,
-            samples,
-            steps: commits.iter().map(|c| c.steps).sum(),
+            samples: commits.samples,
+            steps: commits.count,
             part: uplink.life,
-            loss: loss as f32,
+            loss: (commits.loss / commits.samples.max(1) as f64) as f32,
         };
         let model = self.state.model.clone();
         let (rule, terms): (Arc<dyn FoldRule>, Vec<FoldInput>) = if forwards {
-            let updates: u64 = commits.iter().map(|c| c.updates).sum();
-            let scale = commits.len() as f32 / updates.max(1) as f32;
-            let term = |c: Committed| c.aggregate.map(|a| (a, c.updates as f32 * scale, c.samples));
-            let terms = commits.into_iter().filter_map(term).map(|(a, w, s)| input(a, w, s)).collect();
-            (Arc::clone(&config.combine), terms)
+            (Arc::clone(&config.combine), commits.terms(config.combine.as_ref()))
         } else if config.plan.send == UpdateKind::Model {
             (Arc::new(Sum), vec![input(model, 1.0, 1)])
         } else {
@@ -255,7 +262,7 @@ impl Server {
         out.send(config.parent, Message::with(UPDATE, head, body_name(config.plan.send), data));
         let uplink = self.state.uplink.as_mut().expect("only a local server pushes");
         uplink.pushing = None;
-        if std::mem::take(&mut uplink.due) && !uplink.commits.is_empty() {
+        if std::mem::take(&mut uplink.due) && uplink.commits.count > 0 {
             self.push(out);
         }
     }
@@ -265,6 +272,7 @@ impl Server {
         if message.kind == READY {
             out.send(config.parent, Message::control(PULL, message.head));
         } else if message.kind == ASSIGN {
+            self.state.uplink.as_mut().expect("has a parent").answers += 1;
             let head = message.head;
             match message.bodies.into_iter().next().map(|b| b.data) {
                 Some(Data::Dense(model)) => self.adopt(model, head, out),
@@ -290,7 +298,7 @@ impl Server {
         let share = config.plan.adopt_permille;
         let mine = self.state.model.clone();
         let terms = if share >= 1000 || self.state.version == Version(0) {
-            if uplink.commits.is_empty() || !config.own_model {
+            if uplink.commits.count == 0 || !config.own_model {
                 self.adopted(model.clone(), model, head, out);
                 return;
             }
@@ -315,9 +323,20 @@ impl Server {
         }
     }
 
-    /// Whether the parent's model is being mixed into this server's.
+    /// Whether the uplink's arithmetic has to end before the next commit: the parent's model is being mixed into this
+    /// server's, or what waits for a push is being merged.
     pub(super) fn is_mixing(&self) -> bool {
-        self.state.uplink.as_ref().is_some_and(|uplink| uplink.mixing)
+        self.state.uplink.as_ref().is_some_and(|uplink| uplink.mixing || uplink.merging.is_some())
+    }
+
+    /// The aggregates of the last commits are one now.
+    fn merged(&mut self, tensor: Params, (updates, samples): (u64, u64), out: &mut Effects) {
+        let uplink = self.state.uplink.as_mut().expect("only a local server merges");
+        uplink.merging = None;
+        uplink.commits.aggregates.insert(0, Aggregate { tensor, updates, samples });
+        if std::mem::take(&mut uplink.due) {
+            self.push(out);
+        }
     }
 
     fn adopted(&mut self, model: Params, milestone: Params, head: Head, out: &mut Effects) {
@@ -331,7 +350,8 @@ impl Server {
         uplink.life = head.part;
         uplink.milestone = milestone;
         uplink.requested = on_request;
-        let push_now = on_request && !uplink.commits.is_empty();
+        uplink.unanswered = uplink.unanswered.saturating_sub(std::mem::take(&mut uplink.answers));
+        let push_now = on_request && uplink.commits.count > 0;
         self.open_gate(out);
         if push_now {
             self.push(out);
@@ -355,6 +375,13 @@ impl Server {
             }
             return;
         }
+        if let Some((mine, updates, samples)) = uplink.merging
+            && mine == job
+            && let Outcome::Folded(folded) = outcome
+        {
+            let tensor = folded.aggregate.expect("the combination was asked for");
+            return self.merged(tensor, (updates, samples), out);
+        }
         let Some((mine, stage, head)) = uplink.pushing else { return };
         match (stage, outcome) {
             (Stage::Combining, Outcome::Folded(folded)) if mine == job => {
@@ -367,10 +394,6 @@ impl Server {
             _ => {}
         }
     }
-}
-
-fn input(tensor: Params, weight: f32, samples: u64) -> FoldInput {
-    FoldInput { tensor, weight, samples, snapshot: None }
 }
 
 /// A linear combination whose result is wanted as the aggregate.

@@ -116,6 +116,13 @@ impl Peer {
             if !self.state.lost.contains(&from) {
                 self.state.since.entry(from).or_insert(round);
             }
+            if round > self.state.round + 1 {
+                // It goes on without this peer, which was lost to it: of what it says only the newest is kept, and it
+                // counts from there.
+                let now = self.state.round;
+                self.state.inbox.retain(|key, _| key.2 != from || key.0 <= now);
+                self.state.since.entry(from).and_modify(|since| *since = round);
+            }
             self.state.inbox.insert((round, 0, from), model);
             self.maybe_mix(out);
         }

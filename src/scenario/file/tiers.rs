@@ -43,6 +43,9 @@ pub struct UplinkFile {
     /// Whether its children wait until the parent has answered a push. Default: true for a policy with rounds,
     /// else false.
     pub wait: Option<bool>,
+    /// Pushes that may wait for an answer of the parent (its next model), 1 or more. While there are so many, the
+    /// server goes on and merges what it commits into the next push. Default: 1.
+    pub window: Option<u64>,
     /// How much of the parent's model it takes: 1 replaces its own, 0 ignores the parent's. Default: 1.
     pub adopt: Option<f64>,
 }

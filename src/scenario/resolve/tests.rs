@@ -26,8 +26,8 @@ fn tier<'a>(plan: &'a Plan, name: &str) -> &'a TierPlan {
 
 /// push, send, wait of local1, and what the root takes.
 fn uplink(plan: &Plan) -> (Push, UpdateKind, bool, UpdateKind) {
-    let UplinkPlan { push, send, wait, adopt_permille } = tier(plan, "local1").uplink.unwrap();
-    assert_eq!(adopt_permille, 1000);
+    let UplinkPlan { push, send, wait, window, adopt_permille } = tier(plan, "local1").uplink.unwrap();
+    assert_eq!((window, adopt_permille), (1, 1000));
     (push, send, wait, tier(plan, "global").update)
 }
 

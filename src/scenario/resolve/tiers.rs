@@ -136,6 +136,7 @@ struct Written {
     push: Option<Push>,
     send: Option<(UpdateKind, String)>,
     wait: Option<bool>,
+    window: Option<u64>,
     adopt: Option<(u16, String)>,
     compress_up: Option<u16>,
     compress_down: Option<u16>,
@@ -170,6 +171,13 @@ impl Written {
             }
             None => None,
         };
+        let window = match find(file, keys, "uplink.window", |t| t.uplink.window.as_ref()) {
+            Some((window, path)) => {
+                cx.check(*window >= 1, &path, window, "1 or more")?;
+                Some(*window)
+            }
+            None => None,
+        };
         let update = find(file, keys, "", |t| t.update.as_ref()).map(|found| *found.0);
         let up = find(file, keys, "compression.up", |t| t.compression.up.as_ref());
         let down = find(file, keys, "compression.down", |t| t.compression.down.as_ref());
@@ -185,6 +193,7 @@ impl Written {
             push,
             send: find(file, keys, "uplink.send", |t| t.uplink.send.as_ref()).map(|(s, p)| (*s, p)),
             wait: find(file, keys, "", |t| t.uplink.wait.as_ref()).map(|found| *found.0),
+            window,
             adopt,
             uplink: keys.iter().map(|key| format!("tiers.{key}.uplink")).find(|path| cx.source.has(path)),
             keys: keys.to_vec(),
@@ -291,9 +300,13 @@ impl Written {
         } else {
             Push::Every(1)
         });
-        Ok(UplinkPlan { push, send, wait: self.wait.unwrap_or(rounds), adopt_permille })
+        let (wait, window) = (self.wait.unwrap_or(rounds), self.window.unwrap_or(WINDOW));
+        Ok(UplinkPlan { push, send, wait, window, adopt_permille })
     }
 }
+
+/// Pushes that wait for an answer, when nothing is said: with one, what a parent with rounds is sent is never late.
+const WINDOW: u64 = 1;
 
 /// The most specific value of a setting, and its path.
 fn find<'f, T>(
