@@ -280,6 +280,27 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_partition_comes_from_a_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let nodes = "sample,node\n3,1\n0,0\n1,1\n2,-1\n";
+        std::fs::write(folder.path().join("p.csv"), nodes).unwrap();
+        let file = folder.path().join("x.yml");
+        let registry = crate::registry::Registry::default();
+        for partition in ["{name: file, file: p.csv}", "file(p.csv)"] {
+            let text = format!(
+                "topology: flat(2)\nmodel: softmax\ndata: {{name: digits, limit_train: 4}}\npartition: {partition}\n"
+            );
+            std::fs::write(&file, text).unwrap();
+            let written = load(&file, &[]).unwrap();
+            let plan = crate::scenario::resolve(&written, &registry).unwrap();
+            assert_eq!(written.holdings(&plan, &registry).unwrap().shards, [vec![0], vec![1, 3]]);
+        }
+        std::fs::write(folder.path().join("p.csv"), "sample,node\n0,x\n").unwrap();
+        let error = load(&file, &[]).unwrap_err();
+        assert!(error.path == "partition.file" && error.message.contains("line 2 of"), "{error:?}");
+    }
+
+    #[test]
     fn samples_come_from_a_csv() {
         assert_eq!(samples("latency_ms,host\n1.5,a\n20us,b\n").unwrap(), ["1.5ms", "20us"]);
         assert_eq!(samples("3ms\n").unwrap(), ["3ms"]);
