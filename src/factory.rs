@@ -229,7 +229,7 @@ impl<'a> Factory<'a> {
         let (row, choice) = self.registry.peers.resolve(&peers.algorithm)?;
         let setup = PeerSetup {
             neighbours: node.neighbours.iter().map(|n| (n.node, n.weight)).collect(),
-            position: node.shard.unwrap_or(id.0) as usize,
+            position: node.place as usize,
             peers: self.plan.nodes.len(),
             init: self.init.clone(),
             steps: self.steps(id),

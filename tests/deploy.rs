@@ -267,7 +267,7 @@ impl Run {
     /// Kills a node once another has reached so many commits, and starts it again after a while.
     fn strike(&self, node: &str, when: (&str, u64), pause: Duration) {
         let mut children: Vec<(String, Child)> =
-            self.plan.nodes.iter().map(|node| (node.name.clone(), self.start(&node.name))).collect();
+            self.plan.nodes.iter().map(|node| (node.name.to_string(), self.start(&node.name))).collect();
         self.reach(when.0, when.1);
         let victim = children.iter_mut().find(|(name, _)| name == node).map(|(_, child)| child).unwrap();
         victim.kill().unwrap();
@@ -347,7 +347,7 @@ fn a_process_that_dies_between_an_input_and_its_commit_can_be_replayed() {
 fn the_loss_of_a_worker_for_good_ends_as_the_policy_says() {
     let run = slow("tiers: {global: {policy: async}}", "flat(3)", 300);
     let mut children: Vec<(String, Child)> =
-        run.plan.nodes.iter().map(|node| (node.name.clone(), run.start(&node.name))).collect();
+        run.plan.nodes.iter().map(|node| (node.name.to_string(), run.start(&node.name))).collect();
     run.reach("global", 40);
     let (_, mut victim) = children.remove(3);
     victim.kill().unwrap();

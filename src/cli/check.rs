@@ -22,12 +22,14 @@ pub struct CheckArgs {
 pub fn execute(args: &CheckArgs, registry: &Registry) -> anyhow::Result<Ending> {
     let session = session::load(&args.file, &args.scenario, registry)?;
     let learner = session.learner()?;
+    let notes = learner.notes();
     let mut lines = explain::plan(&session.plan, Some(learner.as_ref()));
     let look = learner.look();
     explain::with_samples(&mut lines, look.lines);
     look.doubts.iter().for_each(|doubt| output::note("warning", doubt));
     let warnings = &session.plan.warnings;
     if args.json {
+        let warnings: Vec<&String> = warnings.iter().chain(&notes).collect();
         let plan: Map<String, Value> = lines.into_iter().map(|(what, text)| (what, text.into())).collect();
         output::result(&format!("{:#}\n", json!({ "plan": plan, "warnings": warnings })))?;
     } else {

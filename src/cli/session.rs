@@ -84,12 +84,14 @@ impl Session<'_> {
         self.written.source.option_error(path, error)
     }
 
-    /// Reads the data and builds the model.
+    /// Reads the data and builds the model; what is unlikely about them is said.
     ///
     /// # Errors
     /// A missing or damaged file, too few samples, with the key concerned.
     pub fn learner(&self) -> Result<Arc<dyn Learner>, UserError> {
-        self.written.learner(&self.plan, self.registry)
+        let learner = self.written.learner(&self.plan, self.registry)?;
+        learner.notes().iter().for_each(|note| super::output::note("warning", note));
+        Ok(learner)
     }
 
     /// Reads the data and deals them out.
@@ -97,7 +99,9 @@ impl Session<'_> {
     /// # Errors
     /// As [`Session::learner`].
     pub fn holdings(&self) -> Result<Holdings, UserError> {
-        self.written.holdings(&self.plan, self.registry)
+        let holdings = self.written.holdings(&self.plan, self.registry)?;
+        holdings.data.notes.iter().for_each(|note| super::output::note("warning", note));
+        Ok(holdings)
     }
 
     /// Runs the plan to its end, or until `interrupt` is raised; from a checkpoint if there is one.

@@ -1,11 +1,13 @@
 //! Codecs: what travels instead of raw f32. One file and one row each; no compression is the absence of a codec.
 
+mod apart;
 mod bf16;
 mod fp16;
 mod half;
 mod top_k;
 mod two_bit;
 
+pub use apart::apart;
 pub use top_k::TopK;
 pub use two_bit::TwoBit;
 

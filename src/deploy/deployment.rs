@@ -1,6 +1,6 @@
 //! What the processes of a deployed run are told, and what they tell.
 
-use crate::domain::{NodeId, Span};
+use crate::domain::{NodeId, NodeName, Span};
 use crate::scenario::plan::Plan;
 use serde::{Deserialize, Serialize};
 
@@ -21,7 +21,7 @@ pub struct Deployment {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Placed {
     /// Name of the node in the plan.
-    pub name: String,
+    pub name: NodeName,
     /// Name of its host in the inventory; `localhost` with `--local`.
     pub host: String,
     /// Where other nodes reach it: an IP address or a name that the devices can resolve.

@@ -76,7 +76,7 @@ impl NodeResult {
         };
         let (bytes_up, bytes_down, _) = account.bytes();
         Self {
-            name: placed.name.clone(),
+            name: placed.name.to_string(),
             kind: kind.to_owned(),
             birth,
             seconds: now.seconds(),

@@ -66,6 +66,12 @@ impl LearnError {
         let key = if option.is_empty() { section.to_owned() } else { format!("{section}.{option}") };
         Self { key, error }
     }
+
+    /// The section that the key lies in: `model`, `data`, `partition` or a key of training.
+    #[must_use]
+    pub fn section(&self) -> &str {
+        self.key.split('.').next().unwrap_or_default()
+    }
 }
 
 /// Builds the learner of a plan. `shards` tells for each node, in order, which shard it holds.
@@ -197,6 +203,18 @@ impl Engine {
             team: Mutex::new(None),
             runs: AtomicUsize::new(1),
         })
+    }
+
+    /// Samples in a batch.
+    #[must_use]
+    pub fn batch(&self) -> usize {
+        self.batch
+    }
+
+    /// Whether the last, smaller batch of an epoch is left out.
+    #[must_use]
+    pub fn drops_last(&self) -> bool {
+        self.drop_last
     }
 
     /// The network.
@@ -428,6 +446,14 @@ impl Learner for Engine {
 
     fn batches_per_epoch(&self, node: NodeId) -> u64 {
         self.shard(node).map_or(1, |(_, shard)| self.batches(shard))
+    }
+
+    fn statistics(&self) -> Vec<std::ops::Range<usize>> {
+        self.network.statistics().iter().map(|statistic| statistic.range.clone()).collect()
+    }
+
+    fn notes(&self) -> Vec<String> {
+        super::notes::of(self)
     }
 
     fn cost(&self) -> Cost {

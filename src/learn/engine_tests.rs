@@ -273,7 +273,8 @@ fn the_example_of_every_row_is_its_default() {
         assert_eq!(built[0], built[1]);
         assert!(built[0].as_ref().map_or_else(|e| e.message.contains("no data directory"), |_| true));
     }
-    for row in tables.partitions.rows() {
+    // Its list is an example, no default.
+    for row in tables.partitions.rows().filter(|row| row.name != "file") {
         let built = [example(row.example), Choice::named(row.name)].map(|c| (row.build)(&c).unwrap());
         assert_eq!(format!("{:?}", built[0]), format!("{:?}", built[1]));
         assert_eq!(example(row.example).name, row.name);

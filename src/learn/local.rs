@@ -204,7 +204,10 @@ fn compute(
     } else {
         let (mut x, opt) = descend(site, job, rule, start, steps, buffers, gradient)?;
         if job.output == UpdateKind::Delta {
-            elementwise::subtract(site.isa, &mut x, start);
+            // Statistics stay values: a server averages them, it does not add up their changes.
+            for range in trained(site) {
+                elementwise::subtract(site.isa, &mut x[range.clone()], &start[range]);
+            }
         }
         (x, opt)
     };

@@ -21,8 +21,9 @@ pub mod kernels;
 pub mod layer;
 pub mod local;
 pub mod loss;
-#[cfg(feature = "runtime")]
 pub mod model;
+#[cfg(feature = "runtime")]
+mod notes;
 pub mod optimizer;
 #[cfg(feature = "runtime")]
 pub mod partition;
@@ -95,6 +96,15 @@ pub trait Learner: Send + Sync {
     fn batches_per_epoch(&self, node: NodeId) -> u64;
     /// Counted cost of the model, for the device model.
     fn cost(&self) -> Cost;
+    /// Where running statistics (of batch normalisation) lie in the flat vector, ascending. An update holds their values
+    /// there, not changes of them, and servers average them.
+    fn statistics(&self) -> Vec<std::ops::Range<usize>> {
+        Vec::new()
+    }
+    /// What the user should know about data and model, each a sentence.
+    fn notes(&self) -> Vec<String> {
+        Vec::new()
+    }
     /// Named slices of the flat vector, in order: tensor name, shape.
     fn tensors(&self) -> Vec<(String, Vec<usize>)>;
     /// What its data look like; may take a while.

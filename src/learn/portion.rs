@@ -12,7 +12,7 @@ use crate::transport::wire;
 use serde::{Deserialize, Serialize};
 
 /// Version of the file; a reader refuses any other.
-const PORTION_VERSION: u32 = 1;
+const PORTION_VERSION: u32 = 2;
 
 /// See the module.
 #[derive(Clone, Debug, Serialize, Deserialize)]

@@ -2,7 +2,7 @@
 //! out for testing. These options belong to every data set and every partitioner; their rows never see them.
 
 use super::augment::Pipeline;
-use super::data::{Average, DataContext, DataSet, Samples};
+use super::data::{Average, DataContext, DataSet, Samples, of_set};
 use super::engine::{LearnError, LearnTables};
 use super::model::{DataShape, Input, Output};
 use super::plan::LearningPlan;
@@ -85,7 +85,8 @@ pub fn data_set(
     tables: &LearnTables,
 ) -> Result<(DataSet, Pipeline), OptionError> {
     let (build, choice, options): (_, _, DataOptions) = taken(&tables.data, choice, DATA_OPTIONS)?;
-    let mut data = build(&choice, context).map_err(|error| with_common(error, DATA_OPTIONS))?;
+    let mut data =
+        build(&choice, context).map_err(|error| of_set(&choice.name, with_common(error, DATA_OPTIONS)))?;
     check(&data)?;
     limit("limit_train", options.limit_train, &mut data.train)?;
     limit("limit_test", options.limit_test, &mut data.test)?;

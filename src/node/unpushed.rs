@@ -94,7 +94,7 @@ mod tests {
         let kind = UpdateKind::Gradient;
         let rule = Arc::clone(rule);
         let fold = Fold { rule, inputs, base, apply: None, opt, kind, keep_aggregate: true };
-        crate::policy::fold::run(fold).aggregate.unwrap()
+        crate::policy::fold::run(fold, &[]).aggregate.unwrap()
     }
 
     /// Whatever is merged first, the push is the mean over all updates, and its head tells of all of them.

@@ -2,6 +2,8 @@
 //! that trains on its shard and mixes with its neighbours; there is no server.
 
 mod d_psgd;
+#[cfg(test)]
+mod laws;
 mod ring_all_reduce;
 
 use crate::domain::{Choice, Head, Kind, Message, NodeId, OptionError, Params, Row, Table, Version};
@@ -39,7 +41,7 @@ type PeerRow = Row<BuildPeer>;
 pub struct PeerSetup {
     /// Its neighbours in the order of the topology (a ring: previous, next) with their mixing weights.
     pub neighbours: Vec<(NodeId, f64)>,
-    /// Its position among the peers, and how many there are.
+    /// Its position among the peers, along the ring where they form one.
     pub position: usize,
     /// Number of peers.
     pub peers: usize,

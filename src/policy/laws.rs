@@ -210,7 +210,7 @@ impl World {
         } else if i < workers.len() + self.jobs.len() {
             let (job, work) = self.jobs.remove(i - workers.len());
             let Work::Fold(fold) = work else { panic!("{}: a server only folds here", self.line) };
-            let outcome = Outcome::Folded(Box::new(crate::policy::fold::run(*fold)));
+            let outcome = Outcome::Folded(Box::new(crate::policy::fold::run(*fold, &[])));
             self.give(Event::Done { job, outcome });
         } else {
             let token = timers[i - workers.len() - self.jobs.len()];

@@ -94,7 +94,7 @@ impl Timeline {
         let nodes = plan
             .nodes
             .iter()
-            .map(|node| NodeTrack { name: node.name.clone(), process: process(node.role) })
+            .map(|node| NodeTrack { name: node.name.to_string(), process: process(node.role) })
             .collect();
         let mut processes: Vec<String> =
             plan.tiers.iter().map(|tier| format!("servers: {}", tier.name)).collect();

@@ -61,7 +61,7 @@ impl Logs {
             let path = run.join("nodes").join(&node.name).join(crate::deploy::node_file::ORDER);
             let (found, entries) = order::read(&path)?;
             if found.index() != i {
-                return Err(ReplayError::OtherNode { path, found, name: node.name.clone() });
+                return Err(ReplayError::OtherNode { path, found, name: node.name.to_string() });
             }
             Ok(entries)
         };

@@ -102,7 +102,8 @@ impl Timing {
             self.step_times().into_iter().map(|(node, step)| (node, step.0)).collect();
         let usual_step = median(steps.iter().map(|(_, step)| *step));
         let unusual = steps.iter().filter(|(_, step)| differs(*step as f64, usual_step as f64));
-        let nodes: Map<String, Value> = unusual.map(|(node, step)| (name(*node), device(*step))).collect();
+        let nodes: Map<String, Value> =
+            unusual.map(|(node, step)| (name(*node).to_string(), device(*step))).collect();
         let links = self.undirected();
         let usual = LinkTiming {
             latency: Span(median(links.iter().map(|(_, link)| link.latency.0))),

@@ -12,7 +12,7 @@ pub fn nodes(text: &str) -> Result<Vec<Value>, (usize, String)> {
     let fields = |line: &str| -> Vec<String> {
         line.split([',', ';', '\t']).map(|field| field.trim().trim_matches('"').to_owned()).collect()
     };
-    let lines = text.trim_start_matches('\u{feff}').lines().zip(1..);
+    let lines = text.lines().zip(1..);
     let mut lines =
         lines.filter(|(line, _)| !line.trim().is_empty()).map(|(line, i)| (fields(line), i)).peekable();
     let heading = lines.next_if(|(fields, _)| fields.iter().any(|field| field.parse::<f64>().is_err()));
@@ -68,7 +68,7 @@ mod tests {
         for text in [
             "1\n0\n-1\n",
             "node\n1\n0\n-1\n",
-            "\u{feff}sample,node\r\n0,1\r\n2,-1\r\n1,0\r\n",
+            "sample,node\r\n0,1\r\n2,-1\r\n1,0\r\n",
             "node;sample\n-1;2\n1;0\n0;1\n",
             "\"sample\"\t\"node\"\n0\t1\n\n1\t0\n2\t-1\n",
         ] {

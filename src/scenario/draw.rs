@@ -210,7 +210,7 @@ fn hidden_peers(plan: &Plan, shown: &BTreeSet<NodeId>, mut write: impl FnMut(&st
 
 /// Name, role's settings, machine and link of a node, on one line.
 fn about(plan: &Plan, node: &NodePlan) -> String {
-    let mut line = node.name.clone();
+    let mut line = node.name.to_string();
     for part in settings(plan, node) {
         let _ = write!(line, "  {part}");
     }
@@ -242,7 +242,7 @@ fn settings(plan: &Plan, node: &NodePlan) -> Vec<String> {
 
 fn label(plan: &Plan, node: &NodePlan) -> Vec<String> {
     let host = &plan.hosts[node.host.index()];
-    let mut lines = vec![node.name.clone()];
+    let mut lines = vec![node.name.to_string()];
     lines.extend(settings(plan, node));
     lines.push(format!("{}: {}", host.name, host.device.name));
     lines
@@ -331,13 +331,13 @@ mod tests {
     #[test]
     fn a_ring_as_dot() {
         let mut plan = fixture::ring(3);
-        plan.nodes[1].name = "the \"second\" \\ one".to_owned();
+        plan.name = "the \"second\" \\ one".to_owned();
         insta::assert_snapshot!(dot(&plan), @r#"
-        graph "ring" {
+        graph "the \"second\" \\ one" {
           layout=circo;
           node [shape=box];
           n0 [label="peer0\nhost0: pi4"];
-          n1 [label="the \"second\" \\ one\nhost1: pi4"];
+          n1 [label="peer1\nhost1: pi4"];
           n2 [label="peer2\nhost2: pi4"];
           n0 -- n2 [label="0.3333"];
           n0 -- n1 [label="0.3333"];

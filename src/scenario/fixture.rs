@@ -48,6 +48,7 @@ pub fn ring(peers: u32) -> Plan {
             let mut peer = node(&format!("peer{i}"), Role::Peer, None, 0);
             let next = |by| Neighbour { node: NodeId((i + by) % peers), weight: 1.0 / 3.0, link: 0 };
             peer.neighbours = vec![next(peers - 1), next(1)];
+            peer.place = i;
             peer
         })
         .collect();
@@ -58,7 +59,8 @@ pub fn ring(peers: u32) -> Plan {
 
 fn node(name: &str, role: Role, parent: Option<u32>, depth: u16) -> NodePlan {
     NodePlan {
-        name: name.to_owned(),
+        name: crate::domain::NodeName::new(name).expect("a name"),
+        place: 0,
         role,
         host: HostId(0),
         parent: parent.map(NodeId),

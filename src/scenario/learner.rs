@@ -2,27 +2,47 @@
 
 use super::Written;
 use super::plan::Plan;
+use crate::domain::Choice;
 use crate::error::UserError;
 use crate::learn::Learner;
-use crate::learn::engine::{LearnError, build};
+use crate::learn::engine::{Engine, LearnError, build};
+use crate::learn::plan::LearningPlan;
 use crate::learn::split::Holdings;
 use crate::registry::Registry;
 use std::sync::Arc;
 
+/// The learner of more nodes than the data can be dealt to: one shard of an equal share, which all of them hold.
+fn shared(plan: &Plan, registry: &Registry, shards: &[Option<u32>]) -> Result<Arc<dyn Learner>, LearnError> {
+    let learning = LearningPlan { shards: 1, partition: Choice::named("iid"), ..plan.learning.clone() };
+    let mut holdings = Holdings::new(&learning, plan.seeds.data, &registry.learn)?;
+    let (trainers, samples) = (plan.learning.shards, holdings.data.train.len());
+    let share = (samples / trainers.max(1)).max(1);
+    holdings.shards[0].truncate(share);
+    holdings.data.notes.push(format!(
+        "{samples} training samples cannot be dealt to {trainers} nodes: in this timing-only run each is taken to hold \
+         {share}"
+    ));
+    let zeros: Vec<Option<u32>> = shards.iter().map(|shard| shard.map(|_| 0)).collect();
+    let engine = Engine::of(holdings, &learning, plan.seeds, &registry.learn, &zeros)?;
+    Ok(Arc::new(engine))
+}
+
 impl Written {
-    /// Builds what the plan trains. A timing-only run splits nothing: every node is said to hold all samples
-    /// (or the first `training.shard_limit`), so that any number of workers can be studied.
+    /// Builds what the plan trains. In a timing-only run the shards are those of the full one, whose sizes decide the
+    /// steps of an epoch; where there are more nodes than the data can be dealt to, each is taken to hold an equal
+    /// share, so that any number of workers can be studied.
     ///
     /// # Errors
     /// [`UserError`] for options out of bounds, missing or damaged files, too few samples.
     pub fn learner(&self, plan: &Plan, registry: &Registry) -> Result<Arc<dyn Learner>, UserError> {
-        let mut learning = plan.learning.clone();
-        let mut shards: Vec<Option<u32>> = plan.nodes.iter().map(|node| node.shard).collect();
-        if plan.timing_only {
-            learning.shards = 1;
-            shards.iter_mut().flatten().for_each(|shard| *shard = 0);
-        }
-        build(&learning, plan.seeds, &registry.learn, &shards).map_err(|error| self.learn_error(error))
+        let shards: Vec<Option<u32>> = plan.nodes.iter().map(|node| node.shard).collect();
+        let built = match build(&plan.learning, plan.seeds, &registry.learn, &shards) {
+            Err(error) if plan.timing_only && error.section() == "partition" => {
+                shared(plan, registry, &shards)
+            }
+            built => built,
+        };
+        built.map_err(|error| self.learn_error(error))
     }
 
     /// Reads the data of a plan and deals them out, without a model.

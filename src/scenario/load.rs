@@ -2,8 +2,8 @@
 
 use super::file::Pick;
 use super::schedule::ScheduleFile;
-use super::{Source, Written, assignment, interpret};
-use crate::domain::units::Duration;
+use super::{Source, Written, assignment, interpret, traces};
+use crate::domain::text;
 use crate::error::UserError;
 use serde_json::{Map, Value};
 use std::path::{Path, PathBuf};
@@ -151,7 +151,7 @@ fn read_samples(source: &Source, value: &mut Value, path: &str, folder: &Path) -
                 let message = format!("the samples in `{}`: {}", file.display(), error.message);
                 source.error(&path, message, "", "the path is relative to the scenario's folder")
             })?;
-            let samples = samples(&text).map_err(|(line, problem)| {
+            let samples = traces::samples(&text).map_err(|(line, problem)| {
                 let message = format!("line {line} of `{}`: {problem}", file.display());
                 let allowed = "a duration with its unit first on each line, as in `12.5ms`";
                 source.error(
@@ -172,10 +172,10 @@ fn read_samples(source: &Source, value: &mut Value, path: &str, folder: &Path) -
                 let message = format!("the trace in `{}`: {}", file.display(), error.message);
                 source.error(&path, message, "", "the path is relative to the scenario's folder")
             })?;
-            let records = records(&text).map_err(|(line, problem)| {
+            let records = traces::records(&text).map_err(|(line, problem)| {
                 let message = format!("line {line} of `{}`: {problem}", file.display());
                 let allowed = "a time in seconds and a latency in milliseconds on each line, as in `1.5,20`";
-                source.error(&path, message, allowed, "the first line may be a heading")
+                source.error(&path, message, allowed, "a heading gives the units: `time_ms,latency_us`")
             })?;
             map.shift_remove("csv");
             map.insert("records".to_owned(), records.into());
@@ -190,48 +190,6 @@ fn read_samples(source: &Source, value: &mut Value, path: &str, folder: &Path) -
             .try_for_each(|(i, value)| read_samples(source, value, &below(&i.to_string()), folder)),
         _ => Ok(()),
     }
-}
-
-/// The first column of a CSV as durations. A first line that is not a duration is a heading, whose ending after
-/// the last underscore is the unit of the numbers below: `latency_ms`.
-fn samples(text: &str) -> Result<Vec<Value>, (usize, String)> {
-    let mut unit = String::new();
-    let mut samples = Vec::new();
-    for (i, line) in text.lines().enumerate() {
-        let field = line.split(',').next().unwrap_or_default().trim().trim_matches('"');
-        if field.is_empty() {
-            continue;
-        }
-        if i == 0 && !field.starts_with(|c: char| c.is_ascii_digit() || "+-.".contains(c)) {
-            unit = field.rsplit('_').next().unwrap_or_default().to_owned();
-            continue;
-        }
-        let bare = field.ends_with(|c: char| c.is_ascii_digit() || c == '.');
-        let text = if bare { format!("{field}{unit}") } else { field.to_owned() };
-        let duration: Duration = text.parse().map_err(|error| (i + 1, format!("{error}")))?;
-        samples.push(duration.to_string().into());
-    }
-    Ok(samples)
-}
-
-/// Times in seconds and latencies in milliseconds, as pairs of durations; the first line may be a heading.
-fn records(text: &str) -> Result<Vec<Value>, (usize, String)> {
-    let mut records = Vec::new();
-    for (i, line) in text.lines().enumerate() {
-        let mut fields = line.split(',').map(|field| field.trim().trim_matches('"'));
-        let pair = [fields.next().unwrap_or_default(), fields.next().unwrap_or_default()];
-        let heading = i == 0 && pair[0].parse::<f64>().is_err();
-        if line.trim().is_empty() || heading {
-            continue;
-        }
-        let mut written = Vec::new();
-        for (text, unit) in pair.into_iter().zip(["s", "ms"]) {
-            let duration = format!("{text}{unit}").parse::<Duration>();
-            written.push(Value::from(duration.map_err(|error| (i + 1, error.to_string()))?.to_string()));
-        }
-        records.push(written.into());
-    }
-    Ok(records)
 }
 
 /// Replaces the file of a partition that one gives by what it says.
@@ -272,7 +230,7 @@ pub fn read(path: &Path) -> Result<String, UserError> {
     let bytes = std::fs::read(path).map_err(|error| {
         UserError::in_file(&name, format!("cannot be read: {error}"), "check the path and the permissions")
     })?;
-    String::from_utf8(bytes).map_err(|_| UserError::in_file(&name, "is not UTF-8 text", "save it as UTF-8"))
+    text::decode(bytes).map_err(|problem| UserError::in_file(&name, problem, "save it as UTF-8 text"))
 }
 
 #[cfg(test)]
@@ -302,10 +260,6 @@ mod tests {
 
     #[test]
     fn samples_come_from_a_csv() {
-        assert_eq!(samples("latency_ms,host\n1.5,a\n20us,b\n").unwrap(), ["1.5ms", "20us"]);
-        assert_eq!(samples("3ms\n").unwrap(), ["3ms"]);
-        assert_eq!(samples("latency\n3\n").unwrap_err().0, 2);
-        assert_eq!(samples("3\n").unwrap_err().0, 1);
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("s.csv"), "1ms\n2ms\n").unwrap();
         let file = folder.path().join("x.yml");

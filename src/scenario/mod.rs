@@ -15,6 +15,7 @@ mod resolve;
 pub mod schedule;
 pub mod schema;
 pub mod source;
+mod traces;
 pub mod yaml;
 
 pub use resolve::resolve;

@@ -9,7 +9,7 @@ pub use crate::node::uplink::{Push, UplinkPlan};
 pub use crate::scenario::schedule::Schedule;
 
 use crate::domain::work::UpdateKind;
-use crate::domain::{Choice, HostId, NodeId, Seeds, Span, Time};
+use crate::domain::{Choice, HostId, NodeId, NodeName, Seeds, Span, Time};
 use crate::inject::Injection;
 use crate::net::{Distribution, PortId};
 use serde::Serialize;
@@ -60,7 +60,9 @@ pub struct Plan {
 #[derive(Clone, Debug)]
 pub struct NodePlan {
     /// Its name: `global`, `local1`, `worker3`, or as written in a topology file.
-    pub name: String,
+    pub name: NodeName,
+    /// Of a peer: its place along the ring where the peers form one, else in order of nodes.
+    pub place: u32,
     /// What it is.
     pub role: Role,
     /// Its machine.

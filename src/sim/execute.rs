@@ -1,7 +1,7 @@
 //! Doing the work: the real computation behind a job. A pure function of the job and the run's learner and
 //! codecs, so it may run on any thread at any time.
 
-use crate::compress::Codec;
+use crate::compress::{Codec, apart};
 use crate::domain::{Coded, Data, NodeId, OptionError, Params, Seeds, Stream};
 use crate::learn::{GoOn, Learner};
 use crate::node::work::{Outcome, Trained, Work};
@@ -9,6 +9,7 @@ use crate::policy::fold;
 use crate::registry::Registry;
 use crate::scenario::plan::Plan;
 use std::borrow::Cow;
+use std::ops::Range;
 use std::sync::Arc;
 
 /// What jobs need besides their own description.
@@ -16,6 +17,8 @@ use std::sync::Arc;
 pub(crate) struct Tools {
     pub learner: Arc<dyn Learner>,
     pub codecs: Arc<Vec<Arc<dyn Codec>>>,
+    /// Where the model's running statistics lie.
+    pub statistics: Arc<[Range<usize>]>,
     pub seeds: Seeds,
     pub timing_only: bool,
 }
@@ -28,7 +31,15 @@ impl Tools {
     pub fn new(plan: &Plan, registry: &Registry, learner: Arc<dyn Learner>) -> Result<Self, OptionError> {
         let codec = |choice| registry.codecs.resolve(choice).and_then(|(row, choice)| (row.build)(&choice));
         let codecs: Result<Vec<_>, OptionError> = plan.codecs.iter().map(codec).collect();
-        Ok(Self { learner, codecs: Arc::new(codecs?), seeds: plan.seeds, timing_only: plan.timing_only })
+        let statistics = learner.statistics();
+        let codecs: Vec<_> = codecs?.into_iter().map(|codec| apart(codec, &statistics)).collect();
+        Ok(Self {
+            learner,
+            statistics: statistics.into(),
+            codecs: Arc::new(codecs),
+            seeds: plan.seeds,
+            timing_only: plan.timing_only,
+        })
     }
 
     /// Computes a job's result.
@@ -56,7 +67,7 @@ impl Tools {
                 Ok(trained) => Outcome::Trained(trained),
                 Err(why) => Outcome::Failed(why),
             },
-            Work::Fold(job) => Outcome::Folded(Box::new(fold::run(*job))),
+            Work::Fold(job) => Outcome::Folded(Box::new(fold::run(*job, &self.statistics))),
             Work::Encode { tensor, residual, codec, counter } => {
                 self.encode(node, &tensor, residual, &self.codecs[usize::from(codec)], counter)
             }

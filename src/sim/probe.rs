@@ -8,6 +8,7 @@ use super::outcome::{Best, EvaluationRow, Observer};
 use super::pool::{Handle, Pool};
 use super::runner::Runner;
 use crate::domain::{NodeId, Params, Table, Time, Version};
+use crate::learn::local::NotFinite;
 use crate::learn::{EvalPart, Learner, Split};
 use crate::node::{Commit, Reason};
 use crate::scenario::plan::{BestBy, Plan};
@@ -33,6 +34,8 @@ pub(crate) struct ProbeState {
     loss_samples: u64,
     /// The best model so far by the validation split, where there is one.
     pub best: Option<(Best, Params)>,
+    /// The first version whose evaluation had a loss that is not finite, and when that was.
+    not_finite: Option<(Version, Time)>,
 }
 
 /// See the module.
@@ -93,6 +96,19 @@ impl<'a> Probe<'a> {
     /// Rounds that every peer has finished.
     pub fn rounds_finished(&self) -> u64 {
         self.state.peer_rounds.values().copied().min().unwrap_or(0)
+    }
+
+    /// What was wrong with an evaluation, unless `training.not_finite` lets runs go on. It is judged at the end, since
+    /// evaluations take no virtual time: when they are ready depends on the machine.
+    pub fn not_finite(&self) -> Option<String> {
+        let (version, at) = self.state.not_finite?;
+        (self.plan.learning.rule.not_finite == NotFinite::Stop).then(|| {
+            format!(
+                "the loss of version {} (at {at}) is not finite on the evaluated samples; try a smaller learning rate or \
+                 `training.clip_norm`, or `training.not_finite: skip` to let such runs end well",
+                version.0
+            )
+        })
     }
 
     /// Whether the model of this version has been evaluated, or is being so.
@@ -201,6 +217,9 @@ impl<'a> Probe<'a> {
                     sum.loss_sum += part.loss_sum;
                     sum.correct += part.correct;
                     sum.count += part.count;
+                }
+                if sum.count > 0 && !sum.loss_sum.is_finite() {
+                    self.state.not_finite.get_or_insert((version, at));
                 }
                 let count = sum.count.max(1) as f64;
                 values.insert(format!("{prefix}accuracy{suffix}"), sum.correct / count);

@@ -254,6 +254,11 @@ impl<'a, R: Runner> Conductor<'a, R> {
     pub(super) async fn end(mut self, init: &Params, started: Instant) -> Result<RunResult, SimError> {
         let commits = self.commits();
         self.evaluate_end(Version(commits));
+        if let Some(why) = self.probe.not_finite()
+            && !matches!(self.finished, Some(Reason::Stalled(_) | Reason::Interrupted))
+        {
+            self.finished = Some(Reason::Stalled(why));
+        }
         let model = super::probe::mean(&self.models).unwrap_or_else(|| init.clone());
         let weights = match self.models.len() {
             0 | 1 => model.values().map_or(of_values(&[]), of_values),

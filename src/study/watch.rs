@@ -51,7 +51,7 @@ impl Watch {
     #[must_use]
     pub fn staleness(&self, plan: &Plan) -> Vec<(String, u64, u64)> {
         let row = |(&(node, staleness), &count): (&(NodeId, u64), &u64)| {
-            (plan.nodes[node.index()].name.clone(), staleness, count)
+            (plan.nodes[node.index()].name.to_string(), staleness, count)
         };
         self.counts.iter().map(row).collect()
     }
@@ -63,6 +63,6 @@ impl Watch {
             super::design::contributors(plan).into_iter().map(|node| (node, 0)).collect();
         let counted = self.counts.iter().map(|(key, count)| (*key, *count));
         counted.for_each(|((node, _), count): Counted| *sums.entry(node).or_insert(0) += count);
-        sums.into_iter().map(|(node, count)| (plan.nodes[node.index()].name.clone(), count)).collect()
+        sums.into_iter().map(|(node, count)| (plan.nodes[node.index()].name.to_string(), count)).collect()
     }
 }

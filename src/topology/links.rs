@@ -1,8 +1,9 @@
 //! A topology written out link by link: a tree of named servers and workers, or a graph of named peers.
 
 use super::{BuildTopology, NodeKind, Topology, TopologyNode, components};
+use crate::domain::name::{ALLOWED, folded_twins};
 use crate::domain::table::nearest;
-use crate::domain::{Choice, OptionError, Row};
+use crate::domain::{Choice, NodeName, OptionError, Row};
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -30,16 +31,8 @@ fn build(choice: &Choice) -> Result<Topology, OptionError> {
     if options.peers.is_empty() == (options.servers.is_empty() && options.workers.is_empty()) {
         return Err(OptionError::new("", "name the nodes", "`peers`, or `servers` and `workers`"));
     }
-    let groups = [("servers", &options.servers), ("workers", &options.workers), ("peers", &options.peers)];
-    let mut index = BTreeMap::new();
-    for (key, group) in groups {
-        for (i, name) in group.iter().enumerate() {
-            if index.insert(name.as_str(), index.len() as u32).is_some() {
-                let allowed = "each name once";
-                return Err(OptionError::new(&format!("{key}.{i}"), format!("a second `{name}`"), allowed));
-            }
-        }
-    }
+    let names = names(&options)?;
+    let index: BTreeMap<&str, u32> = names.iter().zip(0..).map(|(name, i)| (name.as_str(), i)).collect();
     let mut links = Vec::new();
     for (i, (a, b)) in options.links.iter().enumerate() {
         let key = format!("links.{i}");
@@ -49,9 +42,34 @@ fn build(choice: &Choice) -> Result<Topology, OptionError> {
         }
         links.push(pair);
     }
-    let names: Vec<&str> = groups.iter().flat_map(|(_, group)| group.iter().map(String::as_str)).collect();
     connected(&names, &links)?;
     if options.peers.is_empty() { tree(&options, &names, &links) } else { peers(&names, &links) }
+}
+
+/// All names, checked: servers, workers, peers.
+fn names(options: &Options) -> Result<Vec<NodeName>, OptionError> {
+    let groups = [("servers", &options.servers), ("workers", &options.workers), ("peers", &options.peers)];
+    let written =
+        groups.iter().flat_map(|(key, group)| (0..).zip(*group).map(move |(i, name)| (*key, i, name)));
+    let written: Vec<(&str, usize, &String)> = written.collect();
+    let mut names = Vec::with_capacity(written.len());
+    for (key, i, name) in &written {
+        let refuse = |_| {
+            let message = format!("`{}` cannot be the name of a node", name.escape_debug());
+            OptionError::new(&format!("{key}.{i}"), message, ALLOWED)
+        };
+        names.push(NodeName::new(name.as_str()).map_err(refuse)?);
+    }
+    if let Some((earlier, later)) = folded_twins(names.iter().map(NodeName::as_str)) {
+        let (key, i, name) = written[later];
+        let message = match written[earlier].2 == name {
+            true => format!("a second `{name}`"),
+            false => format!("`{name}` differs from `{}` by its letters' case alone", written[earlier].2),
+        };
+        let allowed = "each name once, whatever its case: names become names of files";
+        return Err(OptionError::new(&format!("{key}.{i}"), message, allowed));
+    }
+    Ok(names)
 }
 
 fn find(index: &BTreeMap<&str, u32>, name: &str, key: &str) -> Result<u32, OptionError> {
@@ -64,7 +82,7 @@ fn find(index: &BTreeMap<&str, u32>, name: &str, key: &str) -> Result<u32, Optio
     })
 }
 
-fn connected(names: &[&str], links: &[(u32, u32)]) -> Result<(), OptionError> {
+fn connected(names: &[NodeName], links: &[(u32, u32)]) -> Result<(), OptionError> {
     let component = components(names.len(), links);
     match component.iter().position(|c| *c != 0) {
         None => Ok(()),
@@ -77,20 +95,20 @@ fn connected(names: &[&str], links: &[(u32, u32)]) -> Result<(), OptionError> {
     }
 }
 
-fn peers(names: &[&str], links: &[(u32, u32)]) -> Result<Topology, OptionError> {
+fn peers(names: &[NodeName], links: &[(u32, u32)]) -> Result<Topology, OptionError> {
     let mut topology = super::graph(names.len() as u64, links.iter().map(|l| (l.0.into(), l.1.into())));
     let mut written = BTreeSet::new();
     if let Some(i) = links.iter().position(|(a, b)| !written.insert((a.min(b), a.max(b)))) {
         return Err(OptionError::new(&format!("links.{i}"), "this link is written twice", "each link once"));
     }
     for (node, name) in topology.nodes.iter_mut().zip(names) {
-        (*name).clone_into(&mut node.name);
+        node.name = name.clone();
     }
     Ok(topology)
 }
 
 /// Depth first from the first server, children in the order of their links.
-fn tree(options: &Options, names: &[&str], links: &[(u32, u32)]) -> Result<Topology, OptionError> {
+fn tree(options: &Options, names: &[NodeName], links: &[(u32, u32)]) -> Result<Topology, OptionError> {
     let servers = options.servers.len() as u32;
     if servers == 0 {
         return Err(OptionError::new("servers", "workers without a server", "at least one server"));
@@ -99,7 +117,7 @@ fn tree(options: &Options, names: &[&str], links: &[(u32, u32)]) -> Result<Topol
     let mut has_parent = vec![false; names.len()];
     for (i, &(parent, child)) in links.iter().enumerate() {
         let key = format!("links.{i}");
-        let (above, below) = (names[parent as usize], names[child as usize]);
+        let (above, below) = (&names[parent as usize], &names[child as usize]);
         if parent >= servers {
             let message = format!("the worker `{above}` cannot have the child `{below}`");
             return Err(OptionError::new(&key, message, "[server, child]"));
@@ -121,7 +139,7 @@ fn tree(options: &Options, names: &[&str], links: &[(u32, u32)]) -> Result<Topol
             return Err(OptionError::new("links", message, "at least one worker or server below it"));
         }
         let me = nodes.len() as u32;
-        nodes.push(TopologyNode { name: names[at as usize].to_owned(), kind, parent });
+        nodes.push(TopologyNode { name: names[at as usize].clone(), kind, parent });
         stack.extend(children[at as usize].iter().rev().map(|child| (*child, Some(me))));
     }
     if options.workers.is_empty() {
@@ -164,7 +182,18 @@ mod tests {
             (tree(json!([["r", "s"], ["s", "w"], ["r", "w"]])), "second parent"),
             (tree(json!([["r", "s"], ["w", "s"]])), "cannot have the child"),
             (tree(json!([["r", "w"], ["r", "s"]])), "no children"),
-            (json!({"name": "links", "peers": ["a", "a"]}), "peers.1"),
+            (json!({"name": "links", "peers": ["a", "a"]}), "peers.1: a second `a`"),
+            (json!({"name": "links", "peers": ["a", "A"]}), "peers.1: `A` differs from `a`"),
+            (
+                json!({"name": "links", "peers": ["a", "../x"]}),
+                "peers.1: `../x` cannot be the name of a node",
+            ),
+            (json!({"name": "links", "servers": ["g"], "workers": ["-x"]}), "workers.0: `-x` cannot be"),
+            (json!({"name": "links", "servers": ["c/d"], "workers": ["x"]}), "servers.0: `c/d` cannot be"),
+            (
+                json!({"name": "links", "servers": ["g"], "workers": ["a\u{1b}[31m"]}),
+                "workers.0: `a\\u{1b}[31m`",
+            ),
             (json!({"name": "links"}), "name the nodes"),
         ] {
             let error = build(value.clone()).unwrap_err().to_string();

@@ -6,7 +6,7 @@ mod links;
 mod random;
 mod tree;
 
-use crate::domain::{Choice, OptionError, Table};
+use crate::domain::{Choice, NodeName, OptionError, Table};
 
 /// Builds a topology from its options.
 pub type BuildTopology = fn(&Choice) -> Result<Topology, OptionError>;
@@ -29,7 +29,7 @@ pub struct Topology {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TopologyNode {
     /// Its name: `global`, `local1`, `worker3`, `peer2`, or as written.
-    pub name: String,
+    pub name: NodeName,
     /// What it is.
     pub kind: NodeKind,
     /// Index of the server it reports to; `None` for the root and for peers.
@@ -112,13 +112,18 @@ impl Grower {
                 "a smaller tree",
             ));
         }
-        self.nodes.push(TopologyNode { name, kind, parent });
+        self.nodes.push(TopologyNode { name: made(name), kind, parent });
         Ok(self.nodes.len() as u32 - 1)
     }
 
     fn finish(self) -> Topology {
         Topology { nodes: self.nodes, links: Vec::new() }
     }
+}
+
+/// A name that a builder of this folder counts up.
+fn made(name: String) -> NodeName {
+    NodeName::new(name).expect("letters and a number")
 }
 
 /// A count that must be at least `min`.
@@ -135,7 +140,10 @@ fn at_least(key: &str, value: u64, min: u64, what: &str) -> Result<u64, OptionEr
 
 /// Peers `peer1`, `peer2`, ... with these links (in any order and direction, without repeats).
 fn graph(peers: u64, links: impl IntoIterator<Item = (u64, u64)>) -> Topology {
-    let node = |i: u64| TopologyNode { name: format!("peer{}", i + 1), kind: NodeKind::Peer, parent: None };
+    let node = |i: u64| {
+        let name = made(format!("peer{}", i + 1));
+        TopologyNode { name, kind: NodeKind::Peer, parent: None }
+    };
     let mut links: Vec<(u32, u32)> =
         links.into_iter().map(|(a, b)| (a.min(b) as u32, a.max(b) as u32)).collect();
     links.sort_unstable();

@@ -67,7 +67,7 @@ fn held(plan: &Plan, holdings: &Holdings, by: Option<Count>) -> Held {
         for sample in shard {
             *counts.entry(group(*sample as usize)).or_insert(0) += 1;
         }
-        Some(Node { name: node.name.clone(), samples: shard.len(), counts })
+        Some(Node { name: node.name.to_string(), samples: shard.len(), counts })
     };
     Held {
         scenario: plan.name.clone(),

@@ -165,6 +165,9 @@ pub struct KnownArgs {
     pub run: PathBuf,
     #[command(flatten)]
     pub reach: ReachArgs,
+    /// End the controller that is at work in the run directory, and go on here
+    #[arg(long)]
+    pub take_over: bool,
 }
 
 impl KnownArgs {

@@ -4,7 +4,7 @@ use super::args::{KnownArgs, ReachArgs};
 use super::progress;
 use crate::cli::{Ending, Usage, output};
 use crate::deploy::agent::{AgentStatus, Order};
-use crate::deploy::controller::{self, Fleet, HostState, RECORD, Record};
+use crate::deploy::controller::{self, Fleet, Hold, HostState, RECORD, Record};
 use crate::registry::Registry;
 use clap::Args;
 use std::path::{Path, PathBuf};
@@ -105,8 +105,9 @@ pub async fn stop(args: &KnownArgs) -> anyhow::Result<Ending> {
 
 pub async fn clean(args: &CleanArgs) -> anyhow::Result<Ending> {
     let (dir, mut record, fleet) = open(&args.known).await?;
+    let _hold = Hold::take(&dir, args.known.take_over)?;
     let stopped = stop_all(&fleet, &record).await.1;
-    let cleaned = clean_all(&fleet, &record, args.cache).await;
+    let cleaned = clean_all(&fleet, &record, args.cache, &vec![true; record.hosts.len()]).await;
     fleet.close().await;
     if stopped && cleaned {
         record.cleaned = true;
@@ -117,7 +118,8 @@ pub async fn clean(args: &CleanArgs) -> anyhow::Result<Ending> {
 
 pub async fn fetch(args: &KnownArgs, registry: &Registry) -> anyhow::Result<Ending> {
     let (dir, record, fleet) = open(args).await?;
-    let fetched = fetch_all(&fleet, &record, &dir).await;
+    let _hold = Hold::take(&dir, args.take_over)?;
+    let fetched = fetch_all(&fleet, &record, &dir).await.into_iter().all(|fetched| fetched);
     fleet.close().await;
     super::results::show(&super::results::gather(&dir, registry)?)?;
     Ok(ending(fetched, &format!("fetched what there is into `{}`", dir.display())))
@@ -132,12 +134,15 @@ fn ending(good: bool, text: &str) -> Ending {
     }
 }
 
-/// Stops, fetches and cleans, as far as hosts can be reached; what supervisors said last.
-pub async fn end(fleet: &Fleet, record: &Record, dir: &Path) -> Vec<Option<AgentStatus>> {
+/// Stops, fetches and cleans, as far as hosts can be reached; what supervisors said last, and whether everything was
+/// fetched.
+pub async fn end(fleet: &Fleet, record: &Record, dir: &Path) -> (Vec<Option<AgentStatus>>, bool) {
     let (last, _) = stop_all(fleet, record).await;
     let fetched = fetch_all(fleet, record, dir).await;
-    // Results that could not be fetched stay where they are.
-    let cleaned = fetched && clean_all(fleet, record, false).await;
+    // Results that could not be fetched stay where they are; what one host keeps does not keep others from being cleaned.
+    let cleaned = clean_all(fleet, record, false, &fetched).await;
+    let fetched = fetched.into_iter().all(|fetched| fetched);
+    let cleaned = fetched && cleaned;
     let mut record = record.clone();
     record.cleaned = cleaned;
     let written = record.write(dir);
@@ -151,7 +156,7 @@ pub async fn end(fleet: &Fleet, record: &Record, dir: &Path) -> Vec<Option<Agent
         // What `--local` used as the base directory of this machine.
         let _ = std::fs::remove_dir_all(dir.join("local"));
     }
-    last
+    (last, fetched)
 }
 
 /// Gives an order to every supervisor that can be reached.
@@ -182,18 +187,21 @@ async fn stop_all(fleet: &Fleet, record: &Record) -> (Vec<Option<AgentStatus>>, 
     (last, good)
 }
 
-async fn fetch_all(fleet: &Fleet, record: &Record, dir: &Path) -> bool {
+/// Fetches from every host; from which ones it went well.
+async fn fetch_all(fleet: &Fleet, record: &Record, dir: &Path) -> Vec<bool> {
     let fetched = fleet.each(|index, remote| {
         let (host, run, dir) = (record.hosts[index].clone(), record.run.clone(), dir.to_owned());
         async move { controller::fetch(&remote, &host, &run, &dir).await }
     });
-    said_good(fetched.await)
+    let said = |fetched: Result<(), _>| said_good(vec![fetched]);
+    fetched.await.into_iter().map(said).collect()
 }
 
-async fn clean_all(fleet: &Fleet, record: &Record, cache: bool) -> bool {
+/// Cleans those hosts that `which` says.
+async fn clean_all(fleet: &Fleet, record: &Record, cache: bool, which: &[bool]) -> bool {
     let cleaned = fleet.each(|index, remote| {
-        let (host, run) = (record.hosts[index].clone(), record.run.clone());
-        async move { controller::clean(&remote, &host, &run, cache).await }
+        let (host, run, wanted) = (record.hosts[index].clone(), record.run.clone(), which[index]);
+        async move { if wanted { controller::clean(&remote, &host, &run, cache).await } else { Ok(()) } }
     });
     said_good(cleaned.await)
 }

@@ -214,7 +214,7 @@ mod tests {
                     }
                     Form::Compose => all.matches(&format!("\"/run-dir\", \"{}\"]", node.name)).count(),
                     Form::Ansible => {
-                        let is = |word: &&str| *word == node.name;
+                        let is = |word: &&str| node.name == **word;
                         let loops = all.lines().filter_map(|line| line.trim().strip_prefix("loop: ["));
                         loops.flat_map(|list| list.trim_end_matches(']').split(", ")).filter(is).count()
                     }

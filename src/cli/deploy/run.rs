@@ -6,10 +6,11 @@ use super::target::{self, Target, address};
 use super::{known, plan, results, supplies};
 use crate::cli::{Ending, Usage, interrupt, output};
 use crate::deploy::controller::{
-    self, End, Fleet, HostRecord, HostState, Parcel, Probe, Program, RECORD, Record, follow, random_hex,
+    self, End, Fleet, Hold, HostRecord, HostState, Parcel, Probe, Program, RECORD, Record, follow, random_hex,
 };
 use crate::deploy::placement;
 use crate::deploy::remote::sha256;
+use crate::node::Reason;
 use crate::record::rundir::{RunDir, file, file_name};
 use crate::record::utc;
 use crate::registry::Registry;
@@ -31,6 +32,9 @@ pub struct RunArgs {
     /// Start the nodes of this run that are not running, and follow it
     #[arg(long, value_name = "RUN", conflicts_with_all = ["file", "out", "detach", "dry_run", "inventory", "local"])]
     resume: Option<PathBuf>,
+    /// With --resume: end the controller that is at work in the run directory, and go on here
+    #[arg(long, requires = "resume")]
+    take_over: bool,
     /// Return after the start; the run goes on without this controller
     #[arg(long)]
     detach: bool,
@@ -55,6 +59,7 @@ impl RunArgs {
             target,
             out: Some(out.to_owned()),
             resume: None,
+            take_over: false,
             detach: false,
             dry_run: false,
             quiet: true,
@@ -71,6 +76,8 @@ struct Run<'a> {
     record: Record,
     fleet: Fleet,
     interrupt: Arc<AtomicBool>,
+    /// Nobody else writes into `dir`.
+    _hold: Hold,
 }
 
 pub async fn execute(args: &RunArgs, registry: &Registry) -> anyhow::Result<Ending> {
@@ -117,7 +124,8 @@ async fn deploy(args: &RunArgs, registry: &Registry) -> anyhow::Result<Ending> {
     let probes = target::probe_all(&fleet).await?;
     let programs = programs(args, &target, &probes)?;
     let (dir, record, parcel) = prepare(args, &target, &probes, &programs)?;
-    let run = Run { args, dir, record, fleet, interrupt };
+    let hold = Hold::take(&dir, false)?;
+    let run = Run { args, dir, record, fleet, interrupt, _hold: hold };
     let started = run.start(&probes, &programs, &parcel).await;
     if let Err(error) = started {
         run.end().await;
@@ -185,7 +193,7 @@ fn prepare(
         });
     let record = Record {
         run,
-        root: plan.nodes.first().filter(|node| node.neighbours.is_empty()).map(|node| node.name.clone()),
+        root: plan.nodes.first().filter(|node| node.neighbours.is_empty()).map(|node| node.name.to_string()),
         rounds: plan.stop.rounds,
         lease: plan.deploy.lease.0,
         detached: args.detach,
@@ -284,7 +292,7 @@ impl Run<'_> {
         if end == End::Interrupted {
             self.note("interrupted", "stopping the nodes and fetching what there is");
         }
-        let stopped = self.end().await;
+        let (stopped, fetched) = self.end().await;
         // What a supervisor said when it ended is newer than what was followed.
         let states: Vec<HostState> = states
             .into_iter()
@@ -295,12 +303,17 @@ impl Run<'_> {
         let real = self.args.node_program.is_none();
         let gathered = real.then(|| results::gather(&self.dir, registry)).transpose()?;
         self.report(&states, gathered.as_ref().map(|gathered| &gathered.summary))?;
+        // A node without a result may never have trained: that must not look like a good run.
+        let complete = gathered.as_ref().is_none_or(|gathered| gathered.nodes.iter().all(Option::is_some));
+        let stalled =
+            gathered.as_ref().is_some_and(|gathered| matches!(gathered.summary.reason, Reason::Stalled(_)));
         if let Some(gathered) = gathered.filter(|_| !self.args.target.json && !self.args.silent) {
             results::show(&gathered)?;
         }
         Ok(match end {
             End::Interrupted => Ending::Interrupted,
-            _ if succeeded(&self.record, &states) => Ending::Done,
+            _ if stalled => Ending::Failed,
+            _ if succeeded(&self.record, &states) && complete && fetched => Ending::Done,
             _ => Ending::Failed,
         })
     }
@@ -325,8 +338,8 @@ impl Run<'_> {
     }
 
     /// Stops everything, fetches what there is, and leaves nothing on the hosts but programs and data. What cannot be
-    /// done is said; it stops nothing else.
-    async fn end(&self) -> Vec<Option<crate::deploy::agent::AgentStatus>> {
+    /// done is said; it stops nothing else. The last words of supervisors, and whether everything was fetched.
+    async fn end(&self) -> (Vec<Option<crate::deploy::agent::AgentStatus>>, bool) {
         known::end(&self.fleet, &self.record, &self.dir).await
     }
 }
@@ -354,10 +367,11 @@ fn succeeded(record: &Record, states: &[HostState]) -> bool {
 /// Starts what is not running of a run that was started before.
 async fn resume(args: &RunArgs, dir: &Path, registry: &Registry) -> anyhow::Result<Ending> {
     let dir = known::find(dir)?;
+    let hold = Hold::take(&dir, args.take_over)?;
     let record = known::read(&dir)?;
     let reach = &args.target.reach;
     let fleet = Fleet::connect(record.pool(), reach.timeout(), reach.forks.into()).await?;
-    let run = Run { args, dir, record, fleet, interrupt: interrupt::flag() };
+    let run = Run { args, dir, record, fleet, interrupt: interrupt::flag(), _hold: hold };
     let started = run.fleet.each(|index, remote| {
         let (host, name) = (run.record.hosts[index].clone(), run.record.run.clone());
         async move { controller::start(&remote, &host, &name).await }

@@ -4,7 +4,7 @@ use super::args::TargetArgs;
 use crate::cli::session::{self, Session};
 use crate::cli::{Usage, output};
 use crate::deploy::controller::{Fleet, Probe};
-use crate::deploy::inventory::Host;
+use crate::deploy::inventory::{Host, doubtful_addresses};
 use crate::deploy::placement::{self, Address, PlacementError, Seat};
 use crate::error::UserError;
 use crate::registry::Registry;
@@ -37,7 +37,8 @@ impl<'a> Target<'a> {
             output::note("warning", "`schedule` has no effect on real devices: it is the simulator's");
         }
         let (inventory, pool, warnings) = args.pool()?;
-        for warning in session.plan.warnings.iter().chain(&warnings) {
+        let doubtful = doubtful_addresses(&pool);
+        for warning in session.plan.warnings.iter().chain(&warnings).chain(&doubtful) {
             output::note("warning", warning);
         }
         let seats = placement::place(&session.plan, &pool).map_err(|error| match error {
@@ -76,7 +77,7 @@ impl<'a> Target<'a> {
     /// Names of the nodes on a host.
     pub fn nodes_of(&self, host: usize) -> Vec<String> {
         let nodes = self.session.plan.nodes.iter().zip(&self.seats);
-        nodes.filter(|(_, seat)| seat.host == host).map(|(node, _)| node.name.clone()).collect()
+        nodes.filter(|(_, seat)| seat.host == host).map(|(node, _)| node.name.to_string()).collect()
     }
 
     /// The ways that nodes take from a host: to the parents, and to the neighbours, of its nodes on other hosts.

@@ -88,8 +88,8 @@ impl Agent {
         let before = std::mem::take(&mut status.nodes);
         status.nodes = mine
             .map(|node| NodeStatus {
-                name: node.name.clone(),
-                starts: before.iter().find(|old| old.name == node.name).map_or(0, |old| old.starts),
+                name: node.name.to_string(),
+                starts: before.iter().find(|old| node.name == *old.name.as_str()).map_or(0, |old| old.starts),
                 ..NodeStatus::default()
             })
             .collect();

@@ -7,14 +7,17 @@ pub mod checkout;
 mod fetch;
 mod fleet;
 mod follow;
+mod hold;
 mod launch;
 mod parcel;
 mod probe;
 mod record;
+mod unpack;
 
 pub use fetch::fetch;
 pub use fleet::{ControlDir, Fleet, each};
 pub use follow::{End, Follower, HostState, follow};
+pub use hold::{Hold, HoldError, Holder};
 pub use launch::{Launched, Program, clean, launch, order, start, status, stop};
 pub use parcel::{NodeParcel, Parcel, RunFile, random_hex};
 pub use probe::Probe;

@@ -102,7 +102,7 @@ mod tests {
     /// Two nodes on `a`, one on `b`; each has a key, two have the same samples.
     fn parcel() -> Parcel {
         let node = |name: &str, host: &str| Placed {
-            name: name.to_owned(),
+            name: crate::domain::NodeName::new(name).expect("a name"),
             host: host.to_owned(),
             address: "10.0.0.1".to_owned(),
             bind: "10.0.0.1".to_owned(),
@@ -136,7 +136,7 @@ mod tests {
         ] {
             let (archive, dir) = (folder.path().join("x.tar"), folder.path().join(host));
             std::fs::write(&archive, parcel.archive(host)).unwrap();
-            crate::deploy::remote::unpack(&archive, &dir).unwrap();
+            tar::Archive::new(std::fs::File::open(&archive).unwrap()).unpack(&dir).unwrap();
             let list = |dir: &std::path::Path| -> Vec<PathBuf> {
                 std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()).collect()
             };

@@ -4,6 +4,7 @@
 //! Order and precedence are Ansible's: a group's own hosts come before those of its children; a variable of a host
 //! outranks those of its groups, a deeper group a shallower one, of two equally deep ones the later by name.
 
+mod address;
 mod ini;
 mod json;
 mod range;
@@ -14,6 +15,7 @@ mod words;
 mod yaml;
 
 use crate::domain::table::nearest;
+use crate::domain::text;
 use crate::error::UserError;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -98,9 +100,9 @@ impl Inventory {
                 "name one file in it, or ".to_owned() + &raw::list_step(&file),
             ));
         }
-        let text = read_text(path).map_err(|error| {
-            let next = "check the path; an inventory is a text file with a host on each line";
-            UserError::in_file(&file, format!("cannot be read: {error}"), next)
+        let text = read_text(path).map_err(|problem| {
+            let next = "check the path; an inventory is a text file in UTF-8 with a host on each line";
+            UserError::in_file(&file, problem, next)
         })?;
         let mut raw = read(&file, &text, format.unwrap_or_else(|| guess(path, &text)))?;
         let vars = vars_dirs::read(path, &mut raw)?;
@@ -189,15 +191,19 @@ impl Inventory {
     }
 }
 
-/// The text of a file of a size that somebody may have written.
-fn read_text(path: &Path) -> std::io::Result<String> {
+/// The text of a file of a size that somebody may have written, without a byte order mark.
+///
+/// # Errors
+/// What is wrong with the file, to be put behind its name.
+fn read_text(path: &Path) -> Result<String, String> {
     const BYTES_MAX: u64 = 64 << 20;
-    let mut text = String::new();
-    std::fs::File::open(path)?.take(BYTES_MAX + 1).read_to_string(&mut text)?;
-    if text.len() as u64 > BYTES_MAX {
-        return Err(std::io::Error::other(format!("more than {BYTES_MAX} bytes")));
+    let mut bytes = Vec::new();
+    let read = std::fs::File::open(path).and_then(|file| file.take(BYTES_MAX + 1).read_to_end(&mut bytes));
+    read.map_err(|error| format!("cannot be read: {error}"))?;
+    if bytes.len() as u64 > BYTES_MAX {
+        return Err(format!("has more than {BYTES_MAX} bytes"));
     }
-    Ok(text)
+    text::decode(bytes)
 }
 
 fn read(file: &str, text: &str, format: Format) -> Result<raw::Raw, UserError> {
@@ -225,6 +231,36 @@ fn guess(path: &Path, text: &str) -> Format {
         _ if text.starts_with("---") => Format::Yaml,
         _ => Format::Ini,
     }
+}
+
+/// What is odd about where the devices of a pool are reached, each a sentence.
+#[must_use]
+pub fn doubtful_addresses(pool: &[Host]) -> Vec<String> {
+    let mut warnings = Vec::new();
+    let mut at: BTreeMap<(&str, Option<u16>), Vec<&str>> = BTreeMap::new();
+    for host in pool.iter().filter(|host| !host.local) {
+        at.entry((host.destination(), host.port)).or_default().push(&host.name);
+    }
+    for ((address, _), names) in at.iter().filter(|(_, names)| names.len() > 1) {
+        let more = if names.len() > 4 { format!(" and {} more", names.len() - 4) } else { String::new() };
+        let names = names[..names.len().min(4)].join(", ");
+        warnings.push(format!(
+            "{names}{more} have the same address `{address}`: they are one machine, whose cores and network their nodes \
+             share"
+        ));
+    }
+    let reached = |host: &&Host| host.reached_at.clone().unwrap_or_else(|| host.destination().to_owned());
+    let remote: Vec<&Host> = pool.iter().filter(|host| !host.local).collect();
+    let to_itself = remote.iter().find(|host| address::is_loopback(&reached(host)));
+    if let Some(host) = to_itself.filter(|_| pool.len() > 1) {
+        warnings.push(format!(
+            "`{}` is reached at `{}`, which every device takes for itself: other devices will not find it there; \
+             write `hcddl_address=ADDRESS` with one that they can reach",
+            host.name,
+            reached(host)
+        ));
+    }
+    warnings
 }
 
 /// Whether a name is what a pattern says; `*` is any text.

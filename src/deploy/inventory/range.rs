@@ -27,8 +27,11 @@ pub(super) fn hosts(pattern: &str) -> Result<(Vec<String>, Option<u16>), String>
     Ok((hosts, port))
 }
 
-fn is_ipv6(text: &str) -> bool {
-    text.split('%').next().is_some_and(|address| address.parse::<Ipv6Addr>().is_ok())
+/// An IPv6 address, with or without the interface that it belongs to: `fe80::1%eth0`.
+pub(super) fn is_ipv6(text: &str) -> bool {
+    let (address, zone) = text.split_once('%').unwrap_or((text, "0"));
+    let in_zone = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    address.parse::<Ipv6Addr>().is_ok() && !zone.is_empty() && zone.chars().all(in_zone)
 }
 
 /// `name:22`, `[2001:db8::1]:22`, and both without a port. The colons of a range and of a bare IPv6 address
@@ -66,8 +69,11 @@ fn expand(head: String, tail: &str, hosts: &mut Vec<String>) -> Result<(), Strin
             return Err(format!("more than {HOSTS_MAX} hosts"));
         }
         let name = head + tail;
-        if name.is_empty() || name.contains([']', '/', '\'', '"', '$', '`', ';', '&', '|', '<', '>', '\\']) {
-            return Err(format!("expected the name of a host, found `{name}`"));
+        if !super::address::is_host_name(&name) {
+            let name = name.escape_debug();
+            return Err(format!(
+                "expected a name of a host, found `{name}`; allowed: letters, digits, `.`, `_`, `-`"
+            ));
         }
         hosts.push(name);
         return Ok(());
@@ -90,9 +96,9 @@ fn items(range: &str) -> Result<Vec<String>, String> {
     let (first, last, step) = match parts[..] {
         [first, last] => (first, last, 1),
         [first, last, step] => {
-            (first, last, step.parse().map_err(|_| wrong("has a step that is not a number"))?)
+            (first, last, step.parse().map_err(|_| wrong("needs a whole number as its step"))?)
         }
-        _ => return Err(wrong("is not a range")),
+        _ => return Err(wrong("lacks its last number or letter")),
     };
     if step == 0 {
         return Err(wrong("has a step of 0"));
@@ -108,7 +114,8 @@ fn items(range: &str) -> Result<Vec<String>, String> {
         return Ok((first..=last).step_by(step).map(|c| char::from(c).to_string()).collect());
     }
     let first = if first.is_empty() { "0" } else { first };
-    let number = |text: &str| text.parse::<u32>().map_err(|_| wrong("is not a range"));
+    let number =
+        |text: &str| text.parse::<u32>().map_err(|_| wrong("has ends that are neither numbers nor letters"));
     let (from, to) = (number(first)?, number(last)?);
     if from > to {
         return Err(wrong("runs backwards"));
@@ -159,16 +166,16 @@ mod tests {
         for (pattern, part) in [
             ("pi[01:100]", "must be as long"),
             ("pi[3:1]", "backwards"),
-            ("pi[a:3]", "is not a range"),
-            ("pi[1]", "is not a range"),
+            ("pi[a:3]", "has ends that are neither numbers nor letters"),
+            ("pi[1]", "lacks its last number or letter"),
             ("pi[1:9:0]", "step of 0"),
             ("pi[1:9", "lacks a `]`"),
             ("pi[0:4000000000]", "too long"),
             ("[0:999][0:999]", "more than 100000"),
-            ("pi1:ssh", "expected a port"),
+            ("pi1:ssh", "expected a port, found `ssh`"),
             ("pi1:0", "expected a port"),
-            ("$(reboot)", "expected the name"),
-            ("a/b", "expected the name"),
+            ("$(reboot)", "expected a name of a host"),
+            ("a/b", "expected a name of a host"),
             (&"[0:0]".repeat(100), "100 ranges"),
             (&"[0:0]".repeat(100_000), "500000 bytes"),
         ] {

@@ -1,5 +1,6 @@
 //! From what is written to hosts with their variables.
 
+use super::address::{address, is_host_name};
 use super::raw::{Group, Raw, Var, refuse_templates};
 use super::vars_dirs::Layers;
 use super::{Host, Inventory, words};
@@ -45,6 +46,14 @@ pub(super) fn inventory(file: &str, mut raw: Raw, layers: &Layers) -> Result<Inv
     let mut hosts = Vec::with_capacity(raw.hosts.len());
     let mut warnings = std::mem::take(&mut raw.warnings);
     for (index, entry) in raw.hosts.iter().enumerate() {
+        if !is_host_name(&entry.name) {
+            let message = format!("expected a name of a host, found `{}`", entry.name.escape_debug());
+            return Err(UserError::in_file(
+                file,
+                message,
+                "use letters, digits, `.`, `_` and `-`, the first no dash",
+            ));
+        }
         let mine = &groups_of[index];
         let mut vars: BTreeMap<&str, &Var> = BTreeMap::new();
         let from_files = |group: usize| layers.groups.get(&raw.groups[group].name);
@@ -164,6 +173,12 @@ fn host(name: &str, vars: &BTreeMap<&str, &Var>, warnings: &mut Vec<String>) -> 
         Ok(None)
     };
     let text = |keys: &[&str]| Ok::<_, UserError>(get(keys)?.map(|(text, _)| text));
+    let place = |keys: &[&str]| match get(keys)? {
+        Some((text, var)) => {
+            address(&text).map(Some).map_err(|problem| var.place.error(keys[0], problem, "", ""))
+        }
+        None => Ok(None),
+    };
     let mut ssh_args = Vec::new();
     for key in ["ansible_ssh_common_args", "ansible_ssh_extra_args"] {
         if let Some((text, var)) = get(&[key])? {
@@ -192,14 +207,21 @@ fn host(name: &str, vars: &BTreeMap<&str, &Var>, warnings: &mut Vec<String>) -> 
     if vars.contains_key("ansible_password") || vars.contains_key("ansible_ssh_pass") {
         warnings.push(format!("the password of `{name}` is not used; SSH needs a key: `ssh-copy-id {name}`"));
     }
+    let user = text(&["ansible_user", "ansible_ssh_user"])?;
+    if let Some(user) = user.as_ref().filter(|user| user.starts_with('-') || user.contains(char::is_control))
+    {
+        let (_, var) = get(&["ansible_user", "ansible_ssh_user"])?.expect("just read");
+        let message = format!("expected a name of a user, found `{}`", user.escape_debug());
+        return Err(var.place.error("ansible_user", message, "a name that does not begin with a dash", ""));
+    }
     Ok(Host {
         name: name.to_owned(),
-        address: text(&["ansible_host", "ansible_ssh_host"])?,
-        user: text(&["ansible_user", "ansible_ssh_user"])?,
+        address: place(&["ansible_host", "ansible_ssh_host"])?,
+        user,
         port,
         key: text(&["ansible_ssh_private_key_file", "ansible_private_key_file"])?.map(|path| home(&path)),
         ssh_args,
-        reached_at: text(&["hcddl_address"])?,
+        reached_at: place(&["hcddl_address"])?,
         local,
     })
 }

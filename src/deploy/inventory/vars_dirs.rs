@@ -44,8 +44,7 @@ fn layer<'a>(
         let mut vars = Vars::new();
         for path in files(&folder.join(name)) {
             let file = path.display().to_string();
-            let text = super::read_text(&path)
-                .map_err(|error| UserError::in_file(&file, format!("cannot be read: {error}"), ""))?;
+            let text = super::read_text(&path).map_err(|problem| UserError::in_file(&file, problem, ""))?;
             if text.starts_with("$ANSIBLE_VAULT") || text.contains("!vault") {
                 warnings
                     .push(format!("`{file}` is encrypted with Ansible Vault, so its variables are not used"));

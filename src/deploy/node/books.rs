@@ -211,6 +211,8 @@ impl<'a> Books<'a> {
             self.evaluate(now);
         }
         self.probe.collect(&mut self.pool, &mut self.recorder, true);
+        let not_finite = self.probe.not_finite().filter(|_| top);
+        let (good, reason) = (over.is_ok() && not_finite.is_none(), not_finite.unwrap_or(reason));
         let result = NodeResult::of(self.plan, self.place.me, self.place.birth, now, &mut self.account)
             .with_evaluation(&self.probe, &self.model, self.version)
             .ended(reason.clone(), traffic, self.round_trips.clone());
@@ -225,7 +227,7 @@ impl<'a> Books<'a> {
             let path = self.dir.join(file::BEST);
             safetensors::save(&path, &self.tools.learner.tensors(), values).map_err(anyhow::Error::msg)?;
         }
-        self.progress.state = if over.is_ok() { NodeState::Finished } else { NodeState::Failed };
+        self.progress.state = if good { NodeState::Finished } else { NodeState::Failed };
         self.progress.accuracy = self.probe.accuracy().or(self.progress.accuracy);
         self.progress.now = now.0;
         self.progress.bytes_sent = traffic.sent;

@@ -16,7 +16,7 @@ mod timers;
 
 use super::deployment::{Deployment, NodeProgress, NodeState};
 use super::node_file;
-use crate::domain::NodeId;
+use crate::domain::{NodeId, NodeName};
 use crate::learn::Learner;
 use crate::learn::engine::Engine;
 use crate::learn::portion::Portion;
@@ -85,7 +85,7 @@ fn start(
     write_progress(place, &starting)?;
     let written = scenario::load::load(&place.run.join("scenario.yml"), &[])?;
     let plan = scenario::resolve(&written, registry)?;
-    let names: Vec<&String> = deployment.nodes.iter().map(|node| &node.name).collect();
+    let names: Vec<&NodeName> = deployment.nodes.iter().map(|node| &node.name).collect();
     anyhow::ensure!(
         plan.nodes.iter().map(|node| &node.name).eq(names),
         "deployment.json and scenario.yml name different nodes"
@@ -263,7 +263,7 @@ fn links_config(
     Ok(LinksConfig {
         run: deployment.run.clone(),
         me,
-        names: plan.nodes.iter().map(|node| node.name.clone()).collect(),
+        names: plan.nodes.iter().map(|node| node.name.to_string()).collect(),
         listen: listen
             .transpose()
             .with_context(|| format!("expected an IP address, found `{}`", placed.bind))?,

@@ -4,7 +4,7 @@ mod local;
 mod ssh;
 mod transfer;
 
-pub use transfer::{Archive, sha256, unpack};
+pub use transfer::{Archive, sha256};
 
 use super::inventory::Host;
 use super::join::Joined;
@@ -48,7 +48,7 @@ pub struct Remote {
 #[derive(Clone, Debug)]
 enum Way {
     Local,
-    Ssh(Arc<Session>),
+    Ssh(Arc<ssh::Line>),
     Joined(Joined),
 }
 
@@ -89,9 +89,9 @@ impl Remote {
         let way = if host.local {
             Way::Local
         } else {
-            let session = ssh::connect(host, timeout, control).await;
+            let line = ssh::Line::open(host, timeout, control).await;
             Way::Ssh(Arc::new(
-                session.map_err(|problem| RemoteError::Unreachable { host: host.name.clone(), problem })?,
+                line.map_err(|problem| RemoteError::Unreachable { host: host.name.clone(), problem })?,
             ))
         };
         Ok(Self { name: host.name.clone(), way })
@@ -116,7 +116,7 @@ impl Remote {
     pub async fn start(&self, doing: &str, script: &str) -> Result<Process, RemoteError> {
         let started = match &self.way {
             Way::Local => local::start(script),
-            Way::Ssh(session) => ssh::start(session, script).await,
+            Way::Ssh(line) => line.start(script).await,
             Way::Joined(device) => device.start(script).await.map(|script| Process {
                 stdin: Some(Box::new(script.stdin)),
                 stdout: Box::new(script.stdout),
@@ -177,10 +177,10 @@ impl Remote {
 
     /// Ends the connection.
     pub async fn close(self) {
-        if let Way::Ssh(session) = self.way
-            && let Ok(session) = Arc::try_unwrap(session)
+        if let Way::Ssh(line) = self.way
+            && let Ok(line) = Arc::try_unwrap(line)
         {
-            let _ = session.close().await;
+            line.close().await;
         }
     }
 }

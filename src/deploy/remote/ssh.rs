@@ -5,9 +5,10 @@ use super::{Process, Running};
 use crate::deploy::inventory::Host;
 use openssh::{ControlPersist, KnownHosts, Session, SessionBuilder, Stdio};
 use std::num::NonZeroUsize;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::Mutex;
 
 /// Options of `ssh` that `ansible_ssh_common_args` may hold, and what they are called in a configuration.
 const OPTIONS: &[(&str, &str)] =
@@ -15,7 +16,50 @@ const OPTIONS: &[(&str, &str)] =
 /// A connection that was left (the controller was killed) closes itself after so many seconds without use.
 const PERSIST_SECONDS: usize = 60;
 
-pub(super) async fn connect(host: &Host, timeout: Duration, control: &Path) -> Result<Session, String> {
+/// A connection to a host that is made again when it is gone: the one that SSH keeps closes itself when nobody has used
+/// it for [`PERSIST_SECONDS`], and networks break.
+#[derive(Debug)]
+pub(super) struct Line {
+    host: Host,
+    timeout: Duration,
+    control: PathBuf,
+    session: Mutex<Arc<Session>>,
+}
+
+impl Line {
+    /// Connects.
+    ///
+    /// # Errors
+    /// What SSH says.
+    pub async fn open(host: &Host, timeout: Duration, control: &Path) -> Result<Self, String> {
+        let session = Mutex::new(Arc::new(connect(host, timeout, control).await?));
+        Ok(Self { host: host.clone(), timeout, control: control.to_owned(), session })
+    }
+
+    /// Starts a script, over a new connection if the old one is gone.
+    ///
+    /// # Errors
+    /// What SSH says.
+    pub async fn start(&self, script: &str) -> Result<Process, String> {
+        let session = {
+            let mut session = self.session.lock().await;
+            if session.check().await.is_err() {
+                *session = Arc::new(connect(&self.host, self.timeout, &self.control).await?);
+            }
+            Arc::clone(&session)
+        };
+        start(&session, script).await
+    }
+
+    /// Ends it.
+    pub async fn close(self) {
+        if let Ok(session) = Arc::try_unwrap(self.session.into_inner()) {
+            let _ = session.close().await;
+        }
+    }
+}
+
+async fn connect(host: &Host, timeout: Duration, control: &Path) -> Result<Session, String> {
     let mut settings = settings(host)?;
     let mut builder = SessionBuilder::default();
     builder.known_hosts_check(known_hosts(&mut settings));
@@ -36,7 +80,7 @@ pub(super) async fn connect(host: &Host, timeout: Duration, control: &Path) -> R
     }
 }
 
-pub(super) async fn start(session: &Arc<Session>, script: &str) -> Result<Process, String> {
+async fn start(session: &Arc<Session>, script: &str) -> Result<Process, String> {
     let mut command = Arc::clone(session).arc_command("sh");
     command.arg("-c").arg(script).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().await.map_err(|error| explain(&error))?;

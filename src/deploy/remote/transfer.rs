@@ -73,11 +73,17 @@ impl Remote {
         self.must("write the files of the run", &script, archive).await.map(drop)
     }
 
-    /// Those of `names` that are in a directory, packed into a file here.
+    /// Those of `names` that are in a directory, packed into a file here of so many bytes at most.
     ///
     /// # Errors
-    /// [`RemoteError`]; when the file here cannot be written, too.
-    pub async fn pack(&self, dir: &str, names: &[&str], into: &Path) -> Result<(), RemoteError> {
+    /// [`RemoteError`]; when the file here cannot be written or grows beyond that, too.
+    pub async fn pack(
+        &self,
+        dir: &str,
+        names: &[&str],
+        into: &Path,
+        bytes_max: u64,
+    ) -> Result<(), RemoteError> {
         let doing = "read the files of the run";
         let names: String = names.iter().map(|name| format!(" {}", quote(name))).collect();
         let script = format!(
@@ -89,12 +95,16 @@ impl Remote {
         drop(process.stdin.take());
         let copy = async {
             let mut file = File::create(into)?;
-            let mut chunk = vec![0; 1 << 16];
+            let (mut chunk, mut left) = (vec![0; 1 << 16], bytes_max);
             loop {
-                match process.stdout.read(&mut chunk).await? {
-                    0 => return file.sync_data(),
-                    read => file.write_all(&chunk[..read])?,
+                let read = process.stdout.read(&mut chunk).await?;
+                if read == 0 {
+                    return file.sync_data();
                 }
+                left = left.checked_sub(read as u64).ok_or_else(|| {
+                    io::Error::other(format!("it sent more than {bytes_max} bytes, which are refused"))
+                })?;
+                file.write_all(&chunk[..read])?;
             }
         };
         let mut said = String::new();
@@ -149,17 +159,6 @@ fn header(kind: tar::EntryType, mode: u32) -> tar::Header {
     header
 }
 
-/// Unpacks an archive from a host into a directory. Nothing in it can get out of there.
-///
-/// # Errors
-/// When it is damaged or a file cannot be written.
-pub fn unpack(archive: &Path, into: &Path) -> io::Result<()> {
-    std::fs::create_dir_all(into)?;
-    let mut archive = tar::Archive::new(File::open(archive)?);
-    archive.set_preserve_mtime(false);
-    archive.unpack(into)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -209,11 +208,17 @@ mod tests {
         let cut = here.unpack(dir.to_str().unwrap(), &bytes[..1024], "last.json").await;
         assert!(cut.is_err() && dir.join("last.json").exists(), "the old one stays");
         let (packed, back) = (folder.path().join("a.tar"), folder.path().join("back"));
-        here.pack(dir.to_str().unwrap(), &["tls", "not there"], &packed).await.unwrap();
-        unpack(&packed, &back).unwrap();
+        here.pack(dir.to_str().unwrap(), &["tls", "not there"], &packed, 1 << 20).await.unwrap();
+        unpack(&packed, &back);
         assert_eq!(fs::read(back.join("tls/a.key")).unwrap(), b"secret");
         assert!(!back.join("last.json").exists());
-        here.pack(dir.to_str().unwrap(), &["nothing"], &packed).await.unwrap();
-        unpack(&packed, &back).unwrap();
+        here.pack(dir.to_str().unwrap(), &["nothing"], &packed, 1 << 20).await.unwrap();
+        unpack(&packed, &back);
+        let flood = here.pack(dir.to_str().unwrap(), &["tls"], &packed, 100).await.unwrap_err().to_string();
+        assert!(flood.contains("more than 100 bytes"), "{flood}");
+    }
+
+    fn unpack(archive: &Path, into: &Path) {
+        tar::Archive::new(File::open(archive).unwrap()).unpack(into).unwrap();
     }
 }

@@ -85,7 +85,7 @@ impl<'a> Folds<'a> {
             return Ok(());
         }
         let rule = Arc::new(Plain(Arc::clone(&fold.rule)));
-        let plain = fold::run(Fold { rule, ..fold }).model;
+        let plain = fold::run(Fold { rule, ..fold }, &[]).model;
         if plain == commit.model {
             return Ok(());
         }

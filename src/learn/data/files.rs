@@ -1,15 +1,27 @@
 //! Finding and opening the files of a data set, and the errors that this can end in.
 
 use super::{DataContext, source};
-use crate::domain::OptionError;
+use crate::domain::{OptionError, text};
 use std::fs::File;
 use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
 
+/// What to do about a file of one's own.
+const OWN_FILE: &str = "correct the file, or name another one";
+
 /// Something is wrong with what a file holds.
 pub(super) fn file_error(message: impl Into<String>, allowed: impl Into<String>) -> OptionError {
-    let hint = "fetch the file again, or point --data-dir or HCDDL_DATA at another directory";
-    OptionError { hint: hint.to_owned(), ..OptionError::new("", message, allowed) }
+    OptionError { hint: OWN_FILE.to_owned(), ..OptionError::new("", message, allowed) }
+}
+
+/// The error of reading the set `name`: where its files can be fetched, that is what to do about a damaged one.
+pub(in crate::learn) fn of_set(name: &str, mut error: OptionError) -> OptionError {
+    if error.hint == OWN_FILE && source(name).is_some_and(|source| !source.files.is_empty()) {
+        error.hint = format!(
+            "fetch it again with `hcddl data fetch {name}`, or point --data-dir or HCDDL_DATA at another directory"
+        );
+    }
+    error
 }
 
 /// The error of a file that is wrong, by its name.
@@ -46,10 +58,19 @@ pub(super) fn find(
     file: &str,
     context: &DataContext,
 ) -> Result<PathBuf, OptionError> {
+    let own = directory(name, context)?.join(name);
+    find_in(name, folders.iter().map(|folder| own.join(folder)).collect(), file, context)
+}
+
+/// As [`find`], with other places to look into first.
+pub(super) fn find_in(
+    name: &str,
+    mut places: Vec<PathBuf>,
+    file: &str,
+    context: &DataContext,
+) -> Result<PathBuf, OptionError> {
     let base = directory(name, context)?;
-    let own = base.join(name);
-    let mut places: Vec<PathBuf> = folders.iter().map(|folder| own.join(folder)).collect();
-    places.extend([own, base.to_owned()]);
+    places.extend([base.join(name), base.to_owned()]);
     let candidates = places.iter().flat_map(|d| [d.join(file), d.join(format!("{file}.gz"))]);
     first_of(name, candidates.collect(), Path::is_file, "file")
 }
@@ -98,11 +119,44 @@ pub(super) fn first_of(
 /// Opens a file; one that ends in `.gz` is unpacked on the way.
 pub(super) fn open(path: &Path) -> Result<Box<dyn Read>, OptionError> {
     let file = File::open(path).map_err(|e| wrong(path, &format!("cannot be opened: {e}"), ""))?;
+    let packed = file.metadata().map_or(0, |metadata| metadata.len());
     let file = BufReader::with_capacity(1 << 16, file);
     if path.extension().is_some_and(|e| e == "gz") {
-        return Ok(Box::new(BufReader::with_capacity(1 << 16, flate2::read::MultiGzDecoder::new(file))));
+        let unpacked = Unpacked::new(flate2::read::MultiGzDecoder::new(file), packed);
+        return Ok(Box::new(BufReader::with_capacity(1 << 16, unpacked)));
     }
     Ok(Box::new(file))
+}
+
+/// Unpacked bytes that are fine whatever they were packed from.
+const UNPACKED_FREE: u64 = 256 << 20;
+/// Beyond these, so many times the packed size: real data are packed to a few hundredths at best.
+const UNPACKED_RATIO: u64 = 200;
+
+/// Bytes that a decompressor gives, up to a bound: a small file must not fill the memory.
+pub(super) struct Unpacked<R> {
+    inner: R,
+    left: u64,
+    max: u64,
+}
+
+impl<R: Read> Unpacked<R> {
+    /// What comes from `packed` bytes.
+    pub(super) fn new(inner: R, packed: u64) -> Self {
+        let max = packed.saturating_mul(UNPACKED_RATIO).max(UNPACKED_FREE);
+        Self { inner, left: max, max }
+    }
+}
+
+impl<R: Read> Read for Unpacked<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let count = self.inner.read(buffer)?;
+        self.left = self.left.checked_sub(count as u64).ok_or_else(|| {
+            let message = format!("unpacks to more than {} bytes, {UNPACKED_RATIO} times its size", self.max);
+            std::io::Error::new(std::io::ErrorKind::FileTooLarge, message)
+        })?;
+        Ok(count)
+    }
 }
 
 /// All that a file holds.
@@ -113,12 +167,9 @@ pub(super) fn read_bytes(path: &Path) -> Result<Vec<u8>, OptionError> {
     Ok(bytes)
 }
 
-/// All that a file holds, as text.
+/// All that a file holds, as text without a byte order mark, lines that end in `\n`.
 pub(super) fn read_text(path: &Path) -> Result<String, OptionError> {
-    String::from_utf8(read_bytes(path)?).map_err(|e| {
-        let message = format!("is not UTF-8: byte {}", e.utf8_error().valid_up_to());
-        wrong(path, &message, "a text in UTF-8")
-    })
+    text::decode(read_bytes(path)?).map_err(|problem| wrong(path, &problem, "a text in UTF-8"))
 }
 
 /// What is within a folder, in order of the names; hidden entries are left out.

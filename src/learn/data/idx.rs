@@ -1,6 +1,6 @@
 //! IDX files (the format of <http://yann.lecun.com/exdb/mnist/>), plain or gzip: MNIST, Fashion-MNIST, EMNIST.
 
-use super::files::{file_error, find, open, wrong};
+use super::files::{directory, file_error, find_in, open, wrong};
 use super::{BuildData, DataContext, DataSet, ImageOptions, Samples};
 use crate::domain::{Choice, OptionError, Row};
 use crate::learn::model::DataShape;
@@ -15,7 +15,7 @@ pub fn mnist() -> Row<BuildData> {
         summary: "MNIST digits, 28x28, 60,000 and 10,000; IDX files from the data directory",
         example: "{name: mnist, normalise: unit, pool: false}",
         positional: &[],
-        build: |choice, context| load(&LIKE_MNIST, "mnist", choice, context),
+        build: |choice, context| load(&Files::like_mnist("MNIST"), "mnist", choice, context),
     }
 }
 
@@ -26,7 +26,7 @@ pub fn fashion_mnist() -> Row<BuildData> {
         summary: "Fashion-MNIST clothes, 28x28, 60,000 and 10,000; IDX files from the data directory",
         example: "{name: fashion_mnist, normalise: unit, pool: false}",
         positional: &[],
-        build: |choice, context| load(&LIKE_MNIST, "fashion_mnist", choice, context),
+        build: |choice, context| load(&Files::like_mnist("FashionMNIST"), "fashion_mnist", choice, context),
     }
 }
 
@@ -74,6 +74,7 @@ impl Split {
         };
         Files {
             parts: [format!("emnist-{name}-train"), format!("emnist-{name}-test")],
+            torchvision: "EMNIST",
             classes,
             first: u8::from(matches!(self, Self::Letters)),
             transposed: true,
@@ -85,6 +86,8 @@ impl Split {
 struct Files {
     /// What the names of training and test files start with.
     parts: [String; 2],
+    /// The folder in which torchvision keeps it.
+    torchvision: &'static str,
     classes: usize,
     /// The label of the first class.
     first: u8,
@@ -92,12 +95,13 @@ struct Files {
     transposed: bool,
 }
 
-static LIKE_MNIST: std::sync::LazyLock<Files> = std::sync::LazyLock::new(|| Files {
-    parts: ["train".to_owned(), "t10k".to_owned()],
-    classes: 10,
-    first: 0,
-    transposed: false,
-});
+impl Files {
+    /// Files that are named as MNIST's are.
+    fn like_mnist(torchvision: &'static str) -> Self {
+        let parts = ["train".to_owned(), "t10k".to_owned()];
+        Self { parts, torchvision, classes: 10, first: 0, transposed: false }
+    }
+}
 
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -137,8 +141,10 @@ fn load(files: &Files, name: &str, choice: &Choice, context: &DataContext) -> Re
 }
 
 fn part(files: &Files, prefix: &str, name: &str, context: &DataContext) -> Result<Part, OptionError> {
-    let images = find(name, &["gzip"], &format!("{prefix}-images-idx3-ubyte"), context)?;
-    let labels = find(name, &["gzip"], &format!("{prefix}-labels-idx1-ubyte"), context)?;
+    let base = directory(name, context)?;
+    let places = [base.join(name).join("gzip"), base.join(files.torchvision).join("raw")];
+    let images = find_in(name, places.to_vec(), &format!("{prefix}-images-idx3-ubyte"), context)?;
+    let labels = find_in(name, places.to_vec(), &format!("{prefix}-labels-idx1-ubyte"), context)?;
     let (dims, mut pixels) = read(&images, 3)?;
     let (count, classes) = read(&labels, 1)?;
     if dims[0] != count[0] {

@@ -1,7 +1,7 @@
 //! LEAF (S. Caldas et al., LEAF: A Benchmark for Federated Settings, 2018): JSON files of samples by user, in the
 //! folders `train` and `test`.
 
-use super::files::{directory, entries, first_of, given, read_bytes, wrong};
+use super::files::{directory, entries, first_of, given, read_text, wrong};
 use super::{BuildData, DataContext, DataSet, Features, Labels, Owners, Samples};
 use crate::domain::{OptionError, Row};
 use crate::learn::model::{DataShape, Input, Output};
@@ -137,7 +137,7 @@ fn read<X: DeserializeOwned, Y: DeserializeOwned>(
     let mut of = Vec::new();
     let files = entries(folder)?.into_iter().filter(|path| path.extension().is_some_and(|e| e == "json"));
     for path in files {
-        let mut file: File<X, Y> = serde_json::from_slice(&read_bytes(&path)?).map_err(|e| {
+        let mut file: File<X, Y> = serde_json::from_str(&read_text(&path)?).map_err(|e| {
             wrong(&path, &format!("is not what was expected: {e}"), "a file in LEAF's format")
         })?;
         if file.users.len() != file.num_samples.len() {

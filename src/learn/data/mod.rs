@@ -18,6 +18,7 @@ mod sources;
 mod synthetic;
 mod text;
 
+pub(in crate::learn) use files::of_set;
 pub use normalise::{Normalise, Scale};
 pub use samples::{Features, Labels, Overview, Owners, Samples};
 pub use sources::{File, Source, source, sources};
@@ -87,13 +88,23 @@ pub struct DataSet {
     pub order: Order,
     /// What the mean of an evaluation is taken over.
     pub average: Average,
+    /// What the reader decided or doubts, each a sentence for the user.
+    pub notes: Vec<String>,
 }
 
 impl DataSet {
     /// Samples to train and to evaluate on, shuffled each epoch, every sample counting alike.
     #[must_use]
     pub fn new(shape: DataShape, train: Samples, test: Samples) -> Self {
-        Self { shape, train, validation: None, test, order: Order::Shuffled, average: Average::Rows }
+        Self {
+            shape,
+            train,
+            validation: None,
+            test,
+            order: Order::Shuffled,
+            average: Average::Rows,
+            notes: Vec::new(),
+        }
     }
 
     /// The same without any samples.

@@ -55,6 +55,11 @@ impl Layer for BatchNorm {
         "batch_norm"
     }
 
+    /// One value has no variance.
+    fn batch_min(&self) -> usize {
+        if self.pixels == 1 { 2 } else { 1 }
+    }
+
     fn input_len(&self) -> usize {
         self.channels * self.pixels
     }

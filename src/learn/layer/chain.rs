@@ -141,6 +141,10 @@ impl Layer for Chain {
         self.places[self.places.len() - 1].layer.output_len()
     }
 
+    fn batch_min(&self) -> usize {
+        self.places.iter().map(|place| place.layer.batch_min()).max().unwrap_or(1)
+    }
+
     fn tensors(&self) -> Vec<Tensor> {
         let named = |place: &Place| {
             let tensors = place.layer.tensors().into_iter();

@@ -174,6 +174,10 @@ pub trait Layer: Any + Send + Sync + Debug {
     fn rows_apart(&self) -> bool {
         false
     }
+    /// Samples that a training batch must have at least for the layer to learn from it.
+    fn batch_min(&self) -> usize {
+        1
+    }
     /// Computes all of `y` (and `kept`) from `x`.
     fn forward(&self, pass: Pass, params: &[f32], io: Forward<'_>);
     /// Computes all of `gradient` and, unless nobody needs it, of `dx`. May overwrite `dy`.

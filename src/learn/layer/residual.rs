@@ -69,6 +69,10 @@ impl Layer for Residual {
         self.body.output_len()
     }
 
+    fn batch_min(&self) -> usize {
+        self.shortcut.iter().chain([&self.body]).map(Chain::batch_min).max().unwrap_or(1)
+    }
+
     fn tensors(&self) -> Vec<Tensor> {
         let named = |part: &str, chain: &Chain| -> Vec<Tensor> {
             let name = |t: Tensor| Tensor { name: Cow::Owned(format!("{part}.{}", t.name)), ..t };

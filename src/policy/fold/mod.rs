@@ -7,6 +7,7 @@ mod weighted;
 
 use crate::domain::work::{FoldInput, Folded, OptState, UpdateKind};
 use crate::domain::{Choice, OptionError, Params, Row, Table};
+use std::ops::Range;
 use std::sync::Arc;
 
 pub use sum::Sum;
@@ -108,8 +109,13 @@ pub fn linear(inputs: &[Slice<'_>], out: &mut [f32]) {
 /// A model that a worker sends counts as its distance from the server's current model. The optimiser gets
 /// the aggregate as a gradient: a delta with its sign turned. In a timing-only run only lengths and weights
 /// are passed on.
+///
+/// Running statistics of the model, which lie at `statistics`, are values in every input, whatever its kind, and are
+/// averaged, never stepped: the aggregate's are the mean of the inputs with weights above 0, by these; the model's move
+/// there by the sum of these weights, all the way at most. So a variance stays within what was measured (a sum of
+/// deltas of stale workers would overshoot, and Adam would step it below 0).
 #[must_use]
-pub fn run(fold: Fold) -> Folded {
+pub fn run(fold: Fold, statistics: &[Range<usize>]) -> Folded {
     let Fold { rule, inputs, base, apply, mut opt, kind, keep_aggregate } = fold;
     let weights = rule.weights(&inputs);
     opt.step += 1;
@@ -142,6 +148,8 @@ pub fn run(fold: Fold) -> Folded {
     rule.fold(&slices, base_values, &mut state[..rule.slots()], &mut aggregate);
     drop(slices);
     drop(deltas);
+    let measured = Measured::of(&inputs, &weights, statistics);
+    measured.write(&mut aggregate, statistics, |_, mean| mean);
     let kept = keep_aggregate.then(|| Params::new(aggregate.clone()));
     let model = match apply {
         Some(apply) => {
@@ -149,13 +157,56 @@ pub fn run(fold: Fold) -> Folded {
                 aggregate.iter_mut().for_each(|value| *value = -*value);
             }
             let mut model = base.into_values().expect("a model with values");
+            // No gradient, so no moment either.
+            statistics.iter().for_each(|range| aggregate[range.clone()].fill(0.0));
+            let before: Vec<f32> =
+                statistics.iter().flat_map(|range| &model[range.clone()]).copied().collect();
             apply.step(&mut model, &aggregate, &mut state[rule.slots()..], opt.step);
+            let share = measured.share;
+            measured.write(&mut model, statistics, |i, mean| before[i] + share * (mean - before[i]));
             Params::new(model)
         }
         None => base,
     };
     opt.slots = state.into_iter().map(Params::new).collect();
     Folded { model, opt, aggregate: kept, weights }
+}
+
+/// The running statistics of a fold's inputs.
+struct Measured {
+    /// Their weighted means, one after the other.
+    means: Vec<f32>,
+    /// How far the model's move there: from 0 to 1.
+    share: f32,
+}
+
+impl Measured {
+    fn of(inputs: &[FoldInput], weights: &[f32], statistics: &[Range<usize>]) -> Self {
+        let counted: Vec<(&[f32], f64)> = inputs
+            .iter()
+            .zip(weights)
+            .filter(|(_, weight)| **weight > 0.0)
+            .filter_map(|(input, weight)| Some((input.tensor.values()?, f64::from(*weight))))
+            .collect();
+        let total: f64 = counted.iter().map(|(_, weight)| weight).sum();
+        let mean = |at: usize| {
+            let sum: f64 = counted.iter().map(|(values, weight)| weight * f64::from(values[at])).sum();
+            (sum / total) as f32
+        };
+        let means = match counted.is_empty() {
+            true => Vec::new(),
+            false => statistics.iter().flat_map(Range::clone).map(mean).collect(),
+        };
+        Self { means, share: total.min(1.0) as f32 }
+    }
+
+    /// Writes what `value` makes of each mean; nothing when there were no inputs that count.
+    fn write(&self, to: &mut [f32], statistics: &[Range<usize>], value: impl Fn(usize, f32) -> f32) {
+        let places = statistics.iter().flat_map(Range::clone);
+        for (i, (at, mean)) in places.zip(&self.means).enumerate() {
+            to[at] = value(i, *mean);
+        }
+    }
 }
 
 fn distance(model: &[f32], base: &[f32]) -> Vec<f32> {
@@ -177,15 +228,66 @@ mod tests {
             Some(("lr", 1.0)),
         ));
         let base = Params::new(vec![10.0, 10.0]);
-        run(Fold {
-            rule,
-            inputs,
-            base,
-            apply: sgd.ok(),
-            opt: OptState::default(),
-            kind,
-            keep_aggregate: true,
-        })
+        let opt = OptState::default();
+        run(Fold { rule, inputs, base, apply: sgd.ok(), opt, kind, keep_aggregate: true }, &[])
+    }
+
+    /// A parameter and a variance, under every fold, server optimiser and kind of update.
+    #[test]
+    fn statistics_are_averaged_and_never_stepped() {
+        for rule in table().rows() {
+            for optimizer in crate::policy::optimizer::table().rows() {
+                for kind in [UpdateKind::Delta, UpdateKind::Model] {
+                    let what = format!("{} {} {kind:?}", rule.name, optimizer.name);
+                    let mut model = Params::new(vec![1.0, 4.0]);
+                    let mut opt = OptState::default();
+                    for step in 0..20 {
+                        // Stale workers that all measured less: the sum of their changes would be below 0.
+                        let inputs: Vec<FoldInput> = [0.5, 1.5, 1.0]
+                            .iter()
+                            .map(|variance| FoldInput {
+                                snapshot: Some(model.clone()),
+                                ..input(&[0.1, *variance], 5)
+                            })
+                            .collect();
+                        let fold = Fold {
+                            rule: (rule.build)(&Choice::named(rule.name)).unwrap(),
+                            inputs,
+                            base: model,
+                            apply: Some((optimizer.build)(&Choice::named(optimizer.name)).unwrap()),
+                            opt,
+                            kind,
+                            keep_aggregate: true,
+                        };
+                        let folded = run(fold, &[1..2]);
+                        (model, opt) = (folded.model, folded.opt);
+                        let values = model.values().unwrap();
+                        assert!((values[1] - 1.0).abs() < 1e-6, "{what}, step {step}: {values:?}");
+                        let kept = folded.aggregate.unwrap();
+                        assert!((kept.values().unwrap()[1] - 1.0).abs() < 1e-6, "{what}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_small_weight_moves_statistics_by_as_much() {
+        let sgd = crate::policy::optimizer::table();
+        let fold = |weight: f32| {
+            let input = FoldInput { weight, ..input(&[0.0, 2.0], 1) };
+            let fold = Fold {
+                rule: Arc::new(Sum),
+                inputs: vec![input],
+                base: Params::new(vec![0.0, 1.0]),
+                apply: Some((sgd.get("sgd").unwrap().build)(&Choice::named("sgd")).unwrap()),
+                opt: OptState::default(),
+                kind: UpdateKind::Delta,
+                keep_aggregate: false,
+            };
+            run(fold, &[1..2]).model.values().unwrap()[1]
+        };
+        assert_eq!([fold(0.25), fold(1.0), fold(3.0), fold(0.0)], [1.25, 2.0, 2.0, 1.0]);
     }
 
     #[test]

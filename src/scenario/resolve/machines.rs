@@ -35,7 +35,7 @@ pub(super) fn resolve(
         }
         node.host = HostId(machines.len() as u32);
         let device = devices.of(cx, node, shared)?;
-        let name = shared.map_or_else(|| node.name.clone(), str::to_owned);
+        let name = shared.map_or_else(|| node.name.to_string(), str::to_owned);
         machines.push(Machine { name, device });
         if let Some(name) = shared {
             index_of.insert(name, node.host);
@@ -108,7 +108,7 @@ impl Devices {
             Role::Server(_) => ("servers", &file.servers),
             Role::Worker | Role::Peer => ("workers", &file.workers),
         };
-        match (on_host, file.nodes.get(&node.name), pick) {
+        match (on_host, file.nodes.get(node.name.as_str()), pick) {
             (Some(pick), _, _) => self.get(cx, pick, &format!("hosts.{}.device", host.unwrap_or_default())),
             (_, Some(pick), _) => self.get(cx, pick, &format!("devices.nodes.{}", node.name)),
             (_, _, Some(pick)) => self.get(cx, pick, &format!("devices.{role}")),

@@ -172,6 +172,7 @@ fn nodes(topology: &Topology, tier_of_node: &[u16]) -> Vec<NodePlan> {
         }
         nodes.push(NodePlan {
             name: node.name.clone(),
+            place: i as u32,
             role: match node.kind {
                 NodeKind::Server => Role::Server(tier_of_node[i]),
                 NodeKind::Worker => Role::Worker,

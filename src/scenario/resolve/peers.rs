@@ -20,7 +20,9 @@ pub(super) fn resolve(
     let file = cx.file.peers.as_ref().unwrap_or(&default);
     let (built, algorithm) = cx.build(&cx.registry.peers, &file.algorithm, "peers.algorithm")?;
     let mut lists = metropolis(topology.nodes.len(), &topology.links);
-    order_ring(&mut lists);
+    for (place, at) in order_ring(&mut lists).into_iter().enumerate() {
+        nodes[at as usize].place = place as u32;
+    }
     for (node, list) in nodes.iter_mut().zip(lists) {
         let neighbour = |(id, weight)| Neighbour { node: NodeId(id), weight, link: 0 };
         node.neighbours = list.into_iter().map(neighbour).collect();
@@ -35,19 +37,22 @@ pub(super) fn resolve(
 }
 
 /// In a connected graph where all have two neighbours, lists the one before, then the one after: from the
-/// first peer towards its lower neighbour.
-fn order_ring(lists: &mut [Vec<(u32, f64)>]) {
+/// first peer towards its lower neighbour. The peers in that order; none in another graph.
+fn order_ring(lists: &mut [Vec<(u32, f64)>]) -> Vec<u32> {
     if lists.len() < 3 || lists.iter().any(|list| list.len() != 2) {
-        return;
+        return Vec::new();
     }
     let (mut before, mut at) = (lists[0][1].0, 0);
+    let mut order = Vec::with_capacity(lists.len());
     for _ in 0..lists.len() {
+        order.push(at);
         let list = &mut lists[at as usize];
         if list[0].0 != before {
             list.swap(0, 1);
         }
         (before, at) = (at, list[1].0);
     }
+    order
 }
 
 #[cfg(test)]
@@ -58,7 +63,7 @@ mod tests {
     fn a_ring_is_walked_around() {
         // 0 - 2 - 1 - 3 - 0, written in any order.
         let mut lists = metropolis(4, &[(0, 2), (1, 2), (1, 3), (0, 3)]);
-        order_ring(&mut lists);
+        assert_eq!(order_ring(&mut lists), [0, 2, 1, 3]);
         let pairs: Vec<[u32; 2]> = lists.iter().map(|list| [list[0].0, list[1].0]).collect();
         assert_eq!(pairs, [[3, 2], [2, 3], [0, 1], [1, 0]]);
     }

@@ -98,7 +98,7 @@ fn says_what_is_wrong_with_a_file() {
         (TRAIN.replace("-1e0", "inf"), TEST.into(), "has `inf` in row 4"),
         (TRAIN.replace("wolf", "0.5"), TEST.into(), "has the class `0.5` in row 2"),
         (TRAIN.into(), TEST.replace("cat", "dog"), "has the class `dog`"),
-        (TRAIN.into(), "id,x,kind\nd,3,cat\n".into(), "2 features to train on, 1 to test on"),
+        (TRAIN.into(), "id,x,kind\nd,3,cat\n".into(), "has no column `y`"),
         ("id,x,kind,y\n".into(), TEST.into(), "holds no rows"),
         (String::new(), TEST.into(), "holds no rows"),
         ("id,kind\na,b,c,d\n".into(), TEST.into(), "names 2 columns, but its rows have 4 values"),
@@ -124,4 +124,93 @@ fn the_rooms_have_their_known_rows() {
     let set = (occupancy().build)(&choice, &context).unwrap();
     assert_eq!((set.shape, set.train.len()), (DataShape::features(5, 2), 8143));
     assert_eq!(set.test.len(), 2665 + 9752);
+}
+
+const ABC: &str = "a,b,c,class\n1,2,3,x\n4,5,7,y\n7,9,9,x\n";
+
+#[test]
+fn columns_of_a_test_file_go_by_their_names() {
+    let options = json!({"label": "class"});
+    let set = table(ABC, "c,class,b,a\n30,y,20,10\n", options.clone()).unwrap();
+    assert_eq!(gathered(&set.test), Batch::of_classes(vec![10.0, 20.0, 30.0], vec![1]));
+    // By number, too: numbers are those of the training file.
+    let set = table(ABC, "class,c,b,a\ny,30,20,10\n", json!({"label": 3, "skip": [0]})).unwrap();
+    assert_eq!(gathered(&set.test), Batch::of_classes(vec![20.0, 30.0], vec![1]));
+    for (test, expected) in [
+        ("a,b,zzz,class\n1,2,3,x\n", "has no column `c`; allowed: a, b, c, class"),
+        ("a,b,c,d,class\n1,2,3,4,x\n", "has a column `d` that the training file lacks"),
+        ("a,b,c\n1,2,3\n", "has no column `class`"),
+        ("a,a,b,c,class\n1,1,2,3,x\n", "names two columns `a`"),
+    ] {
+        let error = table(ABC, test, options.clone()).unwrap_err().to_string();
+        assert!(error.contains(expected), "{expected}: {error}");
+    }
+}
+
+#[test]
+fn a_column_without_a_name_names_the_rows() {
+    let rows = |first: &str| {
+        let lines: Vec<String> = (0..12).map(|i| format!("{i},{},{}\n", f64::from(i) * 0.7, i % 2)).collect();
+        format!("{first},x,class\n{}", lines.concat())
+    };
+    for first in ["", "Unnamed: 0"] {
+        let set = table(&rows(first), &rows(first), json!({"label": "class"})).unwrap();
+        assert_eq!(set.shape, DataShape::features(1, 2), "{first:?}");
+        assert!(set.notes[0].contains("has no name"), "{:?}", set.notes);
+    }
+    let skipped = table(&rows(""), &rows(""), json!({"label": "class", "skip": [""]})).unwrap();
+    assert_eq!((skipped.shape, skipped.notes.len()), (DataShape::features(1, 2), 0));
+    let named = table(&rows("id"), &rows("id"), json!({"label": "class"})).unwrap();
+    assert_eq!(named.shape, DataShape::features(2, 2));
+    assert!(
+        named.notes[0].contains("`id`") && named.notes[0].contains("numbers its rows"),
+        "{:?}",
+        named.notes
+    );
+}
+
+#[test]
+fn a_header_of_numbers_is_doubted() {
+    let rows = "0.5,1\n1.5,0\n2.5,1\n";
+    let set = table(rows, rows, json!({"label": 1})).unwrap();
+    assert!(set.train.len() == 2 && set.notes[0].contains("header: false"), "{:?}", set.notes);
+    assert_eq!(table(rows, rows, json!({"label": 1, "header": false})).unwrap().notes, Vec::<String>::new());
+}
+
+#[test]
+fn separators_marks_and_line_ends_of_other_programs_are_read() {
+    let plain = table(ABC, ABC, json!({"label": "class"})).unwrap();
+    for text in [
+        ABC.replace(',', ";"),
+        ABC.replace(',', "\t"),
+        ABC.replace('\n', "\r\n"),
+        ABC.replace('\n', "\r"),
+        format!("\u{feff}{ABC}"),
+        ABC.replace("a,b", "\"a\",\"b\""),
+    ] {
+        let set = table(&text, &text, json!({"label": "class"})).unwrap();
+        assert_eq!(gathered(&set.train), gathered(&plain.train), "{text:?}");
+        assert_eq!(set.notes, plain.notes, "{text:?}");
+    }
+    let doubtful = "0,5;1\n1,5;0\n2,5;1\n";
+    let options = json!({"label": 1, "header": false});
+    assert_eq!(table(doubtful, doubtful, options).unwrap_err().key, "separator");
+}
+
+#[test]
+fn rows_have_owners_and_numbers_to_be_predicted() {
+    let text = "who,x,y\nann,1,0.5\nbob,2,1.5\nann,3,2.5\n";
+    let set = table(text, text, json!({"target": "y", "owner": "who"})).unwrap();
+    assert_eq!(set.shape.output, Output::Numbers(1));
+    assert_eq!(
+        set.train.owners().unwrap(),
+        &Owners { of: vec![0, 1, 0], names: vec!["ann".into(), "bob".into()] }
+    );
+    let options = json!({"train": "a.csv", "test_rows": 1, "target": ["x", "y"], "skip": ["who"]});
+    assert!(build(&row(), &[("a.csv", text)], options).unwrap_err().to_string().contains("no column left"));
+    for options in [json!({}), json!({"label": "y", "target": "y"}), json!({"target": []})] {
+        assert_eq!(table(text, text, options).unwrap_err().key, "label");
+    }
+    let error = table(text, text, json!({"label": "y", "skip": ["who"]})).unwrap_err().to_string();
+    assert!(error.contains("`target: COLUMN`"), "{error}");
 }

@@ -1,22 +1,24 @@
 //! Arrays of NumPy in one .npz file.
 
+mod array;
+
 use super::files::{given, wrong};
 use super::{BuildData, DataContext, DataSet, Features, ImageOptions, Labels, Normalise, Samples};
 use crate::domain::{Choice, OptionError, Row};
 use crate::learn::model::DataShape;
-use npyz::NpyFile;
+use array::{Array, NoClasses, Numbers};
 use serde::Deserialize;
 use std::fs::File;
-use std::io::{BufReader, Read};
+use std::io::BufReader;
 use std::path::{Path, PathBuf};
 
 /// Its row.
 pub fn row() -> Row<BuildData> {
     Row {
         name: "npz",
-        summary: "arrays of NumPy: features u1, f4 or f8, labels whole numbers; an .npz file named by an option",
+        summary: "arrays of NumPy: features of any kind of number, labels whole numbers or one-hot; an .npz file named by an option",
         example: "{name: npz, file: set.npz, x_train: x_train, y_train: y_train, x_test: x_test, \
-                  y_test: y_test, channels_last: false, classes: null, normalise: unit}",
+                  y_test: y_test, channels_last: null, classes: null, normalise: unit}",
         positional: &["file"],
         build: load,
     }
@@ -31,8 +33,8 @@ struct Options {
     y_train: String,
     x_test: String,
     y_test: String,
-    /// Images are `[n, height, width, channels]`, not `[n, channels, height, width]`.
-    channels_last: bool,
+    /// Images are `[n, height, width, channels]`, not `[n, channels, height, width]`; told from the shape when left out.
+    channels_last: Option<bool>,
     /// Number of classes; one more than the largest training label when left out.
     classes: Option<usize>,
 }
@@ -41,11 +43,11 @@ impl Default for Options {
     fn default() -> Self {
         let [x_train, y_train, x_test, y_test] = ["x_train", "y_train", "x_test", "y_test"].map(String::from);
         let file = PathBuf::new();
-        Self { file, x_train, y_train, x_test, y_test, channels_last: false, classes: None }
+        Self { file, x_train, y_train, x_test, y_test, channels_last: None, classes: None }
     }
 }
 
-/// Numbers as they are stored.
+/// Features as they are kept.
 enum Values {
     Bytes(Vec<u8>),
     Floats(Vec<f32>),
@@ -97,19 +99,18 @@ fn load(choice: &Choice, context: &DataContext) -> Result<DataSet, OptionError> 
         Samples::new(features, Labels::Classes(part.classes), channels * height * width)
     };
     let shape = DataShape::images(channels, height, width, classes);
-    let set = DataSet::new(shape, samples(train), samples(test));
-    Ok(set)
+    Ok(DataSet::new(shape, samples(train), samples(test)))
 }
 
 fn part(
     archive: &mut Archive,
     path: &Path,
     [x, y]: [&str; 2],
-    channels_last: bool,
+    channels_last: Option<bool>,
     limit: usize,
 ) -> Result<Part, OptionError> {
-    let (values, shape) = array(archive, path, x, features)?;
-    let (labels, counts) = array(archive, path, y, labels)?;
+    let Array { numbers, shape } = array::read(archive, path, x)?;
+    let channels_last = channels_last.unwrap_or_else(|| looks_channels_last(&shape));
     let image = match (shape[..].split_first(), channels_last) {
         (Some((_, [features])), _) => [1, 1, *features],
         (Some((_, [height, width])), _) => [1, *height, *width],
@@ -120,24 +121,47 @@ fn part(
             return Err(wrong(path, &message, "[n, features], [n, h, w] or [n, c, h, w]"));
         }
     };
-    if counts.iter().product::<usize>() != shape[0] || shape.contains(&0) {
-        let message = format!("holds `{x}` of shape {shape:?} and `{y}` of shape {counts:?}");
-        return Err(wrong(path, &message, "as many labels as samples, 1 or more"));
+    let labels = array::read(archive, path, y)?;
+    let counts = labels.shape.clone();
+    let classes = labels.classes(shape[0]).map_err(|problem| match problem {
+        NoClasses::Count => {
+            let message = format!("holds `{x}` of shape {shape:?} and `{y}` of shape {counts:?}");
+            wrong(path, &message, "as many labels as samples, 1 or more; or one-hot labels [n, classes]")
+        }
+        NoClasses::Value(at, value) => {
+            let message = format!("has the label {value} for sample {at} of `{y}`");
+            wrong(path, &message, "whole numbers from 0, or one-hot rows: a 1 among zeros")
+        }
+    })?;
+    if shape.contains(&0) {
+        return Err(wrong(path, &format!("holds `{x}` of shape {shape:?}"), "1 sample or more"));
     }
-    if let Some(at) = labels.iter().position(|label| !(0..limit as i64).contains(label)) {
-        let message = format!("has the label {} for sample {at} of `{y}`", labels[at]);
+    if let Some(at) = classes.iter().position(|label| !(0..limit as i64).contains(label)) {
+        let message = format!("has the label {} for sample {at} of `{y}`", classes[at]);
         return Err(wrong(path, &message, format!("labels from 0 to {}", limit - 1)));
     }
-    let values = match values {
-        Values::Bytes(pixels) if shape.len() == 4 && channels_last => {
+    let values = match numbers {
+        Numbers::Bytes(pixels) if shape.len() == 4 && channels_last => {
             Values::Bytes(channels_first(&pixels, image))
         }
-        Values::Floats(values) if shape.len() == 4 && channels_last => {
-            Values::Floats(channels_first(&values, image))
+        Numbers::Bytes(pixels) => Values::Bytes(pixels),
+        Numbers::Others(values) => {
+            let width = image.iter().product::<usize>();
+            if let Some(at) = values.iter().position(|value| !(*value as f32).is_finite()) {
+                let message = format!("has `{}` in sample {} of `{x}`", values[at], at / width.max(1));
+                return Err(wrong(path, &message, "finite numbers"));
+            }
+            let values: Vec<f32> = values.into_iter().map(|value| value as f32).collect();
+            let last = shape.len() == 4 && channels_last;
+            Values::Floats(if last { channels_first(&values, image) } else { values })
         }
-        values => values,
     };
-    Ok(Part { values, image, classes: labels.into_iter().map(|label| label as u16).collect() })
+    Ok(Part { values, image, classes: classes.into_iter().map(|label| label as u16).collect() })
+}
+
+/// Whether the last dimension of images must be their channels: it is 1, 3 or 4, and both before are larger than that.
+fn looks_channels_last(shape: &[usize]) -> bool {
+    matches!(shape[..], [_, height, width, 1 | 3 | 4] if height > 4 && width > 4)
 }
 
 /// `[n, h, w, c]` as `[n, c, h, w]`.
@@ -149,69 +173,11 @@ fn channels_first<T: Copy>(values: &[T], [channels, height, width]: [usize; 3]) 
     values.chunks_exact(channels * area).flat_map(image).collect()
 }
 
-/// An array as `convert` reads it, and its shape.
-fn array<T>(
-    archive: &mut Archive,
-    path: &Path,
-    name: &str,
-    convert: fn(NpyFile<&mut dyn Read>) -> std::io::Result<Option<T>>,
-) -> Result<(T, Vec<usize>), OptionError> {
-    let names = archive.file_names().filter_map(Result::ok);
-    let names: Vec<String> = names.filter_map(|name| Some(name.strip_suffix(".npy")?.to_owned())).collect();
-    let mut entry = archive.by_name(&format!("{name}.npy")).map_err(|e| {
-        wrong(path, &format!("has no array `{name}` that can be read: {e}"), names.join(", "))
-    })?;
-    let bad = |message: String| wrong(path, &format!("array `{name}` {message}"), "a NumPy array in C order");
-    let broken = |e: std::io::Error| bad(format!("cannot be read: {e}"));
-    let file = NpyFile::new(&mut entry as &mut dyn Read).map_err(broken)?;
-    let shape: Vec<usize> = file.shape().iter().map(|n| *n as usize).collect();
-    if file.order() != npyz::Order::C && shape.len() > 1 {
-        return Err(bad("is in Fortran order".to_owned()));
-    }
-    let kind = file.dtype().descr();
-    let values = convert(file).map_err(broken)?;
-    Ok((values.ok_or_else(|| bad(format!("holds numbers of the kind {kind}")))?, shape))
-}
-
-/// u1, f4 or f8; `None` for others.
-fn features(file: NpyFile<&mut dyn Read>) -> std::io::Result<Option<Values>> {
-    let file = match file.try_data::<u8>() {
-        Ok(values) => return Ok(Some(Values::Bytes(values.collect::<Result<_, _>>()?))),
-        Err(file) => file,
-    };
-    let file = match file.try_data::<f32>() {
-        Ok(values) => return Ok(Some(Values::Floats(values.collect::<Result<_, _>>()?))),
-        Err(file) => file,
-    };
-    match file.try_data::<f64>() {
-        Ok(values) => {
-            let values: std::io::Result<Vec<f32>> = values.map(|v| v.map(|v| v as f32)).collect();
-            Ok(Some(Values::Floats(values?)))
-        }
-        Err(_) => Ok(None),
-    }
-}
-
-/// Whole numbers; `None` for others.
-fn labels(file: NpyFile<&mut dyn Read>) -> std::io::Result<Option<Vec<i64>>> {
-    let file = match file.try_data::<i64>() {
-        Ok(values) => return values.collect::<Result<_, _>>().map(Some),
-        Err(file) => file,
-    };
-    let file = match file.try_data::<i32>() {
-        Ok(values) => return values.map(|v| v.map(i64::from)).collect::<Result<_, _>>().map(Some),
-        Err(file) => file,
-    };
-    match file.try_data::<u8>() {
-        Ok(values) => values.map(|v| v.map(i64::from)).collect::<Result<_, _>>().map(Some),
-        Err(_) => Ok(None),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::learn::batch::Batch;
+    use crate::learn::data::files::Unpacked;
     use crate::learn::kernels::Isa;
     use npyz::WriterBuilder;
     use serde_json::{Value, json};
@@ -299,6 +265,53 @@ mod tests {
     }
 
     #[test]
+    fn every_kind_and_order_of_numbers_is_read() {
+        let mut arrays = [
+            ("x_train", c(&[2, 2], &[1u8, 2, 3, 4])),
+            ("y_train", c(&[2], &[1i64, 0])),
+            ("x_test", c(&[1, 2], &[1u8, 2])),
+            ("y_test", c(&[1], &[1u8])),
+        ];
+        let floats = |arrays: &[(&str, Vec<u8>)]| first(&build(arrays, json!({})).unwrap()).x;
+        for array in [
+            c(&[2, 2], &[1i8, 2, 3, 4]),
+            c(&[2, 2], &[1i16, 2, 3, 4]),
+            c(&[2, 2], &[1i32, 2, 3, 4]),
+            c(&[2, 2], &[1i64, 2, 3, 4]),
+            c(&[2, 2], &[1u16, 2, 3, 4]),
+            c(&[2, 2], &[1u64, 2, 3, 4]),
+            npy(&[2, 2], &[1f32, 3.0, 2.0, 4.0], npyz::Order::Fortran),
+            npy(&[2, 2], &[1f64, 3.0, 2.0, 4.0], npyz::Order::Fortran),
+        ] {
+            arrays[0].1 = array;
+            assert_eq!(floats(&arrays), [1.0, 2.0]);
+        }
+        arrays[0].1 = c(&[2, 2], &[true, false, false, true]);
+        assert_eq!(floats(&arrays), [1.0, 0.0]);
+        arrays[1].1 = c(&[2, 2], &[false, true, true, false]);
+        arrays[3].1 = c(&[1], &[1.0f32]);
+        let set = build(&arrays, json!({})).unwrap();
+        assert_eq!(set.train.classes().unwrap(), [1, 0]);
+    }
+
+    #[test]
+    fn channels_that_must_be_last_are_found() {
+        let mut arrays = images();
+        arrays[0].1 = c(&[2, 5, 6, 3], &[7u8; 180]);
+        arrays[2].1 = c(&[1, 5, 6, 3], &[7u8; 90]);
+        let told = |options| build(&arrays, options).unwrap().shape;
+        assert_eq!(told(json!({})), DataShape::images(3, 5, 6, 2));
+        assert_eq!(told(json!({"channels_last": false})), DataShape::images(5, 6, 3, 2));
+    }
+
+    #[test]
+    fn an_archive_that_unpacks_to_far_too_much_is_refused() {
+        let bomb = Unpacked::new(std::io::repeat(0), 10);
+        let read = std::io::copy(&mut { bomb }, &mut std::io::sink()).unwrap_err();
+        assert!(read.to_string().contains("unpacks to more than"), "{read}");
+    }
+
+    #[test]
     fn says_what_is_wrong_with_a_file() {
         let with = |at: usize, array: Vec<u8>| {
             let mut arrays = images();
@@ -309,12 +322,12 @@ mod tests {
         for (at, array, expected) in [
             (0, c(&[12], &[0u8; 12]), "holds `x_train` of shape [12]"),
             (0, c(&[3, 2, 1, 2], &[0u8; 12]), "and `y_train` of shape [2, 1]"),
-            (0, c(&[2, 2, 1, 3], &[0i64; 12]), "array `x_train` holds numbers of the kind '<i8'"),
-            (0, npy(&[2, 2, 1, 3], &[0u8; 12], npyz::Order::Fortran), "Fortran order"),
+            (0, c(&[2, 2, 1, 3], &[f32::NAN; 12]), "has `NaN` in sample 0 of `x_train`"),
             (0, whole[..whole.len() - 2].to_vec(), "array `x_train` cannot be read"),
             (0, vec![], "array `x_train` cannot be read"),
             (1, c(&[2], &[-1i64, 0]), "label -1 for sample 0"),
-            (1, c(&[2], &[0.5f64, 0.0]), "array `y_train` holds numbers of the kind '<f8'"),
+            (1, c(&[2], &[0.5f64, 0.0]), "label 0.5 for sample 0"),
+            (1, c(&[2, 2], &[1u8, 1, 0, 1]), "label 2 for sample 0"),
             (2, c(&[1, 2, 3, 1], &[9u8; 6]), "has samples of [2, 1, 3] to train on, of [2, 3, 1]"),
             (3, c(&[1], &[2u8]), "label 2 for sample 0 of `y_test`; allowed: labels from 0 to 1"),
         ] {
