@@ -226,9 +226,9 @@ mod tests {
             (json!(0), "no run"),
             (json!([]), "empty"),
             (json!([1, 1]), "twice"),
-            (json!([1, -2]), "not all"),
-            (json!("many"), "no seeds"),
-            (json!(10_000_000), "no count"),
+            (json!([1, -2]), "expected whole numbers"),
+            (json!("many"), "expected seeds"),
+            (json!(10_000_000), "expected a number of seeds"),
         ] {
             let error = seeds(wrong.clone()).unwrap_err();
             assert!(error.contains(part) && error.contains("; allowed: "), "{wrong}: {error}");
