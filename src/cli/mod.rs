@@ -16,6 +16,7 @@ mod export;
 mod init;
 mod interrupt;
 mod list;
+mod log;
 mod node;
 mod output;
 mod profile;
@@ -97,6 +98,17 @@ enum Command {
     Completions(completions::CompletionsArgs),
 }
 
+impl Command {
+    /// Who writes the records of a deployed run.
+    fn node(&self) -> Option<&str> {
+        match self {
+            Self::Node(args) => Some(args.name()),
+            Self::Agent(_) => Some("supervisor"),
+            _ => None,
+        }
+    }
+}
+
 /// Which scenario, and what is changed in it.
 #[derive(Clone, Debug, Default, Args)]
 struct ScenarioArgs {
@@ -145,7 +157,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, registry: &Registry) -
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(crate::error::EXIT_USER));
         }
     };
-    log_to_stderr(cli.verbose);
+    log::to_stderr(cli.verbose, cli.command.node());
     let ended = select_kernels(cli.kernels).and_then(|()| execute(cli.command, registry));
     match ended {
         Ok(Ending::Done) => ExitCode::from(crate::error::EXIT_OK),
@@ -224,25 +236,4 @@ fn exit_code(error: &anyhow::Error) -> u8 {
             )
         );
     if user { crate::error::EXIT_USER } else { crate::error::EXIT_FAILED }
-}
-
-/// Sessions that come and go are told by our own links.
-const QUIET: &str = ",ractor=warn,ractor_cluster=error";
-
-fn log_to_stderr(verbose: u8) {
-    let level = match verbose {
-        0 => "warn",
-        1 => "info",
-        2 => "debug",
-        _ => "trace",
-    };
-    let filter = tracing_subscriber::EnvFilter::try_from_env("HCDDL_LOG")
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(level.to_owned() + QUIET));
-    // A second call in one process (tests) keeps the first logger.
-    let _ = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .without_time()
-        .with_target(false)
-        .try_init();
 }

@@ -27,6 +27,13 @@ pub struct NodeArgs {
     name: Option<String>,
 }
 
+impl NodeArgs {
+    /// What the process is called in its log.
+    pub fn name(&self) -> &str {
+        self.node.as_deref().or(self.name.as_deref()).unwrap_or("device")
+    }
+}
+
 pub fn execute(args: &NodeArgs, registry: &Registry) -> anyhow::Result<Ending> {
     if let (Some(address), Some(token)) = (&args.join, &args.token) {
         let identity = Token::read(token, "device")?.identity();

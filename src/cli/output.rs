@@ -1,5 +1,7 @@
-//! stdout carries results, stderr everything else. A reader that goes away (`| head`) is not an error.
+//! stdout carries results, stderr everything else. A reader that goes away (`| head`) is not an error. Both are doors
+//! through which no text of others can make the terminal obey it.
 
+use crate::domain::text::visible;
 use std::io::{ErrorKind, Write};
 
 /// Writes a result to stdout.
@@ -8,7 +10,7 @@ use std::io::{ErrorKind, Write};
 /// When stdout cannot be written, unless its reader has gone.
 pub fn result(text: &str) -> anyhow::Result<()> {
     let mut stdout = std::io::stdout().lock();
-    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+    match stdout.write_all(visible(text).as_bytes()).and_then(|()| stdout.flush()) {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => {
             Err(anyhow::Error::new(error).context("cannot write to stdout"))
         }
@@ -18,5 +20,5 @@ pub fn result(text: &str) -> anyhow::Result<()> {
 
 /// Writes `kind: text` to stderr; when even that fails there is nobody left to tell.
 pub fn note(kind: &str, text: &str) {
-    let _ = writeln!(std::io::stderr().lock(), "{kind}: {text}");
+    let _ = writeln!(std::io::stderr().lock(), "{kind}: {}", visible(text));
 }

@@ -3,6 +3,7 @@
 
 use super::node_file;
 use super::result::NodeResult;
+use crate::domain::text::in_cell;
 use crate::domain::{NodeId, digest};
 use crate::learn::Learner;
 use crate::learn::safetensors;
@@ -14,6 +15,7 @@ use crate::sim::outcome::{Summary, TimeSplit};
 use anyhow::Context;
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 /// What the nodes reported.
@@ -53,7 +55,7 @@ pub fn gather(run: &Path, plan: &Plan, learner: Option<&dyn Learner>) -> anyhow:
     }
     let tops: Vec<usize> =
         (0..plan.nodes.len()).filter(|i| super::node::evaluates(plan, NodeId(*i as u32))).collect();
-    merge_tables(run, &lives, &tops)?;
+    merge_tables(run, &lives, &tops, &mut warnings)?;
     let last: Vec<&PathBuf> = tops.iter().filter_map(|top| lives[*top].last()).collect();
     copy_models(run, last.first().copied())?;
     let weight_digest = match (&tops[..], learner) {
@@ -92,7 +94,7 @@ fn lives(node: &Path) -> Vec<PathBuf> {
 
 fn read_result(life: &Path) -> anyhow::Result<Option<NodeResult>> {
     let path = life.join(NodeResult::FILE);
-    match fs::read_to_string(&path) {
+    match read_bounded(&path) {
         Ok(text) => {
             Ok(Some(serde_json::from_str(&text).with_context(|| format!("`{}` is damaged", path.display()))?))
         }
@@ -102,10 +104,16 @@ fn read_result(life: &Path) -> anyhow::Result<Option<NodeResult>> {
 }
 
 /// commits.csv of all nodes by time; metrics.csv of the root, of all its lives, or of every peer.
-fn merge_tables(run: &Path, lives: &[Vec<PathBuf>], tops: &[usize]) -> anyhow::Result<()> {
+fn merge_tables(
+    run: &Path,
+    lives: &[Vec<PathBuf>],
+    tops: &[usize],
+    warnings: &mut Vec<String>,
+) -> anyhow::Result<()> {
     let all = lives.iter().flatten();
-    merge(run, file::COMMITS, all)?;
-    merge(run, file::METRICS, tops.iter().flat_map(|top| &lives[*top]))
+    merge(run, file::COMMITS, crate::record::table::COMMIT_COLUMNS, all, warnings)?;
+    let metrics = crate::record::table::FIXED.join(",");
+    merge(run, file::METRICS, &metrics, tops.iter().flat_map(|top| &lives[*top]), warnings)
 }
 
 /// The largest value of the column `accuracy`.
@@ -116,19 +124,58 @@ fn best_accuracy(metrics: &Path) -> Option<f64> {
     values.reduce(f64::max)
 }
 
+/// Bytes of a file of a device that is read whole at most.
+const BYTES_MAX: u64 = 1 << 30;
+/// Columns of a table of a device at most.
+const COLUMNS_MAX: usize = 4096;
+/// Characters of a word of a device at most.
+const WORD_MAX: usize = 80;
+
+/// Whether a name of a column is what our own tables have: nothing that a terminal or a spreadsheet would obey.
+fn is_column(name: &str) -> bool {
+    let plain = |c: char| c.is_alphanumeric() || matches!(c, '_' | '[' | ']' | '.' | '-' | ' ');
+    !name.is_empty() && name.len() <= 200 && !name.starts_with(['-', '.', ' ']) && name.chars().all(plain)
+}
+
+/// A file of a device as text.
+fn read_bounded(path: &Path) -> std::io::Result<String> {
+    let mut text = String::new();
+    let file = fs::File::open(path)?;
+    if file.metadata()?.len() > BYTES_MAX {
+        return Err(std::io::Error::other(format!("it has more than {BYTES_MAX} bytes")));
+    }
+    file.take(BYTES_MAX).read_to_string(&mut text)?;
+    Ok(text)
+}
+
 /// Rows of several CSV files of the same columns, ordered by their column `virtual_time_s`.
-fn merge<'a>(run: &Path, name: &str, dirs: impl Iterator<Item = &'a PathBuf>) -> anyhow::Result<()> {
+fn merge<'a>(
+    run: &Path,
+    name: &str,
+    expected: &str,
+    dirs: impl Iterator<Item = &'a PathBuf>,
+    warnings: &mut Vec<String>,
+) -> anyhow::Result<()> {
     let (mut header, mut rows) = (String::new(), Vec::new());
     for dir in dirs {
-        let Ok(text) = fs::read_to_string(dir.join(name)) else { continue };
+        let Ok(text) = read_bounded(&dir.join(name)) else { continue };
         let mut lines = text.split_inclusive('\n').filter(|line| line.ends_with('\n'));
         let Some(first) = lines.next() else { continue };
+        let names = first.trim_end().split(',');
+        if !first.starts_with(expected)
+            || !names.clone().all(is_column)
+            || names.clone().count() > COLUMNS_MAX
+        {
+            warnings.push(format!("`{}` has columns of its own and is left out", dir.join(name).display()));
+            continue;
+        }
         // A life with more columns has all that others have: columns are only ever added at the end.
         if first.len() > header.len() {
             first.clone_into(&mut header);
         }
+        let fields = names.count();
         let column = first.trim_end().split(',').position(|column| column == "virtual_time_s").unwrap_or(0);
-        for line in lines {
+        for line in lines.filter(|line| line.matches(',').count() + 1 == fields) {
             let time: f64 =
                 line.trim_end().split(',').nth(column).and_then(|t| t.parse().ok()).unwrap_or(0.0);
             rows.push((time, line.to_owned()));
@@ -181,7 +228,7 @@ fn lost_commits(run: &Path, plan: &Plan) -> anyhow::Result<Vec<String>> {
                     lost.push(format!(
                         "{} was started again from version {from}: {} commits since its last checkpoint are lost",
                         node.name,
-                        version - from
+                        version.saturating_sub(from)
                     ));
                     version = from;
                 }
@@ -200,15 +247,18 @@ fn summary(
     weight_digest: Option<String>,
 ) -> anyhow::Result<Summary> {
     let there: Vec<&NodeResult> = nodes.iter().flatten().collect();
-    let sum = |of: fn(&NodeResult) -> u64| there.iter().map(|node| of(node)).sum::<u64>();
+    // What devices say is not trusted to add up.
+    let sum = |of: fn(&NodeResult) -> u64| there.iter().fold(0u64, |sum, node| sum.saturating_add(of(node)));
     let empty = NodeResult::default();
     let root = tops.first().and_then(|top| nodes[*top].as_ref()).unwrap_or(&empty);
     let mut dropped: BTreeMap<String, u64> = BTreeMap::new();
     for (why, count) in there.iter().flat_map(|node| &node.dropped) {
-        *dropped.entry(why.clone()).or_insert(0) += count;
+        let dropped = dropped.entry(in_cell(why, WORD_MAX)).or_insert(0);
+        *dropped = dropped.saturating_add(*count);
     }
     let mut metrics = mean_metrics(tops.iter().filter_map(|top| nodes[*top].as_ref()));
-    let settled = sum(|node| node.updates_committed) + dropped.values().sum::<u64>();
+    let settled =
+        dropped.values().fold(sum(|node| node.updates_committed), |sum, count| sum.saturating_add(*count));
     metrics.insert("updates_open".to_owned(), sum(|node| node.updates_sent).saturating_sub(settled) as f64);
     let commits =
         tops.iter().filter_map(|top| nodes[*top].as_ref()).map(|node| node.version).min().unwrap_or(0);
@@ -248,7 +298,7 @@ fn summary(
 /// The mean over peers; a root's own.
 fn mean_metrics<'a>(nodes: impl Iterator<Item = &'a NodeResult>) -> BTreeMap<String, f64> {
     let mut sums: BTreeMap<String, (f64, f64)> = BTreeMap::new();
-    for (name, value) in nodes.flat_map(|node| &node.metrics) {
+    for (name, value) in nodes.flat_map(|node| &node.metrics).filter(|(name, _)| is_column(name)) {
         let (sum, count) = sums.entry(name.clone()).or_insert((0.0, 0.0));
         *sum += value;
         *count += 1.0;
@@ -307,7 +357,7 @@ pub fn results_text(gathered: &Gathered) -> String {
     let folding: f64 = servers.iter().map(|node| node.compute_s).sum();
     let round = per(summary.virtual_time_s, summary.commits);
     let t_comp = per(compute, summary.client_fits);
-    let t_aggr = per(folding, servers.iter().map(|node| node.version).sum());
+    let t_aggr = per(folding, servers.iter().fold(0, |sum: u64, node| sum.saturating_add(node.version)));
     let best = best_accuracy.or(summary.accuracy).unwrap_or(f64::NAN);
     format!(
         "[ Results for run {} ]\nTotal time: {:.3} s\nTotal steps: {}\nFinal loss: {:.4}\nFinal accuracy: {:.4}\n\

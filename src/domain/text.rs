@@ -1,4 +1,5 @@
-//! Text as other programs save it: byte order marks, line ends, separators.
+//! Text of others: as other programs save it (byte order marks, line ends, separators), and made harmless where it is
+//! shown, since names and messages come from run directories and devices.
 
 /// The text of a file: UTF-8 without a byte order mark, lines that end in `\n` whatever they ended in.
 ///
@@ -62,9 +63,50 @@ fn count(line: &str, wanted: char) -> usize {
         .count()
 }
 
+/// Whether a character is not seen but changes how others are shown: control characters (which move a terminal's
+/// cursor, colour it or forge lines) and those that turn the direction of writing around.
+fn hides(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// The text with a mark in the place of every character that hides something; line breaks and tabs stay.
+#[must_use]
+pub fn visible(text: &str) -> String {
+    text.chars().map(|c| if hides(c) && !matches!(c, '\n' | '\t') { '\u{fffd}' } else { c }).collect()
+}
+
+/// As [`visible`], for what is part of a line: line breaks and tabs are marked too.
+#[must_use]
+pub fn in_line(text: &str) -> String {
+    text.chars().map(|c| if hides(c) { '\u{fffd}' } else { c }).collect()
+}
+
+/// As [`in_line`], so many characters at most.
+#[must_use]
+pub fn in_cell(text: &str, width: usize) -> String {
+    let text = in_line(text);
+    match text.char_indices().nth(width) {
+        None => text,
+        Some(_) => text.chars().take(width.saturating_sub(3)).collect::<String>() + "...",
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn nothing_reaches_a_terminal_that_it_would_obey() {
+        let hostile = "a\x1b[2Jb\u{9b}c\rd\u{202e}e\u{2066}f\u{2028}\ng\th";
+        let mark = char::REPLACEMENT_CHARACTER;
+        assert_eq!(visible(hostile), format!("a{mark}[2Jb{mark}c{mark}d{mark}e{mark}f{mark}\ng\th"));
+        assert_eq!(in_line("a\nerror: b\t"), format!("a{mark}error: b{mark}"));
+        assert_eq!(in_line("wärme → 5 °C"), "wärme → 5 °C");
+        assert_eq!(
+            (in_cell("abcdefgh", 6), in_cell("abcdef", 6)),
+            ("abc...".to_owned(), "abcdef".to_owned())
+        );
+    }
 
     #[test]
     fn marks_and_line_ends_are_not_text() {

@@ -274,7 +274,7 @@ fn the_example_of_every_row_is_its_default() {
         assert!(built[0].as_ref().map_or_else(|e| e.message.contains("no data directory"), |_| true));
     }
     // Its list is an example, no default.
-    for row in tables.partitions.rows().filter(|row| row.name != "file") {
+    for row in tables.partitions.rows().iter().filter(|row| row.name != "file") {
         let built = [example(row.example), Choice::named(row.name)].map(|c| (row.build)(&c).unwrap());
         assert_eq!(format!("{:?}", built[0]), format!("{:?}", built[1]));
         assert_eq!(example(row.example).name, row.name);

@@ -22,7 +22,8 @@ pub struct MetricsFile {
     rows: u64,
 }
 
-const FIXED: [&str; 5] = ["version", "virtual_time_s", "updates", "bytes", "energy_j"];
+/// The first columns of metrics.csv.
+pub(crate) const FIXED: [&str; 5] = ["version", "virtual_time_s", "updates", "bytes", "energy_j"];
 
 impl MetricsFile {
     /// A new file with the columns that the plan names.
@@ -133,7 +134,9 @@ pub struct CommitsFile {
     line: String,
 }
 
-const COMMITS_HEADER: &str = "node,version,virtual_time_s,contributors,base_versions,staleness,bytes\n";
+/// The columns of commits.csv.
+pub(crate) const COMMIT_COLUMNS: &str =
+    "node,version,virtual_time_s,contributors,base_versions,staleness,bytes";
 
 impl CommitsFile {
     /// A new file.
@@ -142,7 +145,7 @@ impl CommitsFile {
     /// [`RecordError::Io`].
     pub fn create(path: PathBuf, plan: &Plan) -> Result<Self, RecordError> {
         let mut sink = Sink::create(path)?;
-        sink.write(COMMITS_HEADER.as_bytes())?;
+        sink.write(format!("{COMMIT_COLUMNS}\n").as_bytes())?;
         sink.flush()?;
         Ok(Self { sink, names: names(plan), line: String::new() })
     }

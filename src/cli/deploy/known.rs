@@ -3,8 +3,8 @@
 use super::args::{KnownArgs, ReachArgs};
 use super::progress;
 use crate::cli::{Ending, Usage, output};
-use crate::deploy::agent::{AgentStatus, Order};
-use crate::deploy::controller::{self, Fleet, Hold, HostState, RECORD, Record};
+use crate::deploy::agent::{AgentStatus, Order, status::FILE as STATUS};
+use crate::deploy::controller::{self, Fleet, Hold, HostRecord, HostState, RECORD, Record};
 use crate::registry::Registry;
 use clap::Args;
 use std::path::{Path, PathBuf};
@@ -59,8 +59,30 @@ pub async fn open(args: &KnownArgs) -> anyhow::Result<(PathBuf, Record, Fleet)> 
     Ok((dir, record, fleet))
 }
 
+/// What supervisors had said when their files were fetched.
+fn fetched(dir: &Path, record: &Record) -> Vec<HostState> {
+    let state = |host: &HostRecord| {
+        let text = std::fs::read(dir.join("hosts").join(&host.host.name).join(STATUS)).ok();
+        let mut status = text.and_then(|text| serde_json::from_slice::<AgentStatus>(&text).ok());
+        status.iter_mut().for_each(|status| status.nodes.retain(|node| host.nodes.contains(&node.name)));
+        let problem = status.is_none().then(|| "nothing was fetched from it".to_owned());
+        HostState { status, problem, over: true }
+    };
+    record.hosts.iter().map(state).collect()
+}
+
 pub async fn status(args: &StatusArgs) -> anyhow::Result<Ending> {
-    let (_, record, fleet) = open(&args.known).await?;
+    let dir = find(&args.known.run)?;
+    let record = read(&dir)?;
+    // Nothing is left on the hosts of a run that was fetched and cleaned.
+    let states =
+        if record.cleaned { fetched(&dir, &record) } else { asked(&record, &args.known.reach).await? };
+    show_status(args, &record, &states)
+}
+
+/// Asks every supervisor.
+async fn asked(record: &Record, reach: &ReachArgs) -> anyhow::Result<Vec<HostState>> {
+    let fleet = connect(record, reach).await?;
     let asked = fleet.each(|index, remote| {
         let (host, run) = (record.hosts[index].clone(), record.run.clone());
         async move { controller::status(&remote, &host, &run).await }
@@ -68,7 +90,9 @@ pub async fn status(args: &StatusArgs) -> anyhow::Result<Ending> {
     let mut states = Vec::new();
     for asked in asked.await {
         states.push(match asked {
-            Ok(Some(status)) => {
+            Ok(Some(mut status)) => {
+                let own = &record.hosts[states.len()].nodes;
+                status.nodes.retain(|node| own.contains(&node.name));
                 HostState { over: status.ended.is_some(), status: Some(status), problem: None }
             }
             Ok(None) => {
@@ -78,6 +102,10 @@ pub async fn status(args: &StatusArgs) -> anyhow::Result<Ending> {
         });
     }
     fleet.close().await;
+    Ok(states)
+}
+
+fn show_status(args: &StatusArgs, record: &Record, states: &[HostState]) -> anyhow::Result<Ending> {
     if args.json {
         let hosts = states.iter().zip(&record.hosts);
         let hosts = hosts.map(|(state, host)| {
@@ -86,8 +114,8 @@ pub async fn status(args: &StatusArgs) -> anyhow::Result<Ending> {
         let hosts: Vec<_> = hosts.collect();
         output::result(&format!("{:#}\n", serde_json::json!({"run": record.run, "hosts": hosts})))?;
     } else {
-        let line = progress::line(&record, &states);
-        output::result(&format!("{}: {line}\n{}", record.run, progress::table(&record, &states)))?;
+        let line = progress::line(record, states);
+        output::result(&format!("{}: {line}\n{}", record.run, progress::table(record, states)))?;
     }
     let heard = states.iter().all(|state| state.problem.is_none());
     Ok(if heard { Ending::Done } else { Ending::Failed })
@@ -104,8 +132,8 @@ pub async fn stop(args: &KnownArgs) -> anyhow::Result<Ending> {
 }
 
 pub async fn clean(args: &CleanArgs) -> anyhow::Result<Ending> {
+    let _hold = Hold::take(&find(&args.known.run)?, args.known.take_over)?;
     let (dir, mut record, fleet) = open(&args.known).await?;
-    let _hold = Hold::take(&dir, args.known.take_over)?;
     let stopped = stop_all(&fleet, &record).await.1;
     let cleaned = clean_all(&fleet, &record, args.cache, &vec![true; record.hosts.len()]).await;
     fleet.close().await;
@@ -117,8 +145,8 @@ pub async fn clean(args: &CleanArgs) -> anyhow::Result<Ending> {
 }
 
 pub async fn fetch(args: &KnownArgs, registry: &Registry) -> anyhow::Result<Ending> {
+    let _hold = Hold::take(&find(&args.run)?, args.take_over)?;
     let (dir, record, fleet) = open(args).await?;
-    let _hold = Hold::take(&dir, args.take_over)?;
     let fetched = fetch_all(&fleet, &record, &dir).await.into_iter().all(|fetched| fetched);
     fleet.close().await;
     super::results::show(&super::results::gather(&dir, registry)?)?;

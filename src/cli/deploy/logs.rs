@@ -6,12 +6,18 @@ use crate::cli::{Ending, Usage, interrupt, output};
 use crate::deploy::controller::{Fleet, Record};
 use crate::deploy::node_file;
 use crate::deploy::remote::quote;
+use crate::domain::text::in_cell;
 use clap::Args;
+use futures_util::StreamExt;
 use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
+use tokio::io::AsyncReadExt;
 use tokio::sync::mpsc;
+use tokio_util::codec::{FramedRead, LinesCodec, LinesCodecError};
+
+/// Characters of a line that are shown; bytes of one that is read.
+const LINE_MAX: usize = 16 << 10;
 
 #[derive(Debug, Args)]
 pub struct LogsArgs {
@@ -32,6 +38,7 @@ pub async fn execute(args: &LogsArgs) -> anyhow::Result<Ending> {
     let dir = args.known.dir()?;
     let record = known::read(&dir)?;
     let chosen = chosen(&record, args.what.as_deref())?;
+    // What has been fetched is complete, and the hosts have nothing more.
     if record.cleaned {
         return local(args, &dir, &chosen);
     }
@@ -96,14 +103,20 @@ async fn remote(
                 };
                 let started = remote.start("read a log", &script).await.map_err(|error| error.to_string())?;
                 let mut process = started;
-                let mut text = BufReader::new(&mut process.stdout).lines();
-                while let Ok(Some(line)) = text.next_line().await {
+                let lines_of = LinesCodec::new_with_max_length(LINE_MAX);
+                let mut text = FramedRead::new(&mut process.stdout, lines_of);
+                while let Some(line) = text.next().await {
+                    let line = match line {
+                        Ok(line) => line,
+                        Err(LinesCodecError::MaxLineLengthExceeded) => continue,
+                        Err(LinesCodecError::Io(_)) => break,
+                    };
                     if lines.send(Ok((node.clone(), line))).await.is_err() {
                         return Ok(());
                     }
                 }
                 let mut said = String::new();
-                let _ = process.stderr.read_to_string(&mut said).await;
+                let _ = process.stderr.take(1 << 16).read_to_string(&mut said).await;
                 if said.trim().is_empty() { Ok(()) } else { Err(format!("{}: {}", remote.name, said.trim())) }
             };
             if let Err(problem) = shown.await {
@@ -134,5 +147,6 @@ async fn remote(
 }
 
 fn shown(node: &str, line: &str, nodes: usize) -> String {
+    let line = in_cell(line, LINE_MAX);
     if nodes > 1 { format!("{node}: {line}\n") } else { format!("{line}\n") }
 }

@@ -3,10 +3,13 @@
 use crate::deploy::agent::NodeStatus;
 use crate::deploy::controller::{Follower, HostState, Record};
 use crate::deploy::deployment::NodeState;
+use crate::domain::text::in_cell;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
+/// Characters of what a host says in a table or line.
+const CELL_MAX: usize = 100;
 /// Time between two lines where there is no terminal.
 const LINE_EVERY: Duration = Duration::from_secs(5);
 
@@ -102,7 +105,7 @@ pub fn line(record: &Record, hosts: &[HostState]) -> String {
     text += &format!("{nodes} nodes: {}", counted.join(", "));
     for (state, host) in hosts.iter().zip(&record.hosts) {
         if let Some(problem) = &state.problem {
-            text += &format!("; {}: {problem}", host.host.name);
+            text += &format!("; {}: {}", host.host.name, in_cell(problem, CELL_MAX));
         }
     }
     text
@@ -145,7 +148,7 @@ pub fn table(record: &Record, hosts: &[HostState]) -> String {
             rows.push([
                 name.clone(),
                 host.host.name.clone(),
-                what,
+                in_cell(&what, CELL_MAX),
                 progress.commits.to_string(),
                 bytes(progress.bytes_sent),
                 bytes(progress.bytes_received),

@@ -5,18 +5,22 @@ use super::launch::talk;
 use super::record::{HostRecord, Record};
 use crate::deploy::agent::{AgentStatus, Ended, NodeStatus};
 use crate::deploy::remote::Remote;
+use futures_util::StreamExt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{interval, sleep};
+use tokio_util::codec::{FramedRead, LinesCodec};
 
 /// Time that the other nodes have to end after the root.
 const AFTER_ROOT: Duration = Duration::from_secs(15);
 /// Time between looking for Ctrl-C.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// Bytes of a status at most.
+const STATUS_MAX: usize = 16 << 20;
 /// Longest time between two attempts to reach a host.
 const REDIAL_MAX: Duration = Duration::from_secs(5);
 
@@ -149,10 +153,15 @@ struct Link {
 impl Link {
     async fn stay(self, mut remote: Option<Remote>) {
         let mut pause = Duration::from_millis(500);
+        let kept = remote.clone().filter(Remote::is_joined);
         loop {
             let connected = match remote.take() {
                 Some(remote) => Ok(remote),
-                None => Remote::connect(&self.host.host, self.timeout, self.control.path()).await,
+                None => match &kept {
+                    // A device that came by itself comes again by itself; its name is its own choice and no address.
+                    Some(device) => Ok(device.clone()),
+                    None => Remote::connect(&self.host.host, self.timeout, self.control.path()).await,
+                },
             };
             let problem = match connected {
                 Ok(remote) => match self.listen(&remote, &mut pause).await {
@@ -181,7 +190,7 @@ impl Link {
         let mut process = started.map_err(|error| error.to_string())?;
         let mut stdin = process.stdin.take().expect("a new process has an input");
         let mut renew = interval(self.renew);
-        let mut lines = BufReader::new(&mut process.stdout).lines();
+        let mut lines = FramedRead::new(&mut process.stdout, LinesCodec::new_with_max_length(STATUS_MAX));
         loop {
             tokio::select! {
                 _ = renew.tick() => {
@@ -189,9 +198,11 @@ impl Link {
                         break;
                     }
                 }
-                line = lines.next_line() => {
-                    let Ok(Some(line)) = line else { break };
-                    let Ok(status) = serde_json::from_str::<AgentStatus>(&line) else { continue };
+                line = lines.next() => {
+                    let Some(Ok(line)) = line else { break };
+                    let Ok(mut status) = serde_json::from_str::<AgentStatus>(&line) else { continue };
+                    // A host speaks for its own nodes and no others.
+                    status.nodes.retain(|node| self.host.nodes.contains(&node.name));
                     let ended = status.ended.is_some();
                     *pause = Duration::from_millis(500);
                     self.tell(Update::Status(Box::new(status))).await;
@@ -203,7 +214,7 @@ impl Link {
         }
         drop(stdin);
         let mut said = String::new();
-        let _ = process.stderr.read_to_string(&mut said).await;
+        let _ = process.stderr.take(1 << 16).read_to_string(&mut said).await;
         match process.wait().await? {
             Some(super::GONE) => Ok(false),
             _ => Err(if said.trim().is_empty() {

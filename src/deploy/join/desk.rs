@@ -1,6 +1,7 @@
 //! The controller's end: devices come, and scripts go to them.
 
 use super::frame::{Frame, hear, say};
+use crate::domain::name::is_name;
 use crate::transport::Identity;
 use crate::transport::door::{Connection, Door};
 use std::collections::{BTreeMap, VecDeque};
@@ -178,11 +179,6 @@ async fn welcome(
     }
     devices.put(&name, connection);
     Ok(())
-}
-
-fn is_name(name: &str) -> bool {
-    let plain = |c: char| c.is_ascii_alphanumeric() || ".-_".contains(c);
-    !name.is_empty() && name.len() <= 64 && name.chars().all(plain)
 }
 
 /// Tells devices that wait that somebody is there, and drops those that are gone.

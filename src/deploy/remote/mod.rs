@@ -37,6 +37,9 @@ pub enum RemoteError {
     },
 }
 
+/// Bytes that a command may say: none of ours says much, and a host is not trusted with our memory.
+const OUTPUT_MAX: usize = 64 << 20;
+
 /// A way to a host.
 #[derive(Clone, Debug)]
 pub struct Remote {
@@ -109,6 +112,12 @@ impl Remote {
         matches!(self.way, Way::Local)
     }
 
+    /// Whether it is a device that has come by itself.
+    #[must_use]
+    pub fn is_joined(&self) -> bool {
+        matches!(self.way, Way::Joined(_))
+    }
+
     /// Starts a script of the POSIX shell.
     ///
     /// # Errors
@@ -142,8 +151,13 @@ impl Remote {
             drop(input);
             Ok(())
         };
-        let read_out = async { process.stdout.read_to_end(&mut stdout).await.map(drop) };
-        let read_err = async { process.stderr.read_to_end(&mut stderr).await.map(drop) };
+        let bounded = |count: usize| match count > OUTPUT_MAX {
+            true => Err(std::io::Error::other(format!("it said more than {OUTPUT_MAX} bytes"))),
+            false => Ok(()),
+        };
+        let max = OUTPUT_MAX as u64 + 1;
+        let read_out = async { bounded((&mut process.stdout).take(max).read_to_end(&mut stdout).await?) };
+        let read_err = async { bounded((&mut process.stderr).take(max).read_to_end(&mut stderr).await?) };
         tokio::try_join!(feed, read_out, read_err)
             .map_err(|error: std::io::Error| self.failed(doing, error.to_string()))?;
         let code = process.wait().await.map_err(|problem| {
