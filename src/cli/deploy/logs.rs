@@ -116,7 +116,7 @@ async fn remote(
                     }
                 }
                 let mut said = String::new();
-                let _ = process.stderr.take(1 << 16).read_to_string(&mut said).await;
+                let _ = (&mut process.stderr).take(1 << 16).read_to_string(&mut said).await;
                 if said.trim().is_empty() { Ok(()) } else { Err(format!("{}: {}", remote.name, said.trim())) }
             };
             if let Err(problem) = shown.await {

@@ -214,7 +214,7 @@ impl Link {
         }
         drop(stdin);
         let mut said = String::new();
-        let _ = process.stderr.take(1 << 16).read_to_string(&mut said).await;
+        let _ = (&mut process.stderr).take(1 << 16).read_to_string(&mut said).await;
         match process.wait().await? {
             Some(super::GONE) => Ok(false),
             _ => Err(if said.trim().is_empty() {
