@@ -408,6 +408,26 @@ fn a_run_leads_a_simulation() {
     assert_eq!(twice.result.summary.trace_digest, tried.result.summary.trace_digest);
     assert_eq!(run.again(&here, None).unwrap().result.summary.commits, 60);
 
+    // With its durations, whatever is new in the other plan acts on top of them; nothing is ignored.
+    let timed = Keep { durations: true, ..here };
+    let took = |text: &str| {
+        let written = hcddl::scenario::parse("scenario.yml", text, &[]).unwrap();
+        let plan = hcddl::scenario::resolve(&written, &run.registry).unwrap();
+        run.again(&timed, Some(&plan)).unwrap().result.summary.virtual_time_s
+    };
+    let as_it_was = took(text);
+    for (what, other) in [
+        ("injected latency", text.to_owned() + "injections: [{where: all, add: 100ms}]\n"),
+        ("an injected latency instead", text.to_owned() + "injections: [{where: all, replace: 150ms}]\n"),
+        ("slow nodes", text.to_owned() + "injections: [{where: all, slow_down: 50}]\n"),
+        ("delayed messages", text.to_owned() + "faults: {messages: [{delay: 100ms}]}\n"),
+        ("another link", text.replace("5ms", "150ms")),
+        ("lost messages", text.to_owned() + "faults: {messages: [{loss: 0.4}]}\n"),
+    ] {
+        let seconds = took(&other);
+        assert!(seconds > 1.2 * as_it_was, "{what}: {seconds} s, without it {as_it_was} s");
+    }
+
     let more = hcddl::scenario::parse("scenario.yml", &text.replace("flat(3)", "flat(4)"), &[]).unwrap();
     let more = hcddl::scenario::resolve(&more, &run.registry).unwrap();
     let refused = run.again(&here, Some(&more)).unwrap_err().to_string();

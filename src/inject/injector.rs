@@ -16,6 +16,8 @@ pub struct Injector<'a> {
     pub state: InjectState,
     /// Of injections with random bursts; a pure function of the seed.
     phases: BTreeMap<usize, SlowPhases>,
+    /// Injections that are in recorded durations already.
+    recorded: Vec<bool>,
 }
 
 /// What an injector remembers of a run.
@@ -35,7 +37,16 @@ impl<'a> Injector<'a> {
             }
             _ => None,
         });
-        Self { injections, seed, state: InjectState::default(), phases: phases.collect() }
+        let recorded = vec![false; injections.len()];
+        Self { injections, seed, state: InjectState::default(), phases: phases.collect(), recorded }
+    }
+
+    /// Those that also held in a run whose durations are used (told by their settings, as `Debug` writes them) are in
+    /// these already; only the others are applied.
+    pub fn leave_out(&mut self, recorded: &[String]) {
+        let settings = |injection: &Injection| format!("{injection:?}");
+        self.recorded =
+            self.injections.iter().map(|injection| recorded.contains(&settings(injection))).collect();
     }
 
     /// Whether there is nothing to apply.
@@ -75,6 +86,9 @@ impl<'a> Injector<'a> {
 
     fn is_active(&mut self, index: usize, now: Time) -> bool {
         let injection = &self.injections[index];
+        if self.recorded[index] {
+            return false;
+        }
         if now < injection.from || now >= injection.until {
             return false;
         }

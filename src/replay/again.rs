@@ -8,7 +8,7 @@ use crate::record::order::What;
 use crate::registry::Registry;
 use crate::scenario::plan::{NodePlan, Plan, Role};
 use crate::sim::RunResult;
-use crate::sim::guide::{Guide, Kept, Order, Recorded};
+use crate::sim::guide::{Conditions, Guide, Kept, Order, Recorded};
 use crate::sim::lead::{Led, go_on, lead};
 use crate::sim::outcome::{Observer, SimOptions};
 use std::sync::Arc;
@@ -87,7 +87,7 @@ fn durations(
     options: &SimOptions,
 ) -> Result<Arc<Recorded>, ReplayError> {
     let exact = replay(plan, registry, Arc::clone(learner), logs, options.threads, None)?;
-    Ok(Arc::new(exact.moments.recorded()))
+    Ok(Arc::new(Recorded { conditions: Conditions::of(plan), ..exact.moments.recorded() }))
 }
 
 fn one_life(plan: &Plan, logs: &Logs) -> Result<(), ReplayError> {

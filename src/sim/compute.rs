@@ -120,6 +120,17 @@ impl<'a> Compute<'a> {
         if factor == 1.0 { duration } else { duration.scale(factor) }
     }
 
+    /// Jobs take as long as in a real run, whose injections are in these durations.
+    pub fn follow(&mut self, recorded: &[String]) {
+        self.injector.leave_out(recorded);
+    }
+
+    /// A recorded duration, slowed down by what is new in this plan.
+    pub fn slowed(&mut self, now: Time, node: NodeId, recorded: Span) -> Span {
+        let factor = self.injector.slowdown(now, node) * self.state.slowed.get(&node).copied().unwrap_or(1.0);
+        if factor == 1.0 { recorded } else { recorded.scale(factor) }
+    }
+
     /// Floating-point operations of a job.
     pub fn flops(&self, node: NodeId, work: &Work) -> f64 {
         self.job_cost(node, work).flops

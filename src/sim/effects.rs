@@ -50,7 +50,7 @@ impl<R: Runner> Conductor<'_, R> {
         let label = work.label();
         let recorded = self.recorded.as_ref().and_then(|recorded| recorded.job(node, job, label));
         let duration = match recorded {
-            Some(duration) => duration,
+            Some(duration) => self.compute.slowed(self.now, node, duration),
             None => self.compute.duration(self.now, node, &work, self.director.as_deref_mut()),
         };
         let key = self.jobs.next_key();

@@ -12,6 +12,7 @@ use crate::domain::digest::of_values;
 use crate::domain::{Digest, JobId, Lane, NodeId, Span, Version};
 use crate::node::{Commit, Event, Reason};
 use crate::record::order::What;
+use crate::scenario::plan::{LinkPlan, MessageRule, Plan};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
@@ -44,6 +45,52 @@ pub struct Recorded {
     pub trips: BTreeMap<(NodeId, NodeId, u64), (Lane, Span)>,
     /// Of other messages of a directed pair: the median of the lane.
     pub usual_trips: BTreeMap<(NodeId, NodeId, Lane), Span>,
+    /// What is in these durations already.
+    pub conditions: Conditions,
+}
+
+/// What held while durations were recorded. With another plan, what is new in it acts on top of them: injections, rules
+/// of messages, links of other settings, which are modelled.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Conditions {
+    /// Injections that the nodes applied, by their settings.
+    pub injections: Vec<String>,
+    /// Rules of the plan: they are the simulator's, so the recorded run had none of them, and its replay has none.
+    pub rules: Vec<MessageRule>,
+    /// Settings of the links of each node.
+    pub links: Vec<String>,
+}
+
+impl Conditions {
+    /// Those of a run of this plan.
+    #[must_use]
+    pub fn of(plan: &Plan) -> Self {
+        Self {
+            injections: plan.injections.iter().map(|injection| format!("{injection:?}")).collect(),
+            rules: plan.faults.rules.clone(),
+            links: (0..plan.nodes.len()).map(|node| links(plan, node)).collect(),
+        }
+    }
+
+    /// Whether the links between two nodes are as they were.
+    #[must_use]
+    pub fn same_links(&self, plan: &Plan, from: NodeId, to: NodeId) -> bool {
+        [from, to].iter().all(|node| {
+            self.links.get(node.index()).is_none_or(|before| *before == links(plan, node.index()))
+        })
+    }
+}
+
+/// All that decides how long a message of a node takes.
+fn links(plan: &Plan, node: usize) -> String {
+    let node = &plan.nodes[node];
+    let host = &plan.hosts[node.host.index()];
+    let ways = node.neighbours.iter().map(|neighbour| neighbour.link).chain([node.link]);
+    let links: Vec<&LinkPlan> = ways.map(|link| &plan.network.links[usize::from(link)]).collect();
+    let access = node.access.map_or([host.up, host.down], |(up, down)| [up, down]);
+    let rates = [host.up, host.down, access[0], access[1]];
+    let rates = rates.map(|port| plan.network.ports[port.0 as usize].bytes_per_second);
+    format!("{links:?} {rates:?}")
 }
 
 impl Recorded {

@@ -43,6 +43,7 @@ pub fn lead(
     block_on(async {
         let mut conductor = Conductor::assemble(parts, Direct::default(), &init)?;
         conductor.follow(guide.recorded);
+        conductor.factory.deliver_over_streams();
         conductor.gate = guide.order.map(Gate::new);
         conductor.begin_run(&init).await?;
         conductor.conduct().await?;
@@ -83,6 +84,10 @@ pub fn go_on(
     block_on(async {
         let mut conductor = Conductor::assemble(parts, Direct::default(), &init)?;
         conductor.follow(recorded);
+        // Streams lose no message; where the other plan has some lost, nodes need its delivery.
+        if !plan.network.reliable {
+            conductor.factory.deliver_over_streams();
+        }
         conductor.resume_elsewhere(from, changed).await?;
         conductor.conduct().await?;
         conductor.end(&init, started).await
@@ -96,7 +101,9 @@ fn block_on<T>(future: impl Future<Output = Result<T, SimError>>) -> Result<T, S
 impl Conductor<'_, Direct> {
     /// Nodes talk as they did in the deployment, and take as long, if that is known.
     fn follow(&mut self, recorded: Option<Arc<Recorded>>) {
-        self.factory.deliver_over_streams();
+        if let Some(recorded) = &recorded {
+            self.compute.follow(&recorded.conditions.injections);
+        }
         self.network.follow(recorded.clone());
         self.recorded = recorded;
     }

@@ -96,6 +96,11 @@ pub(crate) struct Network<'a> {
     pub state: NetworkState,
 }
 
+/// Whether a rule is not one of a plan whose real run is followed: that run had none of them.
+fn is_new(recorded: Option<&Arc<Recorded>>, rule: &MessageRule) -> bool {
+    recorded.is_none_or(|recorded| !recorded.conditions.rules.contains(rule))
+}
+
 /// One direction between two nodes.
 struct Route<'a> {
     link: &'a LinkPlan,
@@ -190,12 +195,10 @@ impl<'a> Network<'a> {
         let number = edge.sent;
         // Draws are named by numbers from 1, messages by numbers from 0.
         let packet = |message| Packet { from, to, number: number - 1, message };
-        let recorded = self.recorded.as_ref();
-        if let Some(trip) = recorded.and_then(|r| r.trip(from, to, number - 1, message.lane())) {
-            return Sent::Arrives(self.arrive(now + trip, packet(message), now, false, heap));
-        }
+        let trip = self.trip(from, to, number - 1, message.lane());
         let Some(route) = self.route(from, to) else {
-            return Sent::Arrives(self.arrive(now, packet(message), now, false, heap));
+            let at = now + trip.unwrap_or_default();
+            return Sent::Arrives(self.arrive(at, packet(message), now, false, heap));
         };
         let mut fate = self.fate(now, from, to, number);
         let chances = fate.chances;
@@ -210,10 +213,14 @@ impl<'a> Network<'a> {
         let edge_key = key(from, to);
         let mut stream = self.latencies.stream(edge_key, number);
         let drawn = || route.link.latency.sample(&mut stream);
-        let mut latency = decided.latency.unwrap_or_else(drawn) + fate.delay;
+        // A recorded trip stands for the draw and the transfer; what was decided or injected comes on top all the same.
+        let mut latency = decided.latency.or(trip).unwrap_or_else(drawn) + fate.delay;
         if !self.injector.is_empty() {
             let hop = hop(self.plan, from, to);
             latency = self.injector.latency(now, hop, number, latency);
+        }
+        if trip.is_some() {
+            return Sent::Arrives(self.arrive(now + latency, packet(message), now, fate.duplicate, heap));
         }
         let bytes = wire_bytes(message.bytes(), route.link.efficiency);
         if route.link.loss > 0.0 {
@@ -255,8 +262,18 @@ impl<'a> Network<'a> {
         FlowSpec { bytes, ports, weight, rate_max: route.cap }
     }
 
-    /// Messages take as long as they did in a real run.
+    /// How long a message took in the real run that is followed, where links are as they were.
+    fn trip(&self, from: NodeId, to: NodeId, number: u64, lane: Lane) -> Option<Span> {
+        let recorded = self.recorded.as_ref()?;
+        let trip = recorded.trip(from, to, number, lane)?;
+        recorded.conditions.same_links(self.plan, from, to).then_some(trip)
+    }
+
+    /// Messages take as long as they did in a real run; what is new in this plan acts on top of that.
     pub fn follow(&mut self, recorded: Option<Arc<Recorded>>) {
+        if let Some(recorded) = &recorded {
+            self.injector.leave_out(&recorded.conditions.injections);
+        }
         self.recorded = recorded;
     }
 
@@ -281,7 +298,7 @@ impl<'a> Network<'a> {
     fn fate(&self, now: Time, from: NodeId, to: NodeId, number: u64) -> Fate {
         let mut fate = Fate::default();
         for (i, rule) in self.plan.faults.rules.iter().enumerate() {
-            if rule.applies(now, from, to) {
+            if rule.applies(now, from, to) && is_new(self.recorded.as_ref(), rule) {
                 let rule_seed = self.plan.seeds.interleaving.wrapping_add(i as u64);
                 let mut stream = Stream::new(rule_seed, "rule", key(from, to), number);
                 fate.lost |= stream.uniform() < rule.loss;
@@ -296,7 +313,9 @@ impl<'a> Network<'a> {
 
     /// The rules that apply to what one node sends another now.
     fn rules(&self, now: Time, from: NodeId, to: NodeId) -> impl Iterator<Item = &'a MessageRule> {
-        self.plan.faults.rules.iter().filter(move |rule| rule.applies(now, from, to))
+        let recorded = self.recorded.clone();
+        let applies = move |rule: &&MessageRule| rule.applies(now, from, to) && is_new(recorded.as_ref(), rule);
+        self.plan.faults.rules.iter().filter(applies)
     }
 
     /// The chance that a message of one node to another gets lost now.
