@@ -73,6 +73,8 @@
 #[cfg(feature = "runtime")]
 pub mod actor;
 #[cfg(feature = "runtime")]
+pub mod atomic;
+#[cfg(feature = "runtime")]
 pub mod cli;
 pub mod compress;
 #[cfg(feature = "runtime")]

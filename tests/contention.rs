@@ -129,3 +129,47 @@ fn unfairness_moves_the_ends_but_not_the_last() {
     let ends: std::collections::BTreeSet<_> = pushes.iter().map(|push| push.end).collect();
     assert!(ends.len() > 4, "{ends:?}: {}", case.line);
 }
+
+/// Payload bytes of all messages of a run over a network of WiFi, for each second of it.
+fn throughput(topology: &str, more: &str, contention: &str) -> (Case, f64) {
+    let text = format!(
+        "topology: {topology}\nseed: 4\ntraining: {{rounds: 3}}\ndevices: {{default: instant}}\n\
+         network: {{contention: {contention}, lan: {{profile: wifi5}}{more}}}\n"
+    );
+    let case = custom(&text, |_| Arc::new(Million));
+    let (result, log) = case.logged();
+    let bytes: u64 = log.spans.iter().filter(|s| s.kind == SpanKind::Send).map(|s| s.bytes).sum();
+    let seconds = result.summary.virtual_time_s;
+    (case, bytes as f64 / seconds)
+}
+
+const WIFI5: f64 = 90e6 / 8.0;
+
+/// A cell carries what its medium carries, whoever talks to whom; from station to station that is half of it.
+#[test]
+fn a_cell_of_wifi_is_one_medium() {
+    for contention in ["fair_share", "fair_share(0.35)", "fifo"] {
+        for (topology, crossings) in [
+            ("ring(12)", 2.0),
+            ("{name: tree, fanout: [3, 4]}", 2.0),
+            ("flat(12)", 2.0),
+            ("{name: random, peers: 12, probability: 0.3}", 2.0),
+        ] {
+            let (case, rate) = throughput(topology, "", contention);
+            assert!(rate * crossings <= WIFI5, "{topology}, {contention}: {rate} bytes/s: {}", case.line);
+            assert!(
+                rate * crossings > 0.5 * WIFI5,
+                "{topology}, {contention}: {rate} bytes/s: {}",
+                case.line
+            );
+        }
+    }
+}
+
+#[test]
+fn two_cells_carry_twice_as_much() {
+    let (_, one) = throughput("ring(4)", "", "fair_share");
+    let apart = ", cells: {east: [peer1, peer2], west: [peer3, peer4]}";
+    let (case, two) = throughput("ring(4)", apart, "fair_share");
+    assert!(two > 1.2 * one && two <= 2.0 * WIFI5, "{two} bytes/s, in one cell {one}: {}", case.line);
+}

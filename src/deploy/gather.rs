@@ -68,7 +68,7 @@ pub fn gather(run: &Path, plan: &Plan, learner: Option<&dyn Learner>) -> anyhow:
     warnings.extend(lost_commits(run, plan)?);
     let summary = summary(run, plan, &nodes, &tops, weight_digest)?;
     let path = run.join(file::SUMMARY);
-    fs::write(&path, crate::report::json(&summary))
+    crate::atomic::replace(&path, crate::report::json(&summary).as_bytes())
         .with_context(|| format!("cannot write `{}`", path.display()))?;
     let best_accuracy = best_accuracy(&run.join(file::METRICS));
     Ok(Gathered { summary, nodes, best_accuracy, warnings })
@@ -184,7 +184,8 @@ fn merge<'a>(
     rows.sort_by(|a, b| a.0.total_cmp(&b.0));
     let path = run.join(name);
     let text: String = std::iter::once(header).chain(rows.into_iter().map(|(_, line)| line)).collect();
-    fs::write(&path, text).with_context(|| format!("cannot write `{}`", path.display()))
+    crate::atomic::replace(&path, text.as_bytes())
+        .with_context(|| format!("cannot write `{}`", path.display()))
 }
 
 /// Copies the final (and best) model of the root, or of the first peer.

@@ -18,7 +18,6 @@ pub mod agent;
 pub mod bundle;
 pub mod controller;
 pub mod deployment;
-pub(crate) mod files;
 pub mod gather;
 pub mod inventory;
 pub mod join;

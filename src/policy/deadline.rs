@@ -98,6 +98,10 @@ impl Deadline {
 }
 
 impl Policy for Deadline {
+    fn counts(&self) -> Vec<(&'static str, usize)> {
+        vec![("minimum", self.minimum)]
+    }
+
     fn on(&mut self, event: PolicyEvent, view: &ServerView<'_>) -> Verdict {
         match event {
             PolicyEvent::Start | PolicyEvent::Folded => self.begin(view),

@@ -91,6 +91,10 @@ impl FedBuff {
 }
 
 impl Policy for FedBuff {
+    fn counts(&self) -> Vec<(&'static str, usize)> {
+        self.concurrency.map(|cap| ("concurrency", cap)).into_iter().collect()
+    }
+
     fn on(&mut self, event: PolicyEvent, view: &ServerView<'_>) -> Verdict {
         match event {
             PolicyEvent::Start => {

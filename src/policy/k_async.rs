@@ -62,6 +62,11 @@ impl KAsync {
 }
 
 impl Policy for KAsync {
+    fn counts(&self) -> Vec<(&'static str, usize)> {
+        // In batches one child may send several.
+        if self.batch { Vec::new() } else { vec![("k", self.k)] }
+    }
+
     fn on(&mut self, event: PolicyEvent, view: &ServerView<'_>) -> Verdict {
         match event {
             PolicyEvent::Start => Verdict::nothing().reply(view.free()),

@@ -31,6 +31,10 @@ use std::collections::{BTreeMap, BTreeSet};
 pub trait Policy: Send {
     /// Answers one event. No event comes while a fold is running: the server queues them.
     fn on(&mut self, event: PolicyEvent, view: &ServerView<'_>) -> Verdict;
+    /// Its options that speak of so many children: what is more than a server has is told to the user.
+    fn counts(&self) -> Vec<(&'static str, usize)> {
+        Vec::new()
+    }
     /// Its state as JSON.
     fn save(&self) -> String;
     /// Continues from the state of [`Policy::save`].

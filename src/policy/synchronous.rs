@@ -182,6 +182,14 @@ impl Sync {
 }
 
 impl Policy for Sync {
+    fn counts(&self) -> Vec<(&'static str, usize)> {
+        let SyncOptions { clients, wait_for, backup, .. } = self.options;
+        // Somebody must be left to wait for.
+        let backup = (backup > 0).then_some(("backup", backup + 1));
+        let counts = [clients.map(|n| ("clients", n)), wait_for.map(|n| ("wait_for", n)), backup];
+        counts.into_iter().flatten().collect()
+    }
+
     fn on(&mut self, event: PolicyEvent, view: &ServerView<'_>) -> Verdict {
         match event {
             PolicyEvent::Start | PolicyEvent::Folded => self.begin(view),

@@ -4,6 +4,7 @@
 //! [`crate::transport::wire::to_bytes`]. It is written beside the old one, synced and renamed over it, so a
 //! crash or a full disk leaves the previous checkpoint intact.
 
+use crate::atomic::Replacement;
 use crate::domain::digest::of_bytes;
 use crate::transport::wire;
 use serde::Serialize;
@@ -72,20 +73,13 @@ pub fn write<T: Serialize>(dir: &Path, value: &T) -> Result<(), CheckpointError>
     head.extend_from_slice(&CHECKPOINT_VERSION.to_le_bytes());
     head.extend_from_slice(&(payload.len() as u64).to_le_bytes());
     head.extend_from_slice(&of_bytes(&payload).0.to_le_bytes());
-    let (path, temporary) = (dir.join(FILE), dir.join(format!("{FILE}.new")));
-    let io = |error| CheckpointError::Io { doing: "write", path: path.clone(), error };
-    let mut file = File::create(&temporary).map_err(io)?;
-    file.write_all(&head)
-        .and_then(|()| file.write_all(&payload))
-        .and_then(|()| file.sync_all())
-        .map_err(io)?;
-    drop(file);
-    fs::rename(&temporary, &path).map_err(io)?;
-    // The rename itself is durable once the directory is synced; systems that cannot open one do without.
-    if let Ok(directory) = File::open(dir) {
-        let _ = directory.sync_all();
-    }
-    Ok(())
+    let path = dir.join(FILE);
+    let written = Replacement::create(&path).and_then(|mut file| {
+        file.write_all(&head)?;
+        file.write_all(&payload)?;
+        file.keep()
+    });
+    written.map_err(|error| CheckpointError::Io { doing: "write", path, error })
 }
 
 /// Reads the checkpoint of a directory.

@@ -113,7 +113,10 @@ fn weak_network(plan: &Plan) -> Vec<String> {
         weak.push("loss above 1 %: its effect on TCP's rate is coarse there".to_owned());
     }
     if plan.hosts.iter().any(|host| host.up == host.down) {
-        weak.push("WiFi is one shared medium with a fixed efficiency; its rate anomaly and retries are not modelled".to_owned());
+        weak.push("a cell of WiFi is one medium that its stations share by airtime, with a fixed efficiency: retries, collisions and \
+             other networks on the channel are not modelled"
+                .to_owned(),
+       );
     }
     weak
 }

@@ -100,7 +100,7 @@ fn plan(name: &str, mut nodes: Vec<NodePlan>, tiers: Vec<TierPlan>) -> Plan {
     for (index, node) in nodes.iter_mut().enumerate() {
         node.host = HostId(index as u32);
         let (up, down) = (PortId(2 * index as u32), PortId(2 * index as u32 + 1));
-        hosts.push(HostPlan { name: format!("host{index}"), device: device(), up, down });
+        hosts.push(HostPlan { name: format!("host{index}"), device: device(), up, down, airtime: 0.0 });
         for direction in ["up", "down"] {
             ports.push(PortPlan { name: format!("{}.{direction}", node.name), bytes_per_second: 12.5e6 });
         }

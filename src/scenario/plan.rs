@@ -118,8 +118,12 @@ pub struct HostPlan {
     pub device: crate::device::Profile,
     /// The constraint that everything it sends passes.
     pub up: PortId,
-    /// The constraint that everything it receives passes; equal to `up` on a shared medium (WiFi).
+    /// The constraint that everything it receives passes; equal to `up` on a shared medium: the cell of WiFi, which it
+    /// shares with other stations.
     pub down: PortId,
+    /// Of a station of WiFi: how much of its cell's rate one byte of its own takes, 1 or more (a slower station keeps
+    /// the medium busy for longer); 0 where there is no cell.
+    pub airtime: f64,
 }
 
 /// Settings of a server.

@@ -96,7 +96,11 @@ fn batches(view: &MetricView<'_>) -> Values {
 
 fn epochs(view: &MetricView<'_>) -> Values {
     let epochs = |id, n| n as f64 / view.learner.batches_per_epoch(id) as f64;
-    trained(view).map(|(id, n)| (format!("epochs[{}]", name(view, id)), epochs(id, n))).collect()
+    let all = trained(view)
+        .fold((0, 0), |(steps, batches), (id, n)| (steps + n, batches + view.learner.batches_per_epoch(id)));
+    let total = (all.1 > 0).then(|| ("epochs".to_owned(), all.0 as f64 / all.1 as f64));
+    let each = trained(view).map(|(id, n)| (format!("epochs[{}]", name(view, id)), epochs(id, n)));
+    total.into_iter().chain(each).collect()
 }
 
 /// Nodes that have trained, and on how many batches.

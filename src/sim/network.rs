@@ -7,7 +7,7 @@ use crate::domain::{Kind, Lane, Message, NodeId, Span, Stream, Streams, Time};
 use crate::inject::{Direction, Hop, InjectState, Injector};
 use crate::net::transfer::{loss_delay, rate_cap, wire_bytes};
 use crate::net::{Fabric, FabricState, FlowId, FlowSpec, PortId};
-use crate::scenario::plan::{Contention, LinkPlan, MessageRule, NodePlan, Plan, Role};
+use crate::scenario::plan::{Contention, HostPlan, LinkPlan, MessageRule, NodePlan, Plan, Role};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::hash::{BuildHasherDefault, Hasher};
@@ -101,12 +101,25 @@ fn is_new(recorded: Option<&Arc<Recorded>>, rule: &MessageRule) -> bool {
     recorded.is_none_or(|recorded| !recorded.conditions.rules.contains(rule))
 }
 
+/// How much of its ports' rates a byte from one machine to another takes. From station to station of a cell of WiFi it
+/// crosses the medium twice; stations share airtime (as access points with fq_codel do), so the time that a station
+/// keeps the medium busy counts, not its bytes (T. Høiland-Jørgensen et al., Ending the Anomaly, USENIX ATC 2017).
+fn airtime(sender: &HostPlan, receiver: &HostPlan) -> f64 {
+    match sender.up == receiver.down {
+        true => sender.airtime + receiver.airtime,
+        false => sender.airtime.max(receiver.airtime),
+    }
+    .max(1.0)
+}
+
 /// One direction between two nodes.
 struct Route<'a> {
     link: &'a LinkPlan,
     index: u16,
     cap: f64,
     ports: [Option<PortId>; 3],
+    /// Bytes that each byte takes of the ports: more than 1 where a slow station, or two of them, use a cell.
+    airtime: f64,
 }
 
 impl<'a> Network<'a> {
@@ -177,6 +190,7 @@ impl<'a> Network<'a> {
             index: link,
             cap: self.caps[link_index],
             ports,
+            airtime: airtime(&hosts[sender.host.index()], &hosts[receiver.host.index()]),
         })
     }
 
@@ -232,7 +246,7 @@ impl<'a> Network<'a> {
         if self.bare || message.lane() == Lane::Control {
             let capacity = |p: &PortId| self.plan.network.ports[p.0 as usize].bytes_per_second;
             let rate = ports.map(capacity).fold(route.cap, f64::min);
-            let departs = now + Span::from_seconds(bytes as f64 / rate);
+            let departs = now + Span::from_seconds(bytes as f64 * route.airtime / rate);
             let at = departs + latency;
             return Sent::Arrives(self.arrive(at, packet(message), now, fate.duplicate, heap));
         }
@@ -259,7 +273,8 @@ impl<'a> Network<'a> {
             }
             _ => 1.0,
         };
-        FlowSpec { bytes, ports, weight, rate_max: route.cap }
+        let bytes = if route.airtime == 1.0 { bytes } else { (bytes as f64 * route.airtime).ceil() as u64 };
+        FlowSpec { bytes, ports, weight, rate_max: route.cap * route.airtime }
     }
 
     /// How long a message took in the real run that is followed, where links are as they were.
@@ -314,7 +329,8 @@ impl<'a> Network<'a> {
     /// The rules that apply to what one node sends another now.
     fn rules(&self, now: Time, from: NodeId, to: NodeId) -> impl Iterator<Item = &'a MessageRule> {
         let recorded = self.recorded.clone();
-        let applies = move |rule: &&MessageRule| rule.applies(now, from, to) && is_new(recorded.as_ref(), rule);
+        let applies =
+            move |rule: &&MessageRule| rule.applies(now, from, to) && is_new(recorded.as_ref(), rule);
         self.plan.faults.rules.iter().filter(applies)
     }
 

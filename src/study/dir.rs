@@ -381,8 +381,5 @@ fn json_text(json: &StudyJson) -> String {
 
 /// Replaces a file as a whole or not at all.
 pub(super) fn replace(path: &Path, bytes: &[u8]) -> Result<(), StudyError> {
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(".new");
-    let new = path.with_file_name(name);
-    fs::write(&new, bytes).and_then(|()| fs::rename(&new, path)).map_err(StudyError::io("write", path))
+    crate::atomic::replace(path, bytes).map_err(StudyError::io("write", path))
 }

@@ -3,23 +3,22 @@
 use super::StudyError;
 use super::dir::{StudyDir, StudyJson, file};
 use super::outcome::{Finished, Point};
+use crate::atomic::Replacement;
 use crate::record::table::seconds;
 use crate::sim::outcome::TimeSplit;
 use csv::Writer;
-use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
 /// A table that replaces the old one when it is whole.
 struct Csv {
     path: PathBuf,
-    writer: Writer<File>,
+    writer: Writer<Replacement>,
 }
 
 impl Csv {
     fn create(dir: &Path, name: &str, header: &[&str]) -> Result<Self, StudyError> {
         let path = dir.join(name);
-        let new = dir.join(format!("{name}.new"));
-        let file = File::create(&new).map_err(StudyError::io("create", &new))?;
+        let file = Replacement::create(&path).map_err(StudyError::io("create", &path))?;
         let mut csv = Self { path, writer: Writer::from_writer(file) };
         csv.row(header.iter().map(|cell| (*cell).to_owned()))?;
         Ok(csv)
@@ -30,11 +29,9 @@ impl Csv {
         self.writer.write_record(cells).map_err(io)
     }
 
-    fn close(mut self) -> Result<(), StudyError> {
-        let name = self.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let new = self.path.with_file_name(format!("{name}.new"));
-        let io = StudyError::io("write", &self.path);
-        self.writer.flush().and_then(|()| fs::rename(&new, &self.path)).map_err(io)
+    fn close(self) -> Result<(), StudyError> {
+        let written = self.writer.into_inner().map_err(|error| error.into_error());
+        written.and_then(Replacement::keep).map_err(StudyError::io("write", &self.path))
     }
 }
 

@@ -82,7 +82,7 @@ impl AgentStatus {
     /// # Errors
     /// When it cannot be written.
     pub fn write(&self, dir: &Path) -> io::Result<()> {
-        crate::deploy::files::replace(&dir.join(FILE), self.line().as_bytes())
+        crate::atomic::replace(&dir.join(FILE), self.line().as_bytes())
     }
 
     /// As one line of JSON.

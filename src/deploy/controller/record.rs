@@ -1,6 +1,6 @@
 //! `deploy.json` in the local run directory: what is needed to find a run again.
 
-use crate::deploy::files;
+use crate::atomic;
 use crate::deploy::inventory::Host;
 use serde::{Deserialize, Serialize};
 use std::io;
@@ -65,7 +65,7 @@ impl Record {
     /// When it cannot be written.
     pub fn write(&self, dir: &Path) -> io::Result<()> {
         let text = serde_json::to_string_pretty(self).expect("plain data") + "\n";
-        files::replace(&dir.join(FILE), text.as_bytes())
+        atomic::replace(&dir.join(FILE), text.as_bytes())
     }
 
     /// The hosts.

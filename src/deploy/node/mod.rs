@@ -16,6 +16,7 @@ mod timers;
 
 use super::deployment::{Deployment, NodeProgress, NodeState};
 use super::node_file;
+use crate::atomic;
 use crate::domain::{NodeId, NodeName};
 use crate::learn::Learner;
 use crate::learn::engine::Engine;
@@ -160,20 +161,15 @@ fn next_birth(own: &Path) -> anyhow::Result<u32> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => 0,
         Err(error) => return Err(error).with_context(|| format!("cannot read `{}`", path.display())),
     };
-    replace(&path, (birth + 1).to_string().as_bytes())?;
+    atomic::replace(&path, (birth + 1).to_string().as_bytes())
+        .with_context(|| format!("cannot write `{}`", path.display()))?;
     Ok(birth)
 }
 
-/// Replaces a file as a whole or not at all.
-pub(crate) fn replace(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
-    let new = path.with_extension("new");
-    fs::write(&new, bytes)
-        .and_then(|()| fs::rename(&new, path))
-        .with_context(|| format!("cannot write `{}`", path.display()))
-}
-
 pub(crate) fn write_progress(place: &Place, progress: &NodeProgress) -> anyhow::Result<()> {
-    replace(&place.own.join(node_file::PROGRESS), serde_json::to_string(progress)?.as_bytes())
+    let path = place.own.join(node_file::PROGRESS);
+    atomic::refresh(&path, serde_json::to_string(progress)?.as_bytes())
+        .with_context(|| format!("cannot write `{}`", path.display()))
 }
 
 /// Whether a node evaluates models: the root server, and every peer its own.

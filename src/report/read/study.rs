@@ -4,6 +4,8 @@ use super::csv::Csv;
 use crate::error::UserError;
 use crate::stats::crossed::Design;
 use crate::stats::kaplan_meier::Outcome;
+use crate::study::StudyError;
+use crate::study::dir::{StudyDir, read_json};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -151,6 +153,21 @@ pub struct Study {
 
 const NEXT_STEP: &str = "let `hcddl study` finish or continue the study";
 
+/// Writes the tables of a study that was interrupted from what is finished of it; one that goes on in another process
+/// has those of its last pause.
+fn complete_tables(dir: &Path) -> Result<(), UserError> {
+    let there = dir.join("runs.csv").is_file();
+    let fail =
+        |error: StudyError| UserError::in_file(&dir.display().to_string(), error.to_string(), NEXT_STEP);
+    let Some(json) = read_json(dir).map_err(fail)?.filter(|json| !there || !json.complete) else {
+        return Ok(());
+    };
+    match StudyDir::open(dir, json, &[]).and_then(|mut study| study.write_tables()) {
+        Err(error) if !there => Err(fail(error)),
+        _ => Ok(()),
+    }
+}
+
 impl Study {
     /// Reads the directory of a study, also of one that was interrupted.
     ///
@@ -158,6 +175,7 @@ impl Study {
     /// [`UserError`] when a file is missing or damaged, or holds no run.
     pub fn read(dir: &Path) -> Result<Self, UserError> {
         let head: Head = super::json(&dir.join(HEAD), NEXT_STEP)?;
+        complete_tables(dir)?;
         let settings = settings(&head.axes);
         let runs = runs(&Csv::read(&dir.join("runs.csv"), NEXT_STEP)?, &head)?;
         if runs.is_empty() {

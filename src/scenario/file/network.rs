@@ -5,6 +5,7 @@ use crate::domain::Span;
 use crate::domain::units::{Duration, Rate};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// Links and contention.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -19,6 +20,10 @@ pub struct NetworkFile {
     /// Links between servers. What is not set is as in `lan`; a `rate`, `up` or `down` of its own, or a `profile`,
     /// gives each local server a separate access line to its parent.
     pub wan: LinkFile,
+    /// Cells of WiFi by name, each with the nodes whose machines are stations of it: `{attic: [worker1, worker2]}`. All
+    /// stations of a cell share its one medium, sending and receiving; what goes from station to station crosses it
+    /// twice. Default: all machines with the same kind of WiFi card are one cell.
+    pub cells: BTreeMap<String, Vec<String>>,
     /// Single links with settings of their own.
     pub links: Vec<LinkOverrideFile>,
     /// Resend each message until it is acknowledged. Default: true when `faults.messages` can lose or repeat
@@ -34,6 +39,7 @@ impl Default for NetworkFile {
             contention: Pick::text("fair_share"),
             lan: LinkFile::default(),
             wan: LinkFile::default(),
+            cells: BTreeMap::new(),
             links: Vec::new(),
             reliable: None,
             resend_after: Duration(Span::from_millis(1000)),

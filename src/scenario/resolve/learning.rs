@@ -18,7 +18,10 @@ pub(super) fn resolve(
     let gradients = tiers.plans.iter().all(|tier| tier.update == UpdateKind::Gradient);
     check_numbers(cx)?;
     if gradients {
-        let why = "workers send plain gradients, the server's optimiser makes the step";
+        let why = match topology.is_peer_graph() {
+            true => "peers make their step with the options of `peers.algorithm`",
+            false => "workers send plain gradients, the server's optimiser makes the step",
+        };
         for path in ["training.optimizer", "training.schedule", "training.proximal"] {
             cx.without_effect(path, why);
         }

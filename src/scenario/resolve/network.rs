@@ -3,7 +3,7 @@
 use super::Resolver;
 use super::machines::Machine;
 use super::names::Names;
-use crate::domain::{NodeId, OptionError, Time, units::Rate};
+use crate::domain::{HostId, NodeId, OptionError, Time, units::Rate};
 use crate::error::UserError;
 use crate::net::latency::latency_from_value;
 use crate::net::profile::LinkProfile;
@@ -23,7 +23,8 @@ pub(super) fn resolve(
     check(cx, &file.lan, "network.lan")?;
     check(cx, &file.wan, "network.wan")?;
     let mut net = Builder::default();
-    let hosts = net.hosts(cx, machines)?;
+    let cells = cells(cx, names, nodes)?;
+    let hosts = net.hosts(cx, machines, &cells)?;
     net.lan_segment(cx);
     net.wan(cx, nodes)?;
     net.assign(nodes, &hosts);
@@ -54,6 +55,26 @@ pub(super) fn resolve(
         resend_after: file.resend_after.0,
     };
     Ok((plan, hosts))
+}
+
+/// The named cell of each machine that is in one.
+fn cells<'f>(
+    cx: &Resolver<'f>,
+    names: &Names<'_>,
+    nodes: &[NodePlan],
+) -> Result<BTreeMap<HostId, &'f str>, UserError> {
+    let mut cells = BTreeMap::new();
+    for (cell, members) in &cx.file.network.cells {
+        for (i, member) in members.iter().enumerate() {
+            let path = format!("network.cells.{cell}.{i}");
+            let host = nodes[names.find(cx.source, &path, member)?.index()].host;
+            if let Some(other) = cells.insert(host, cell.as_str()).filter(|other| other != cell) {
+                let message = format!("the machine of `{member}` is in the cell `{other}` already");
+                return Err(cx.source.error(&path, message, "one cell for each machine", ""));
+            }
+        }
+    }
+    Ok(cells)
 }
 
 fn contention(pick: &Pick) -> Result<Contention, OptionError> {
@@ -143,18 +164,53 @@ impl Builder {
         self.links.len() as u16 - 1
     }
 
-    /// Plugs each machine in; its card is `network.lan`'s profile or its device's own.
-    fn hosts(&mut self, cx: &Resolver<'_>, machines: Vec<Machine>) -> Result<Vec<HostPlan>, UserError> {
+    /// Plugs each machine in; its card is `network.lan`'s profile or its device's own. Stations of WiFi share the
+    /// medium of their cell.
+    fn hosts(
+        &mut self,
+        cx: &Resolver<'_>,
+        machines: Vec<Machine>,
+        cells: &BTreeMap<HostId, &str>,
+    ) -> Result<Vec<HostPlan>, UserError> {
         let mut hosts = Vec::with_capacity(machines.len());
-        for Machine { name, device } in machines {
+        let mut mediums: BTreeMap<String, PortId> = BTreeMap::new();
+        for (i, Machine { name, device }) in machines.into_iter().enumerate() {
             let (link, card) = self.card(cx, &device.nic)?;
-            let up = self.port(format!("{name}.up"), card.up_bytes_per_second);
-            let down = match card.shared_medium {
-                true => up,
-                false => self.port(format!("{name}.down"), card.down_bytes_per_second),
+            let named = cells.get(&HostId(i as u32));
+            let (up, down) = if card.shared_medium {
+                let cell = named.map_or_else(
+                    || format!("cell of {}", self.links[usize::from(link)].name),
+                    |cell| format!("cell {cell}"),
+                );
+                let rate = card.up_bytes_per_second;
+                let medium = match mediums.get(&cell) {
+                    Some(medium) => *medium,
+                    None => self.port(cell.clone(), rate),
+                };
+                mediums.insert(cell, medium);
+                // A cell is as fast as its fastest station.
+                let fastest = &mut self.ports[medium.0 as usize].bytes_per_second;
+                *fastest = fastest.max(rate);
+                (medium, medium)
+            } else if let Some(cell) = named {
+                let path = format!("network.cells.{cell}");
+                let message = format!("the machine `{name}` has no WiFi: its card is {}", device.nic);
+                return Err(cx.source.error(
+                    &path,
+                    message,
+                    "machines with wifi4 or wifi5, by device or profile",
+                    "",
+                ));
+            } else {
+                let up = self.port(format!("{name}.up"), card.up_bytes_per_second);
+                (up, self.port(format!("{name}.down"), card.down_bytes_per_second))
             };
             self.card_of_host.push(link);
-            hosts.push(HostPlan { name, device, up, down });
+            let airtime = if card.shared_medium { card.up_bytes_per_second } else { 0.0 };
+            hosts.push(HostPlan { name, device, up, down, airtime });
+        }
+        for host in hosts.iter_mut().filter(|host| host.airtime > 0.0) {
+            host.airtime = self.ports[host.up.0 as usize].bytes_per_second / host.airtime;
         }
         Ok(hosts)
     }

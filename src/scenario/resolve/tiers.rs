@@ -59,6 +59,9 @@ pub(super) fn resolve(cx: &mut Resolver<'_>, topology: &Topology) -> Result<Tier
         });
         tiers.of_node[i] = index;
     }
+    for (keys, own) in &written {
+        own.compare_counts(cx, topology, |server| keys_of[server] == *keys);
+    }
     Ok(tiers)
 }
 
@@ -198,6 +201,28 @@ impl Written {
             uplink: keys.iter().map(|key| format!("tiers.{key}.uplink")).find(|path| cx.source.has(path)),
             keys: keys.to_vec(),
         })
+    }
+
+    /// Warns about options that speak of more children than a server has; only so many count then.
+    fn compare_counts(&self, cx: &mut Resolver<'_>, topology: &Topology, concerns: impl Fn(usize) -> bool) {
+        let mut children: BTreeMap<usize, usize> =
+            (0..topology.nodes.len()).filter(|server| concerns(*server)).map(|server| (server, 0)).collect();
+        for node in &topology.nodes {
+            if let Some(count) = node.parent.and_then(|parent| children.get_mut(&(parent as usize))) {
+                *count += 1;
+            }
+        }
+        let Some((server, fewest)) = children.into_iter().min_by_key(|(_, count)| *count) else { return };
+        let name = &topology.nodes[server].name;
+        for (option, count) in self.composition.policy.counts() {
+            if count > fewest {
+                let (policy, path) = (&self.policy.name, self.path("policy"));
+                cx.warnings.push(format!(
+                    "`{path}`: `{option}` of {policy} speaks of {count} children, and {name} has {fewest}: no more than \
+                     that can count"
+                ));
+            }
+        }
     }
 
     fn path(&self, key: &str) -> String {
