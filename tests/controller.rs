@@ -150,7 +150,7 @@ fn a_root_that_was_killed_is_started_again() {
     site.rounds(1);
     let out = site.path("out").display().to_string();
     let child = site
-        .command(&["run", "--resume", &out])
+        .command(&["run", "--resume", &out, "--node-program", "as recorded"])
         .stderr(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()

@@ -83,9 +83,7 @@ mod tests {
         });
         let text = String::from_utf8(shared.0.lock().unwrap().clone()).unwrap();
         assert_eq!(text.lines().count(), 1, "{text:?}");
-        assert!(
-            text.contains("Z WARN worker1 a stranger says `\u{fffd}[31mred\u{fffd}ERROR global"),
-            "{text:?}"
-        );
+        let (_, record) = text.split_once("Z WARN worker1 a stranger says `").unwrap();
+        assert!(!record.contains('\u{1b}') && record.contains("[31mred\u{fffd}ERROR global"), "{text:?}");
     }
 }

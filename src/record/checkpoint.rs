@@ -9,7 +9,7 @@ use crate::domain::digest::of_bytes;
 use crate::transport::wire;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use std::fs::{self, File};
+use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use thiserror::Error;

@@ -1,11 +1,12 @@
-//! One controller at a time writes into a run directory: `<run>/.controller`, locked as long as its process lives.
+//! One controller at a time writes into a run directory, which is locked as long as its process lives; `.controller` in
+//! it says who that is.
 
 use crate::record::utc;
 use rustix::process::{Pid, Signal, kill_process};
 use serde::{Deserialize, Serialize};
-use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{self, Read, Write};
-use std::path::Path;
+use std::fs::{self, File, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
 const FILE: &str = ".controller";
@@ -15,7 +16,15 @@ const GOING: Duration = Duration::from_secs(10);
 /// The right to write into a run directory. The system gives it back when the process ends, however it ends.
 #[derive(Debug)]
 pub struct Hold {
-    _file: File,
+    _folder: File,
+    said: PathBuf,
+}
+
+impl Drop for Hold {
+    /// What it said goes while the folder is still locked.
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.said);
+    }
 }
 
 /// Who holds a run directory.
@@ -59,14 +68,13 @@ impl Hold {
     /// # Errors
     /// [`HoldError`].
     pub fn take(dir: &Path, take_over: bool) -> Result<Self, HoldError> {
-        let path = dir.join(FILE);
-        let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
-        if !lock(&file)? {
-            let holder = holder(&mut file)?;
+        let (folder, said) = (File::open(dir)?, dir.join(FILE));
+        if !lock(&folder)? {
+            let holder = holder(&said);
             if !take_over {
                 return Err(HoldError::Held(holder));
             }
-            end(&file, &holder)?;
+            end(&folder, &holder)?;
         }
         let me = Holder {
             pid: i32::try_from(std::process::id()).unwrap_or_default(),
@@ -74,10 +82,9 @@ impl Hold {
             since: utc::stamp(SystemTime::now()),
             machine: machine(),
         };
-        file.set_len(0)?;
-        io::Seek::rewind(&mut file)?;
-        writeln!(file, "{}", serde_json::to_string(&me).map_err(io::Error::from)?)?;
-        Ok(Self { _file: file })
+        let text = serde_json::to_string(&me).map_err(io::Error::from)? + "\n";
+        crate::atomic::refresh(&said, text.as_bytes())?;
+        Ok(Self { _folder: folder, said })
     }
 }
 
@@ -89,17 +96,15 @@ fn lock(file: &File) -> io::Result<bool> {
     }
 }
 
-fn holder(file: &mut File) -> io::Result<Holder> {
-    let mut text = String::new();
-    file.read_to_string(&mut text)?;
+fn holder(said: &Path) -> Holder {
+    let known = fs::read_to_string(said).ok().and_then(|text| serde_json::from_str(&text).ok());
     // It may be about to write it.
-    let unknown = |_| Holder {
+    known.unwrap_or_else(|| Holder {
         pid: 0,
         command: "unknown".to_owned(),
         since: "just now".to_owned(),
         machine: machine(),
-    };
-    Ok(serde_json::from_str(&text).unwrap_or_else(unknown))
+    })
 }
 
 /// Ends the process that holds the lock and waits for the lock.
@@ -137,7 +142,9 @@ mod tests {
         let pid = format!("process {} on", std::process::id());
         assert!(error.contains(&pid) && error.contains("--take-over"), "{error}");
         drop(first);
-        Hold::take(folder.path(), false).unwrap();
+        let second = Hold::take(folder.path(), false).unwrap();
+        drop(second);
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "nothing of it stays");
     }
 
     #[test]
