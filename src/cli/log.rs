@@ -3,7 +3,6 @@
 
 use crate::domain::text::in_line;
 use std::fmt;
-use std::io::IsTerminal;
 use tracing::{Event, Subscriber};
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
@@ -27,10 +26,7 @@ pub fn to_stderr(verbose: u8, node: Option<&str>) {
     // A second call in one process (tests) keeps the first logger.
     let _ = match node {
         Some(node) => builder.event_format(Record { node: node.to_owned() }).try_init(),
-        None => {
-            let colours = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-            builder.without_time().with_target(false).with_ansi(colours).try_init()
-        }
+        None => builder.without_time().with_target(false).with_ansi(super::output::colours()).try_init(),
     };
 }
 

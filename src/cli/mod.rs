@@ -31,6 +31,7 @@ mod topo;
 
 use crate::learn::kernels::Isa;
 use crate::registry::Registry;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{ArgAction, Args, Parser, Subcommand};
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -154,6 +155,9 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, registry: &Registry) -
         Err(error) => {
             // Help and version are results, mistakes are not: clap knows which goes where.
             let _ = error.print();
+            if let Some(hint) = key_for(&error) {
+                output::note("note", &hint);
+            }
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(crate::error::EXIT_USER));
         }
     };
@@ -168,6 +172,17 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, registry: &Registry) -
             ExitCode::from(exit_code(&error))
         }
     }
+}
+
+/// The key of a scenario that an unknown option is called like.
+fn key_for(error: &clap::Error) -> Option<String> {
+    let option = match (error.kind(), error.get(ContextKind::InvalidArg)?) {
+        (ErrorKind::UnknownArgument, ContextValue::String(option)) => option,
+        _ => return None,
+    };
+    let name = option.trim_start_matches('-').split('=').next()?.replace('-', "_");
+    let key = crate::scenario::schema::paths_of(&name).into_iter().next()?;
+    Some(format!("`{key}` is a key of the scenario: --set {key}=VALUE"))
 }
 
 /// Decides what the process computes with, before it computes.

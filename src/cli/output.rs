@@ -2,7 +2,7 @@
 //! through which no text of others can make the terminal obey it.
 
 use crate::domain::text::visible;
-use std::io::{ErrorKind, Write};
+use std::io::{ErrorKind, IsTerminal, Write};
 
 /// Writes a result to stdout.
 ///
@@ -20,5 +20,20 @@ pub fn result(text: &str) -> anyhow::Result<()> {
 
 /// Writes `kind: text` to stderr; when even that fails there is nobody left to tell.
 pub fn note(kind: &str, text: &str) {
-    let _ = writeln!(std::io::stderr().lock(), "{kind}: {}", visible(text));
+    let mut stderr = std::io::stderr().lock();
+    let colour = match kind {
+        "error" => Some(31),
+        "warning" => Some(33),
+        _ => None,
+    };
+    let _ = match colour.filter(|_| colours()) {
+        Some(colour) => writeln!(stderr, "\u{1b}[1;{colour}m{kind}\u{1b}[0m: {}", visible(text)),
+        None => writeln!(stderr, "{kind}: {}", visible(text)),
+    };
+}
+
+/// Whether stderr shows colours: it is a terminal, and nobody minds (<https://no-color.org>).
+pub fn colours() -> bool {
+    let unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    std::io::stderr().is_terminal() && !unwanted
 }

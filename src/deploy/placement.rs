@@ -107,11 +107,13 @@ fn assign(plan: &Plan, pool: &[Host]) -> Result<Vec<usize>, PlacementError> {
     })
 }
 
-/// The last nodes on the last host.
+/// The last nodes on the last host, as many as leave a host for each of the others.
 fn example(plan: &Plan, pool: &[Host]) -> String {
     let host = pool.last().map_or("pi1", |host| &host.name);
-    let shared = (plan.nodes.len() + 1).saturating_sub(pool.len()).clamp(1, 3);
-    let names = plan.nodes.iter().rev().take(shared).map(|node| format!("{}: {host}", node.name));
+    let shared = (plan.nodes.len() + 1).saturating_sub(pool.len()).max(1);
+    /// Names that a message shows at most.
+    const SHOWN: usize = 40;
+    let names = plan.nodes.iter().rev().take(shared.min(SHOWN)).map(|node| format!("{}: {host}", node.name));
     names.collect::<Vec<_>>().into_iter().rev().collect::<Vec<_>>().join(", ")
 }
 

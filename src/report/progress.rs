@@ -27,8 +27,12 @@ impl Bar {
         let stop = plan.stop;
         let total = stop.rounds.or(stop.time.map(|time| time.0));
         let bar = ProgressBar::with_draw_target(total, ProgressDrawTarget::stderr_with_hz(10));
-        let template =
-            if total.is_some() { "{elapsed} [{bar:24}] {msg}" } else { "{elapsed} {spinner} {msg}" };
+        let template = match (total.is_some(), is_wide()) {
+            (true, true) => "{elapsed} [{bar:16}] {eta} left, {wide_msg}",
+            (true, false) => "{elapsed}, {eta} left {wide_msg}",
+            (false, true) => "{elapsed} {spinner} {wide_msg}",
+            (false, false) => "{elapsed} {wide_msg}",
+        };
         let style = ProgressStyle::with_template(template).expect("a fixed template").progress_chars("=> ");
         bar.set_style(style);
         Self { bar, stop, pace: Pace::new(DRAW_EVERY), counted: (Instant::now(), 0), accuracy: None }
@@ -67,12 +71,22 @@ impl Observer for Bar {
     }
 }
 
+/// Whether the terminal has room for a bar and whole words.
+fn is_wide() -> bool {
+    let size = rustix::termios::tcgetwinsize(std::io::stderr());
+    size.map_or(true, |size| size.ws_col == 0 || size.ws_col >= 72)
+}
+
 fn position(stop: &StopPlan, progress: &Progress) -> u64 {
     if stop.rounds.is_some() { progress.commits } else { progress.now.0 }
 }
 
 fn message(stop: &StopPlan, progress: &Progress, accuracy: Option<f64>, per_second: f64) -> String {
     let of = stop.rounds.map_or(String::new(), |rounds| format!("/{rounds}"));
+    if !is_wide() {
+        let accuracy = accuracy.map_or(String::new(), |value| format!(" acc {value:.3}"));
+        return format!("v{}{of}{accuracy}", progress.commits);
+    }
     let until = stop.time.map_or(String::new(), |time| format!(" of {}", Time(time.0)));
     let accuracy = accuracy.map_or(String::new(), |value| format!(", accuracy {value:.4}"));
     format!(
@@ -93,7 +107,10 @@ impl Runs {
     #[must_use]
     pub fn new(all: u64, done: u64) -> Self {
         let bar = ProgressBar::with_draw_target(Some(all), ProgressDrawTarget::stderr_with_hz(10));
-        let template = "{elapsed} [{bar:24}] run {pos}/{len}{msg}, about {eta} left";
+        let template = match is_wide() {
+            true => "{elapsed} [{bar:24}] run {pos}/{len}{msg}, about {eta} left",
+            false => "{elapsed}, {eta} left {pos}/{len}{wide_msg}",
+        };
         let style = ProgressStyle::with_template(template).expect("a fixed template").progress_chars("=> ");
         bar.set_style(style);
         bar.set_position(done);

@@ -6,6 +6,7 @@ use super::{Source, Written, assignment, interpret, traces};
 use crate::domain::text;
 use crate::error::UserError;
 use serde_json::{Map, Value};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 /// Reads a scenario and the topology file that it names; makes its paths relative to the working directory.
@@ -28,11 +29,15 @@ pub struct Base {
 }
 
 impl Base {
-    /// Reads a scenario file.
+    /// Reads a scenario file; `-` is the standard input, whose paths start from the working directory.
     ///
     /// # Errors
     /// [`UserError`] when it cannot be read or is not YAML.
     pub fn read(path: &Path) -> Result<Self, UserError> {
+        if path == Path::new("-") {
+            let (source, value) = Source::read("standard input", &read_stdin()?)?;
+            return Ok(Self { source, value, folder: PathBuf::new(), name: None });
+        }
         let (source, value) = Source::read(&path.display().to_string(), &read(path)?)?;
         let folder = path.parent().unwrap_or(Path::new("")).to_owned();
         let name = path.file_stem().map(|stem| stem.to_string_lossy().into_owned());
@@ -86,6 +91,7 @@ impl Base {
                 }
             })?;
         }
+        unread_topology(&written, &folder)?;
         if let Some(name) = file_name(&written.file.topology) {
             let path = folder.join(name);
             let text = read(&path).map_err(|error| {
@@ -134,6 +140,21 @@ pub fn fetch_dir() -> Option<PathBuf> {
 fn file_name(topology: &Pick) -> Option<&str> {
     let text = topology.0.as_str()?;
     (text.ends_with(".yml") || text.ends_with(".yaml")).then_some(text)
+}
+
+/// Tells about a topology that names a file of another form than what is read.
+fn unread_topology(written: &Written, folder: &Path) -> Result<(), UserError> {
+    let Some(name) = written.file.topology.0.as_str().filter(|_| file_name(&written.file.topology).is_none())
+    else {
+        return Ok(());
+    };
+    let path = folder.join(name);
+    if !name.contains(['.', '/']) || !path.is_file() {
+        return Ok(());
+    }
+    let message = format!("the file `{}` is there, but its form is not read", path.display());
+    let next = "write its links as `{name: links, peers: [a, b], links: [[a, b]]}`, here or in a file that ends in .yml";
+    Err(written.source.error("topology", message, "the name of a topology, or a file .yml or .yaml", next))
 }
 
 /// Replaces `csv: FILE` of a measured distribution, wherever one is written, by the file's samples.
@@ -220,6 +241,21 @@ fn read_assignment(source: &Source, value: &mut Value, folder: &Path) -> Result<
     *value = options.into();
     Ok(())
 }
+
+/// The text of the standard input.
+fn read_stdin() -> Result<String, UserError> {
+    let mut bytes = Vec::new();
+    let read = std::io::stdin().lock().take(STDIN_MAX + 1).read_to_end(&mut bytes);
+    let fail = |problem: String| UserError::in_file("standard input", problem, "pipe a scenario into it");
+    read.map_err(|error| fail(format!("cannot be read: {error}")))?;
+    if bytes.len() as u64 > STDIN_MAX {
+        return Err(fail(format!("has more than {STDIN_MAX} bytes")));
+    }
+    text::decode(bytes).map_err(fail)
+}
+
+/// Bytes of a scenario on the standard input at most.
+const STDIN_MAX: u64 = 64 << 20;
 
 /// The text of a file.
 ///

@@ -82,6 +82,17 @@ fn is_topology(value: &Value) -> bool {
 
 /// A scenario from a value and its places: `change` is laid over what was written, `prepare` reads the files that it
 /// names.
+/// A key that is unknown where it is written may be known elsewhere: `rounds` is `training.rounds`.
+fn elsewhere(mut error: UserError) -> UserError {
+    let name = error.message.strip_prefix("unknown key `").and_then(|rest| rest.strip_suffix('`'));
+    let paths = name.map(schema::paths_of).unwrap_or_default();
+    if !paths.is_empty() {
+        let paths: Vec<String> = paths.iter().take(3).map(|path| format!("`{path}`")).collect();
+        error.next_step = format!("did you mean {}?", paths.join(" or "));
+    }
+    error
+}
+
 fn interpret(
     mut source: Source,
     mut value: Value,
@@ -102,6 +113,6 @@ fn interpret(
         return Err(UserError::in_file(&source.file, "is a study, not a scenario", next_step));
     }
     prepare(&source, &mut value)?;
-    let file = source.typed(value)?;
+    let file = source.typed(value).map_err(elsewhere)?;
     Ok(Written { file, source, topology: None, schedule: None, notes })
 }

@@ -33,6 +33,14 @@ pub fn keys_markdown() -> String {
     page
 }
 
+/// The paths of all keys with this last name: `training.rounds` of `rounds`.
+#[must_use]
+pub fn paths_of(name: &str) -> Vec<String> {
+    let page = keys_markdown();
+    let paths = page.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next());
+    paths.filter(|path| path.rsplit('.').next() == Some(name)).map(str::to_owned).collect()
+}
+
 /// The definition behind `$ref`, or a lone `allOf`/`anyOf` with null.
 fn target<'a>(root: &'a Value, schema: &'a Value) -> &'a Value {
     if let Some(name) = schema["$ref"].as_str() {
