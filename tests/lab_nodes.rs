@@ -4,48 +4,15 @@
 
 #[path = "lab/hosts.rs"]
 mod hosts;
+#[path = "lab/runs.rs"]
+mod runs;
 
 use hosts::Lab;
 use std::fs;
-use std::process::{Command, Output, Stdio};
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 impl Lab {
-    /// Runs hcddl where the controller is; returns what it printed.
-    fn hcddl(&self, arguments: &[&str]) -> String {
-        let Output { status, stdout, stderr } = self.program(arguments).output().unwrap();
-        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-        let (said, notes) = (text(stdout), text(stderr));
-        assert!(status.success(), "hcddl {arguments:?}: {status}\n{said}{notes}{}", self.node_logs());
-        said + &notes
-    }
-
-    fn program(&self, arguments: &[&str]) -> Command {
-        let mut command = self.script();
-        command.arg("ctl").arg(env!("CARGO_BIN_EXE_hcddl")).args(arguments);
-        command.current_dir(self.work.path()).env("HOME", self.work.path());
-        command
-    }
-
-    fn write(&self, file: &str, text: &str) {
-        fs::write(self.work.path().join(file), text).unwrap();
-    }
-
-    /// The end of every node's log that was fetched.
-    fn node_logs(&self) -> String {
-        let output = Command::new("sh")
-            .args(["-c", "for f in */nodes/*/log.txt; do echo \"== $f\"; tail -n 8 $f; done"])
-            .current_dir(self.work.path())
-            .output();
-        output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default()
-    }
-
-    /// A value of `dir/summary.json`.
-    fn summary(&self, dir: &str, key: &str) -> serde_json::Value {
-        let text = fs::read_to_string(self.work.path().join(dir).join("summary.json")).unwrap();
-        serde_json::from_str::<serde_json::Value>(&text).unwrap()[key].clone()
-    }
-
     /// Starts a deployed run, strikes once the root has committed so often, and waits for its end: whether the controller
     /// was content, and what was said.
     fn strike(&self, scenario: &str, commits: u64, blow: impl FnOnce(&Lab)) -> (bool, String) {
@@ -59,7 +26,7 @@ impl Lab {
             .unwrap();
         let said = || fs::read_to_string(self.work.path().join("controller.txt")).unwrap_or_default();
         let deadline = Instant::now() + Duration::from_secs(60);
-        while self.committed("h1") < commits {
+        while self.progress("h1", "global", "commits") < commits {
             assert!(Instant::now() < deadline, "the root does not reach {commits} commits: {}", said());
             std::thread::sleep(Duration::from_millis(100));
         }
@@ -73,17 +40,6 @@ impl Lab {
             std::thread::sleep(Duration::from_millis(100));
         }
         (controller.wait().unwrap().success(), said() + &self.node_logs())
-    }
-
-    fn committed(&self, host: &str) -> u64 {
-        let script = "cat /home/pi/.hcddl/runs/*/nodes/global/progress.json 2>/dev/null; true";
-        let text = self.lab(&["exec", host, "sh", "-c", script]);
-        serde_json::from_str::<serde_json::Value>(&text).map_or(0, |p| p["commits"].as_u64().unwrap_or(0))
-    }
-
-    /// Kills, stops or continues the process of a node.
-    fn signal(&self, host: &str, node: &str, signal: &str) {
-        self.lab(&["exec", host, "pkill", signal, "-f", &format!("node .* {node}$")]);
     }
 
     /// Executes the run again.

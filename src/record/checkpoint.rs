@@ -168,7 +168,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         write(dir.path(), &value(1)).unwrap();
         // A directory in the place of the temporary file: creating it fails, whoever the user is.
-        fs::create_dir(dir.path().join(format!("{FILE}.new"))).unwrap();
+        fs::create_dir(dir.path().join(format!(".{FILE}.part"))).unwrap();
         assert!(matches!(write(dir.path(), &value(2)), Err(CheckpointError::Io { doing: "write", .. })));
         assert_eq!(read::<Value>(dir.path()).unwrap(), value(1));
     }

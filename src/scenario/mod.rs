@@ -80,8 +80,6 @@ fn is_topology(value: &Value) -> bool {
     !has("topology") && (says_who || value.get("peers").is_some_and(|peers| !peers.is_object()))
 }
 
-/// A scenario from a value and its places: `change` is laid over what was written, `prepare` reads the files that it
-/// names.
 /// A key that is unknown where it is written may be known elsewhere: `rounds` is `training.rounds`.
 fn elsewhere(mut error: UserError) -> UserError {
     let name = error.message.strip_prefix("unknown key `").and_then(|rest| rest.strip_suffix('`'));
@@ -93,6 +91,8 @@ fn elsewhere(mut error: UserError) -> UserError {
     error
 }
 
+/// A scenario from a value and its places: `change` is laid over what was written, `prepare` reads the files that it
+/// names.
 fn interpret(
     mut source: Source,
     mut value: Value,

@@ -5,7 +5,7 @@ use crate::error::UserError;
 use crate::stats::crossed::Design;
 use crate::stats::kaplan_meier::Outcome;
 use crate::study::StudyError;
-use crate::study::dir::{StudyDir, read_json};
+use crate::study::dir::{StudyDir, file, read_json};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -157,6 +157,9 @@ const NEXT_STEP: &str = "let `hcddl study` finish or continue the study";
 /// has those of its last pause.
 fn complete_tables(dir: &Path) -> Result<(), UserError> {
     let there = dir.join("runs.csv").is_file();
+    if !dir.join(file::FINISHED).is_file() {
+        return Ok(());
+    }
     let fail =
         |error: StudyError| UserError::in_file(&dir.display().to_string(), error.to_string(), NEXT_STEP);
     let Some(json) = read_json(dir).map_err(fail)?.filter(|json| !there || !json.complete) else {
