@@ -77,7 +77,9 @@ impl Shape {
         let head = match self {
             Self::FlatAsync => "topology: flat(3)\ntiers: {global: {policy: async}}\n".to_owned(),
             Self::TreeSync => format!("{tree}tiers: {{global: {{policy: sync}}, local: {{policy: sync}}}}\n"),
-            Self::TreeAsync => format!("{tree}tiers: {{global: {{policy: fedasync}}, local: {{policy: async}}}}\n"),
+            Self::TreeAsync => {
+                format!("{tree}tiers: {{global: {{policy: fedasync}}, local: {{policy: async}}}}\n")
+            }
             Self::TreeNoWait => format!(
                 "{tree}tiers: {{global: {{policy: fedasync}}, local: {{policy: async, uplink: {{push: every(2), \
                  send: delta, wait: false}}}}}}\n"
@@ -243,7 +245,7 @@ impl Site<'_> {
         let mut controller = self.start(&["deploy", "matrix.yml", "-i", &inventory, "--out", "run"]);
         while self.lab.progress(top_host, top, "commits") < shape.rounds() / 10 {
             if Instant::now() > deadline {
-                let _ = controller.kill();
+                let _ = controller.kill().and_then(|()| controller.wait());
                 verdict.problem = Some(format!("it never got under way: {}", self.said()));
                 return verdict;
             }
@@ -254,8 +256,7 @@ impl Site<'_> {
         let good = loop {
             match self.wait(&mut controller, deadline) {
                 None => {
-                    let _ = controller.kill();
-                    self.signal_controller("-KILL");
+                    let _ = controller.kill().and_then(|()| controller.wait());
                     let logs = self.lab.node_logs();
                     verdict.problem = Some(format!("it does not end: {}{logs}", last_lines(&self.said())));
                     let _ = self.lab.program(&["deploy", "clean", "run"]).output();
@@ -263,7 +264,10 @@ impl Site<'_> {
                 }
                 Some(true) => break true,
                 // What a user does who reads the advice, or finds the controller gone.
-                Some(false) if verdict.resumed < 3 && (who == Who::Controller || self.said().contains("--resume")) => {
+                Some(false)
+                    if verdict.resumed < 3
+                        && (who == Who::Controller || self.said().contains("--resume")) =>
+                {
                     if self.lab.summary("run", "commits") == shape.rounds() {
                         break false;
                     }
@@ -275,7 +279,11 @@ impl Site<'_> {
         };
         self.read(&mut verdict, good, node, top, struck);
         for host in ["h1", "h2", "h3", "h4", "h5", "h6"] {
-            let _ = self.lab.script().args(["exec", host, "sh", "-c", "umount /home/pi/.hcddl 2>/dev/null"]).output();
+            let _ = self
+                .lab
+                .script()
+                .args(["exec", host, "sh", "-c", "umount /home/pi/.hcddl 2>/dev/null"])
+                .output();
         }
         verdict
     }
@@ -308,7 +316,8 @@ impl Site<'_> {
             (who == top && at > struck && (by_it || top == node)).then_some(at - struck)
         });
         let output = self.lab.program(&["replay", "run"]).output().unwrap();
-        let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+        let said =
+            String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
         verdict.replayed = output.status.success() && said.contains("have the digests of the run");
         if !verdict.replayed && verdict.problem.is_none() {
             verdict.problem = Some(format!("replay: {}", last_lines(&said)));

@@ -38,7 +38,8 @@ impl Lab {
     /// A value of `dir/summary.json`.
     pub fn summary(&self, dir: &str, key: &str) -> serde_json::Value {
         let text = fs::read_to_string(self.work.path().join(dir).join("summary.json")).unwrap_or_default();
-        serde_json::from_str::<serde_json::Value>(&text).map_or(serde_json::Value::Null, |all| all[key].clone())
+        serde_json::from_str::<serde_json::Value>(&text)
+            .map_or(serde_json::Value::Null, |all| all[key].clone())
     }
 
     /// What a node on a host says of itself, by key.
@@ -46,7 +47,8 @@ impl Lab {
         let script = format!("cat /home/pi/.hcddl/runs/*/nodes/{node}/progress.json 2>/dev/null; true");
         // A host without power says nothing.
         let output = self.script().args(["exec", host, "sh", "-c", &script]).output().unwrap();
-        serde_json::from_slice::<serde_json::Value>(&output.stdout).map_or(0, |p| p[key].as_u64().unwrap_or(0))
+        serde_json::from_slice::<serde_json::Value>(&output.stdout)
+            .map_or(0, |p| p[key].as_u64().unwrap_or(0))
     }
 
     /// Kills, stops or continues the process of a node.

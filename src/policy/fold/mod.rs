@@ -259,7 +259,7 @@ mod tests {
                             kind,
                             keep_aggregate: true,
                         };
-                        let folded = run(fold, &[1..2]);
+                        let folded = run(fold, std::slice::from_ref(&(1..2)));
                         (model, opt) = (folded.model, folded.opt);
                         let values = model.values().unwrap();
                         assert!((values[1] - 1.0).abs() < 1e-6, "{what}, step {step}: {values:?}");
@@ -285,7 +285,7 @@ mod tests {
                 kind: UpdateKind::Delta,
                 keep_aggregate: false,
             };
-            run(fold, &[1..2]).model.values().unwrap()[1]
+            run(fold, std::slice::from_ref(&(1..2))).model.values().unwrap()[1]
         };
         assert_eq!([fold(0.25), fold(1.0), fold(3.0), fold(0.0)], [1.25, 2.0, 2.0, 1.0]);
     }
