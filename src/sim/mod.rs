@@ -7,6 +7,7 @@
 pub mod outcome;
 
 pub mod account;
+#[cfg(feature = "runtime")]
 mod bonds;
 #[cfg(feature = "runtime")]
 pub mod checkpoint;
@@ -40,6 +41,7 @@ pub(crate) mod probe;
 mod run;
 #[cfg(feature = "runtime")]
 pub(crate) mod runner;
+#[cfg(feature = "runtime")]
 mod silence;
 
 #[cfg(feature = "runtime")]
