@@ -21,6 +21,7 @@ pub mod kernels;
 pub mod layer;
 pub mod local;
 pub mod loss;
+#[cfg(feature = "runtime")]
 pub mod model;
 #[cfg(feature = "runtime")]
 mod notes;
