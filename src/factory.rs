@@ -185,6 +185,7 @@ impl<'a> Factory<'a> {
             traffic: tier.traffic,
             codec_up: tier.compress_up,
             codec_down: tier.compress_down,
+            max_norm: tier.max_norm,
             rounds: self.plan.stop.rounds,
             incarnation,
         };

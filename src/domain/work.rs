@@ -1,7 +1,7 @@
 //! What jobs are about: training, folding, and what they cost. Plain data that policies, learners, devices and
 //! nodes share.
 
-use super::Params;
+use super::{Params, Strange};
 use serde::{Deserialize, Serialize};
 
 /// What a training job returns in its tensor.
@@ -84,8 +84,10 @@ pub struct Folded {
     pub opt: OptState,
     /// The aggregate, if asked for.
     pub aggregate: Option<Params>,
-    /// Weight of each input as the rule used it.
+    /// Weight of each input that was folded, as the rule used it.
     pub weights: Vec<f32>,
+    /// What was strange about which inputs, by their places; what is refused has no weight.
+    pub strange: Vec<(usize, Strange)>,
 }
 
 /// What one sample costs.

@@ -14,7 +14,7 @@ pub mod uplink;
 pub mod work;
 pub mod worker;
 
-use crate::domain::{JobId, Message, NodeId, Params, Seeds, Span, Stream, Time, Token, Version};
+use crate::domain::{JobId, Message, NodeId, Params, Seeds, Span, Strange, Stream, Time, Token, Version};
 use serde::{Deserialize, Serialize};
 pub use work::{Fold, FoldInput, Folded, OptState, Outcome, Train, Trained, Work};
 
@@ -118,6 +118,13 @@ pub enum Effect {
         from: NodeId,
         /// Why.
         why: crate::policy::Why,
+    },
+    /// Something is strange about what another node has sent.
+    Noticed {
+        /// Who sent it.
+        from: NodeId,
+        /// What.
+        what: Strange,
     },
     /// Add to a named counter of the run.
     Record(Metric),

@@ -101,8 +101,16 @@ impl PeerState {
             opt: OptState::default(),
             kind: UpdateKind::Gradient,
             keep_aggregate: true,
+            demands: None,
         };
         self.run(Work::Fold(Box::new(fold)), out);
+    }
+
+    /// Ends the run when a neighbour has sent something else than was agreed: peers cannot go on without what it should
+    /// have sent, and there is no server to do without it.
+    pub(crate) fn misfit(from: NodeId, what: &str, out: &mut Effects) {
+        let why = format!("node {} sent {what}: it runs another version of hcddl, or is broken", from.0);
+        out.push(Effect::Finish(Reason::Stalled(why)));
     }
 
     /// The outcome of the running job; `None` for one of a former life.

@@ -93,7 +93,7 @@ mod tests {
         let (base, opt) = (Params::new(vec![0.0]), OptState::default());
         let kind = UpdateKind::Gradient;
         let rule = Arc::clone(rule);
-        let fold = Fold { rule, inputs, base, apply: None, opt, kind, keep_aggregate: true };
+        let fold = Fold { rule, inputs, base, apply: None, opt, kind, keep_aggregate: true, demands: None };
         crate::policy::fold::run(fold, &[]).aggregate.unwrap()
     }
 

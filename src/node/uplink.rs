@@ -10,7 +10,7 @@ use super::server::Server;
 use super::unpushed::{Aggregate, Commits, input};
 use super::work::{Fold, FoldInput, OptState, Outcome, UpdateKind, Work};
 use super::worker::body_name;
-use super::{Contribution, Effects};
+use super::{Contribution, Effects, Reason};
 use crate::domain::{Data, Head, JobId, Message, NodeId, Params, Version};
 use crate::policy::Assignment;
 use crate::policy::fold::{FoldRule, Sum};
@@ -290,6 +290,12 @@ impl Server {
 
     /// Takes the parent's model, or mixes it in.
     fn adopt(&mut self, model: Params, head: Head, out: &mut Effects) {
+        let (got, expected) = (model.len(), self.state.model.len());
+        if got != expected {
+            let why = format!("the parent sent a model of {got} values, expected {expected}");
+            self.finish(Reason::Stalled(why), out);
+            return;
+        }
         if self.is_folding() {
             self.state.uplink.as_mut().expect("has a parent").deferred = Some((model, head));
             return;
@@ -406,5 +412,6 @@ fn combination(rule: Arc<dyn FoldRule>, inputs: Vec<FoldInput>, base: &Params) -
         opt: OptState::default(),
         kind: UpdateKind::Gradient,
         keep_aggregate: true,
+        demands: None,
     }
 }

@@ -106,6 +106,11 @@ impl Peer {
     }
 
     fn received(&mut self, from: NodeId, round: u64, model: Params, out: &mut Effects) {
+        let (got, expected) = (model.len(), self.state.model.len());
+        if got != expected {
+            PeerState::misfit(from, &format!("a model of {got} values, expected {expected}"), out);
+            return;
+        }
         if self.state.idle && self.setup.restarted && self.state.round == 0 {
             self.state.idle = false;
             self.state.model = model.clone();

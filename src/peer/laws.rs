@@ -202,6 +202,27 @@ fn each_world(mut judge: impl FnMut(&str, &Plan, &Choice, usize, u64)) {
     }
 }
 
+/// What a neighbour should not have sent ends the run with its name, and nothing panics or is kept without end.
+#[test]
+fn what_was_not_agreed_ends_the_run_with_a_name() {
+    for row in table().rows() {
+        let choice = Choice::named(row.name);
+        let plan = plan("{name: ring, peers: 4}", row.name).unwrap();
+        for seed in 0..20 {
+            let mut world = World::new(&plan, &choice, 10, seed);
+            (0..seed).for_each(|_| _ = world.step());
+            world.ways.retain(|_, way| !way.is_empty());
+            let Some(way) = world.ways.values_mut().next() else { continue };
+            let message = way.front_mut().unwrap();
+            let data = crate::domain::Data::Dense(Params::new(vec![1.0; 77]));
+            *message = Message::with(message.kind.clone(), message.head, "model", data);
+            while world.stalled.is_none() && world.step() {}
+            let why = world.stalled.expect("a run that ends");
+            assert!(why.contains("77 values"), "{} with seed {seed}: {why}", row.name);
+        }
+    }
+}
+
 #[test]
 fn every_algorithm_ends_and_moves_the_mean_by_the_mean_gradient() {
     each_world(|what, plan, choice, len, seed| {

@@ -75,12 +75,16 @@ struct Peer {
 }
 
 impl Peer {
-    /// Chunks 0..n of a vector of `len` elements: chunk c is [c len / n, (c + 1) len / n).
+    /// Chunk c of n of a vector of `len` elements is [c len / n, (c + 1) len / n).
+    fn chunk_range(&self, chunk: usize) -> std::ops::Range<usize> {
+        let (n, len) = (self.setup.peers, self.state.model.len());
+        chunk * len / n..(chunk + 1) * len / n
+    }
+
     fn split(&self, gradient: &Params) -> Vec<Params> {
-        let (n, len) = (self.setup.peers, gradient.len());
-        (0..n)
-            .map(|c| {
-                let range = c * len / n..(c + 1) * len / n;
+        (0..self.setup.peers)
+            .map(|chunk| {
+                let range = self.chunk_range(chunk);
                 gradient
                     .values()
                     .map_or_else(|| Params::absent(range.len()), |v| Params::new(v[range.clone()].to_vec()))
@@ -149,6 +153,7 @@ impl Peer {
             opt: self.state.opt.clone(),
             kind: UpdateKind::Gradient,
             keep_aggregate: false,
+            demands: None,
         };
         self.state.phase += 1;
         self.state.run(Work::Fold(Box::new(fold)), out);
@@ -183,8 +188,21 @@ impl Node for Peer {
             ))),
             Event::Start => self.state.start_gradient(self.setup.steps, out),
             Event::Received { from, message } if message.kind == CHUNK => {
+                let (round, step) = (message.head.version.0, message.head.clock);
                 if let Some(chunk) = message.params() {
-                    self.state.inbox.insert((message.head.version.0, message.head.clock, from), chunk.clone());
+                    // The one before cannot be further: it needs what this one has not sent yet.
+                    let steps = 2 * (self.setup.peers as u64 - 1);
+                    let ahead = round > self.state.round + 1 || step >= steps;
+                    let (got, expected) = (chunk.len(), self.chunk_range(self.incoming(step)).len());
+                    if ahead || got != expected {
+                        let what = format!(
+                            "{got} values of round {round}, step {step}, expected {expected} of round {} or the next",
+                            self.state.round
+                        );
+                        PeerState::misfit(from, &what, out);
+                        return;
+                    }
+                    self.state.inbox.insert((round, step, from), chunk.clone());
                     self.advance(out);
                 }
             }

@@ -77,6 +77,9 @@ struct World {
     dropped: u64,
     /// One answer in so many is void; 0 for none.
     void: u64,
+    /// Worker 1 sends whatever it likes; what was noticed about it.
+    hostile: bool,
+    noticed: BTreeSet<&'static str>,
     line: String,
 }
 
@@ -99,6 +102,7 @@ impl World {
             traffic: Traffic::Broadcast,
             codec_up: None,
             codec_down: None,
+            max_norm: Some(100.0),
             rounds: None,
             incarnation: 0,
         };
@@ -119,6 +123,8 @@ impl World {
             folded: 0,
             dropped: 0,
             void: 0,
+            hostile: false,
+            noticed: BTreeSet::new(),
             line: format!("policy {} {:?}, seed {seed}", choice.name, choice.options),
         };
         world.give(Event::Start);
@@ -158,6 +164,10 @@ impl World {
                 }
             }
             Effect::Dropped { .. } => self.dropped += 1,
+            Effect::Noticed { from, what } => {
+                assert!(self.void > 0 || self.hostile && from == NodeId(1), "{from:?} {what}: {}", self.line);
+                self.noticed.insert(what.counter());
+            }
             Effect::SetTimer { token, .. } => {
                 self.timers.insert(token);
             }
@@ -192,8 +202,24 @@ impl World {
             true => (Head { samples: 0, steps: 0, loss: f32::NAN, ..head }, 1e9),
             false => (head, 1.0),
         };
-        let message = Message::with(UPDATE, head, "gradient", Data::Dense(Params::new(vec![value])));
+        let (head, values) = match self.hostile && worker == NodeId(1) {
+            true => self.whatever(head),
+            false => (head, vec![value]),
+        };
+        let message = Message::with(UPDATE, head, "gradient", Data::Dense(Params::new(values)));
         self.give(Event::Received { from: worker, message });
+    }
+
+    /// What a broken or hostile worker may send.
+    fn whatever(&mut self, head: Head) -> (Head, Vec<f32>) {
+        match self.stream.below(6) {
+            0 => (head, vec![f32::NAN]),
+            1 => (head, vec![f32::INFINITY]),
+            2 => (head, vec![1e30]),
+            3 => (head, vec![]),
+            4 => (Head { samples: u64::MAX, ..head }, vec![1.0; 3]),
+            _ => (Head { base: crate::domain::Version(u64::MAX), samples: u64::MAX, ..head }, vec![0.5]),
+        }
     }
 
     /// Something happens: a worker answers, a fold ends, a timer runs down. False if nothing can.
@@ -285,6 +311,29 @@ fn void_updates_move_nothing_and_hold_up_nobody() {
             assert!(world.model.abs() < 1e3, "{}: {}", world.model, world.line);
             assert_eq!(world.model == 0.0, void == 1, "{}: {}", world.model, world.line);
         }
+    }
+}
+
+/// Whatever one of the workers sends: nobody waits for ever, the model stays finite and within what `max_norm` allows,
+/// and it is told whose updates were strange.
+#[test]
+fn a_hostile_worker_neither_stops_nor_spoils_the_run() {
+    for choice in choices() {
+        let mut noticed = BTreeSet::new();
+        for seed in 0..10 {
+            let mut world = World::new(&choice, seed);
+            world.hostile = true;
+            for _ in 0..300 {
+                assert!(world.happen(), "nobody has anything to do: {}", world.line);
+            }
+            assert!(world.version > 10, "{} commits: {}", world.version, world.line);
+            assert_eq!(world.sent, world.folded + world.dropped + world.waiting(), "{}", world.line);
+            let reach = 100.0 * world.sent as f32;
+            assert!(world.model.abs() < reach, "{}: {}", world.model, world.line);
+            noticed.append(&mut world.noticed);
+        }
+        let all = BTreeSet::from(["refused_updates", "shortened_updates", "unknown_versions"]);
+        assert_eq!(noticed, all, "{choice:?}");
     }
 }
 

@@ -262,6 +262,7 @@ impl Player<'_> {
                 | Effect::SetTimer { .. }
                 | Effect::ClearTimer(_)
                 | Effect::Dropped { .. }
+                | Effect::Noticed { .. }
                 | Effect::Record(_)
                 | Effect::Finish(_) => {}
             }

@@ -83,6 +83,7 @@ fn tier(name: &str, policy: Choice) -> TierPlan {
         optimizer: Some(Choice::named("adam")),
         update: UpdateKind::Gradient,
         uplink: None,
+        max_norm: None,
         traffic: Traffic::Broadcast,
         compress_up: None,
         compress_down: None,

@@ -141,6 +141,8 @@ pub struct TierPlan {
     pub update: UpdateKind,
     /// What it pushes to its parent; `None` at the root.
     pub uplink: Option<UplinkPlan>,
+    /// Largest Euclidean norm of a child's update; a longer one is shortened.
+    pub max_norm: Option<f64>,
     /// How children get the new model.
     pub traffic: Traffic,
     /// Codec of updates from its children: index into [`Plan::codecs`].

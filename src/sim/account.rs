@@ -1,7 +1,7 @@
 //! Book-keeping of a run: bytes, staleness, where each node's time goes, energy. It watches; it decides nothing.
 
 use super::outcome::{Staleness, TimeSplit};
-use crate::domain::{NodeId, Span, Time};
+use crate::domain::{NodeId, Span, Strange, Time};
 use crate::node::Commit;
 use crate::scenario::plan::{HostPlan, Plan, Role};
 use serde::{Deserialize, Serialize};
@@ -39,6 +39,8 @@ pub struct Account {
     pub skipped: BTreeMap<NodeId, u64>,
     /// Batches that each node has trained on.
     pub batches: Vec<u64>,
+    /// How often something was strange about what a node sent, by node and counter.
+    strange: BTreeMap<String, u64>,
     /// Counters that nodes keep themselves, such as resends.
     pub metrics: BTreeMap<String, f64>,
 }
@@ -141,6 +143,17 @@ impl Account {
         time.settle(now);
         time.down = down;
         time.jobs = 0;
+    }
+
+    /// Takes note of something strange about what `from` sent to `to`, and says so the first time, the tenth, ...
+    pub(crate) fn noticed(&mut self, from: &str, to: &str, what: Strange) {
+        *self.metrics.entry(what.counter().to_owned()).or_insert(0.0) += 1.0;
+        let times = self.strange.entry(format!("{from} {}", what.counter())).or_insert(0);
+        *times += 1;
+        let times = *times;
+        if 10u64.pow(times.ilog10()) == times {
+            tracing::warn!(times, "an update of {from} for {to} {what}");
+        }
     }
 
     /// Takes note of a commit; returns the bytes that came in since the last one.

@@ -37,6 +37,11 @@ impl<R: Runner> Conductor<'_, R> {
                 Effect::Dropped { why, .. } => {
                     *self.account.dropped.entry(why.name().to_owned()).or_insert(0) += 1;
                 }
+                Effect::Noticed { from, what } => {
+                    let (from, to) =
+                        (&self.plan.nodes[from.index()].name, &self.plan.nodes[node.index()].name);
+                    self.account.noticed(from.as_str(), to.as_str(), what);
+                }
                 Effect::Record(metric) => {
                     *self.account.metrics.entry(metric.name.into_owned()).or_insert(0.0) += metric.value;
                 }

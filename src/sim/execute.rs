@@ -51,6 +51,11 @@ impl Tools {
     /// far, which are those of a job with fewer steps.
     pub fn execute_while(&self, node: NodeId, work: Work, go_on: GoOn<'_>) -> Outcome {
         match work {
+            Work::Train(job) if job.model.len() != self.learner.params_len() => Outcome::Failed(format!(
+                "its server sent a model of {} values, expected {}",
+                job.model.len(),
+                self.learner.params_len()
+            )),
             Work::Train(job) if self.timing_only || job.model.values().is_none() => {
                 let batch = self.learner.cost().batch.min(self.learner.shard_len(node)) as u64;
                 Outcome::Trained(Trained {

@@ -20,6 +20,11 @@ impl Stage<'_> {
                 Effect::ClearTimer(token) => self.timers.clear(token),
                 Effect::Commit(commit) => self.commit(now, commit).await?,
                 Effect::Dropped { why, .. } => self.books.dropped(why),
+                Effect::Noticed { from, what } => {
+                    let (from, to) =
+                        (&self.plan.nodes[from.index()].name, &self.plan.nodes[self.me.index()].name);
+                    self.books.account.noticed(from.as_str(), to.as_str(), what);
+                }
                 Effect::Record(metric) => {
                     *self.books.account.metrics.entry(metric.name.into_owned()).or_insert(0.0) +=
                         metric.value;

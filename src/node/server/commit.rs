@@ -2,9 +2,10 @@
 
 use super::Server;
 use super::state::Folding;
-use crate::domain::UpdateId;
+use crate::domain::{NodeId, Strange, UpdateId};
 use crate::node::work::{Fold, FoldInput, Folded, Work};
 use crate::node::{Commit, Contribution, Cx, Effect, Effects, Reason};
+use crate::policy::fold::Demands;
 use crate::policy::{PolicyEvent, Why};
 use std::sync::Arc;
 
@@ -65,6 +66,7 @@ impl Server {
             opt: std::mem::take(&mut state.opt),
             kind: self.config.update,
             keep_aggregate: self.config.uplink.as_ref().is_some_and(|u| u.forwards(self.config.update)),
+            demands: Some(Demands { max_norm: self.config.max_norm }),
         };
         out.run(job, Work::Fold(Box::new(fold)));
     }
@@ -72,6 +74,21 @@ impl Server {
     pub(super) fn folded(&mut self, cx: &Cx, folded: Folded, out: &mut Effects) {
         let Folding { mut contributions, origin, .. } =
             self.state.folding.take().expect("a fold was running");
+        let senders: Vec<NodeId> = contributions.iter().map(|part| part.node).collect();
+        for (place, what) in &folded.strange {
+            out.push(Effect::Noticed { from: senders[*place], what: *what });
+        }
+        if folded.weights.is_empty() {
+            // Nothing of it could be used. As with void updates the commit has them all, with weight 0.
+            contributions.iter_mut().for_each(|part| part.weight = 0.0);
+        } else {
+            let refused = |place: usize| folded.strange.contains(&(place, Strange::NotFinite));
+            let mut kept = (0..senders.len()).map(|place| !refused(place));
+            contributions.retain(|_| kept.next() == Some(true));
+            for from in (0..senders.len()).filter(|place| refused(*place)).map(|place| senders[place]) {
+                out.push(Effect::Dropped { from, why: Why::NotFinite });
+            }
+        }
         self.state.model = folded.model;
         self.state.opt = folded.opt;
         self.state.version = self.state.version.next();
@@ -95,7 +112,7 @@ impl Server {
         self.pump(cx, out);
     }
 
-    pub(super) fn finish(&mut self, reason: Reason, out: &mut Effects) {
+    pub(in crate::node) fn finish(&mut self, reason: Reason, out: &mut Effects) {
         self.state.finished = true;
         out.push(Effect::Finish(reason));
     }

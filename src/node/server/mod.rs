@@ -14,7 +14,7 @@ use super::kinds::{CANCEL, PULL, UPDATE};
 use super::uplink::{Uplink, UplinkConfig};
 use super::work::{OptState, Outcome, UpdateKind, Work};
 use super::{Cx, Effect, Effects, Event, Node, NodeState};
-use crate::domain::{ByNode, Data, Head, JobId, Message, NodeId, Params, Token, UpdateId, Version};
+use crate::domain::{ByNode, Data, Head, JobId, Message, NodeId, Params, Strange, Token, UpdateId, Version};
 use crate::policy::fold::FoldRule;
 use crate::policy::optimizer::ServerOptimizer;
 use crate::policy::{Child, Policy, PolicyEvent, ServerView, TimerRequest, UpdateMeta, Verdict, Why};
@@ -55,6 +55,8 @@ pub struct ServerConfig {
     pub codec_up: Option<u16>,
     /// Codec of models to its children.
     pub codec_down: Option<u16>,
+    /// Largest Euclidean norm of an update; a longer one is shortened.
+    pub max_norm: Option<f64>,
     /// Commits after which the root ends the run.
     pub rounds: Option<u64>,
     /// How often this server was started again.
@@ -70,6 +72,9 @@ pub struct Server {
 
 /// A child's life is counted in the lower bits, the server's own above.
 const LIFE_BITS: u32 = 16;
+
+/// Samples that an update may be said to stand for, so that sums of them cannot overflow.
+const SAMPLES_MAX: u64 = 1 << 40;
 
 /// The policy's one timer.
 const POLICY_TIMER: Token = Token(1);
@@ -240,10 +245,7 @@ impl Server {
                 return;
             }
             match message.bodies.into_iter().next().map(|b| b.data) {
-                Some(Data::Dense(tensor)) => {
-                    self.state.inbox.push_back(Input::Update { from, head, tensor });
-                    self.pump(cx, out);
-                }
+                Some(Data::Dense(tensor)) => self.got(cx, from, head, tensor, out),
                 Some(data) => {
                     let job = self.state.job();
                     self.state.decoding.insert(job, (from, head));
@@ -254,6 +256,24 @@ impl Server {
         }
     }
 
+    /// An update is there and decoded. A child that sends something else than was agreed is a broken or a hostile one:
+    /// what it sent is void, so that nobody waits for it, and told.
+    fn got(&mut self, cx: &Cx, from: NodeId, mut head: Head, mut tensor: Params, out: &mut Effects) {
+        let len = self.state.model.len();
+        if tensor.len() != len {
+            out.push(Effect::Noticed { from, what: Strange::Length(tensor.len()) });
+            (head.samples, head.steps) = (0, 0);
+            tensor = self.state.model.values().map_or(Params::absent(len), |_| Params::new(vec![0.0; len]));
+        }
+        if head.base > self.state.version {
+            out.push(Effect::Noticed { from, what: Strange::Version(head.base.0) });
+            head.base = self.state.version;
+        }
+        head.samples = head.samples.min(SAMPLES_MAX);
+        self.state.inbox.push_back(Input::Update { from, head, tensor });
+        self.pump(cx, out);
+    }
+
     fn done(&mut self, cx: &Cx, job: JobId, outcome: Outcome, out: &mut Effects) {
         match outcome {
             Outcome::Folded(folded) if self.state.folding.as_ref().is_some_and(|f| f.job == job) => {
@@ -261,8 +281,7 @@ impl Server {
             }
             Outcome::Decoded(tensor) if self.state.decoding.contains_key(&job) => {
                 let (from, head) = self.state.decoding.remove(&job).expect("just seen");
-                self.state.inbox.push_back(Input::Update { from, head, tensor });
-                self.pump(cx, out);
+                self.got(cx, from, head, tensor, out);
             }
             Outcome::Encoded { data, .. } if self.state.encoding.is_some_and(|(mine, _)| mine == job) => {
                 let (_, version) = self.state.encoding.take().expect("just seen");

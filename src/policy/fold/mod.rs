@@ -1,15 +1,17 @@
 //! Folds: how a server combines updates. The only place, with the server optimisers, that sees values.
 
 pub(crate) mod delay_compensated;
+mod judge;
 mod mean;
 mod sum;
 mod weighted;
 
 use crate::domain::work::{FoldInput, Folded, OptState, UpdateKind};
-use crate::domain::{Choice, OptionError, Params, Row, Table};
+use crate::domain::{Choice, OptionError, Params, Row, Strange, Table};
 use std::ops::Range;
 use std::sync::Arc;
 
+pub use judge::Demands;
 pub use sum::Sum;
 
 /// Combines tensors of equal length. Pure; the order of the inputs is part of the result, so the server sorts
@@ -51,6 +53,8 @@ pub struct Fold {
     pub kind: UpdateKind,
     /// Whether the aggregate itself is wanted (an uplink sends it on).
     pub keep_aggregate: bool,
+    /// What is demanded of inputs that come from others; `None` for arithmetic over tensors that were looked at.
+    pub demands: Option<Demands>,
 }
 
 impl PartialEq for Fold {
@@ -62,6 +66,7 @@ impl PartialEq for Fold {
             && self.opt == other.opt
             && self.kind == other.kind
             && self.keep_aggregate == other.keep_aggregate
+            && self.demands == other.demands
     }
 }
 
@@ -116,14 +121,25 @@ pub fn linear(inputs: &[Slice<'_>], out: &mut [f32]) {
 /// deltas of stale workers would overshoot, and Adam would step it below 0).
 #[must_use]
 pub fn run(fold: Fold, statistics: &[Range<usize>]) -> Folded {
-    let Fold { rule, inputs, base, apply, mut opt, kind, keep_aggregate } = fold;
+    let Fold { rule, mut inputs, base, apply, mut opt, kind, keep_aggregate, demands } = fold;
+    let strange = match (demands, base.values()) {
+        (Some(demands), Some(base)) => judge::judge(demands, &mut inputs, base, kind, statistics),
+        _ => Vec::new(),
+    };
+    let refused = |i: usize| strange.contains(&(i, Strange::NotFinite));
+    let mut kept = (0..inputs.len()).map(|i| !refused(i)).collect::<Vec<_>>().into_iter();
+    inputs.retain(|_| kept.next() == Some(true));
     let weights = rule.weights(&inputs);
     opt.step += 1;
+    if inputs.is_empty() && !strange.is_empty() {
+        let aggregate = keep_aggregate.then(|| Params::new(vec![0.0; base.len()]));
+        return Folded { model: base, opt, aggregate, weights, strange };
+    }
     let Some(base_values) = base.values().filter(|_| inputs.iter().all(|i| i.tensor.values().is_some()))
     else {
         let len = inputs.first().map_or(base.len(), |i| i.tensor.len());
         let aggregate = keep_aggregate.then(|| Params::absent(len));
-        return Folded { model: base, opt, aggregate, weights };
+        return Folded { model: base, opt, aggregate, weights, strange };
     };
     let deltas: Vec<Vec<f32>> = match kind {
         UpdateKind::Model => {
@@ -169,7 +185,7 @@ pub fn run(fold: Fold, statistics: &[Range<usize>]) -> Folded {
         None => base,
     };
     opt.slots = state.into_iter().map(Params::new).collect();
-    Folded { model, opt, aggregate: kept, weights }
+    Folded { model, opt, aggregate: kept, weights, strange }
 }
 
 /// The running statistics of a fold's inputs.
@@ -229,7 +245,7 @@ mod tests {
         ));
         let base = Params::new(vec![10.0, 10.0]);
         let opt = OptState::default();
-        run(Fold { rule, inputs, base, apply: sgd.ok(), opt, kind, keep_aggregate: true }, &[])
+        run(Fold { rule, inputs, base, apply: sgd.ok(), opt, kind, keep_aggregate: true, demands: None }, &[])
     }
 
     /// A parameter and a variance, under every fold, server optimiser and kind of update.
@@ -258,6 +274,7 @@ mod tests {
                             opt,
                             kind,
                             keep_aggregate: true,
+                            demands: Some(Demands::default()),
                         };
                         let folded = run(fold, std::slice::from_ref(&(1..2)));
                         (model, opt) = (folded.model, folded.opt);
@@ -284,10 +301,50 @@ mod tests {
                 opt: OptState::default(),
                 kind: UpdateKind::Delta,
                 keep_aggregate: false,
+                demands: None,
             };
             run(fold, std::slice::from_ref(&(1..2))).model.values().unwrap()[1]
         };
         assert_eq!([fold(0.25), fold(1.0), fold(3.0), fold(0.0)], [1.25, 2.0, 2.0, 1.0]);
+    }
+
+    /// What is refused has no part in any fold: neither in its sum nor in its weights.
+    #[test]
+    fn what_is_not_finite_is_as_if_it_had_not_come() {
+        for rule in table().rows() {
+            for kind in [UpdateKind::Gradient, UpdateKind::Delta, UpdateKind::Model] {
+                let fold = |inputs: Vec<FoldInput>| {
+                    let base = Params::new(vec![1.0, 4.0]);
+                    let snapshot = Some(base.clone());
+                    run(
+                        Fold {
+                            rule: (rule.build)(&Choice::named(rule.name)).unwrap(),
+                            inputs: inputs
+                                .into_iter()
+                                .map(|i| FoldInput { snapshot: snapshot.clone(), ..i })
+                                .collect(),
+                            base,
+                            apply: (crate::policy::optimizer::table().get("adam").unwrap().build)(
+                                &Choice::named("adam"),
+                            )
+                            .ok(),
+                            opt: OptState::default(),
+                            kind,
+                            keep_aggregate: true,
+                            demands: Some(Demands::default()),
+                        },
+                        &[],
+                    )
+                };
+                let (good, bad) = (|| input(&[0.5, 1.0], 3), || input(&[0.0, f32::NAN], 900));
+                let (with, without) = (fold(vec![good(), bad(), good()]), fold(vec![good(), good()]));
+                assert_eq!(with.strange, [(1, Strange::NotFinite)]);
+                assert_eq!(Folded { strange: vec![], ..with }, without, "{} {kind:?}", rule.name);
+                let none = fold(vec![bad()]);
+                assert_eq!(none.model.values(), Some(&[1.0, 4.0][..]), "{} {kind:?}", rule.name);
+                assert_eq!(none.aggregate.unwrap().values(), Some(&[0.0, 0.0][..]));
+            }
+        }
     }
 
     #[test]

@@ -20,6 +20,9 @@ pub struct TierFile {
     pub optimizer: Option<Pick>,
     /// What its children send: `gradient`, `delta` or `model`. Default: as the policy needs.
     pub update: Option<UpdateKind>,
+    /// Largest Euclidean norm of a child's update (of a model: of its change); a longer one is shortened to it. It
+    /// bounds what a broken or hostile child can do. Default: no limit; values that are not finite are refused anyway.
+    pub max_norm: Option<f64>,
     /// How children get the new model: `broadcast` (the server sends it when its policy says so) or `pull` (it
     /// says that it is ready, and each child asks). Default: `broadcast`.
     pub traffic: Option<Traffic>,

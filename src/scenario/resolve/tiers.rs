@@ -135,6 +135,7 @@ struct Written {
     fold: Option<Choice>,
     optimizer: Option<(Choice, String)>,
     update: Option<UpdateKind>,
+    max_norm: Option<f64>,
     traffic: Traffic,
     push: Option<Push>,
     send: Option<(UpdateKind, String)>,
@@ -161,6 +162,13 @@ impl Written {
         };
         let optimizer = match find(file, keys, "optimizer", |t| t.optimizer.as_ref()) {
             Some((pick, path)) => Some((cx.build(&registry.optimizers, pick, &path)?.1, path)),
+            None => None,
+        };
+        let max_norm = match find(file, keys, "max_norm", |t| t.max_norm.as_ref()) {
+            Some((norm, path)) => {
+                cx.check(*norm > 0.0 && norm.is_finite(), &path, norm, "a number above 0")?;
+                Some(*norm)
+            }
             None => None,
         };
         let push = match find(file, keys, "uplink.push", |t| t.uplink.push.as_ref()) {
@@ -192,6 +200,7 @@ impl Written {
             fold,
             optimizer,
             update,
+            max_norm,
             traffic: find(file, keys, "", |t| t.traffic.as_ref()).map_or(Traffic::default(), |t| *t.0),
             push,
             send: find(file, keys, "uplink.send", |t| t.uplink.send.as_ref()).map(|(s, p)| (*s, p)),
@@ -286,6 +295,7 @@ impl Written {
             optimizer,
             update,
             uplink,
+            max_norm: self.max_norm,
             traffic: self.traffic,
             compress_up: self.compress_up,
             compress_down: self.compress_down,

@@ -1,0 +1,135 @@
+//! What a server takes of what a child says: tensors whose values are all finite, and no longer than it allows.
+//!
+//! A device may be broken or hostile. An update with a value that is not finite would spoil the model for good, so it
+//! is never folded. A long one moves the model as far as it likes, so a server can bound it: norm clipping, as in Sun
+//! et al. 2019, "Can You Really Backdoor Federated Learning?". Where no bound is set, lengths that no training brings
+//! about are told.
+
+use super::distance;
+use crate::domain::work::{FoldInput, UpdateKind};
+use crate::domain::{Params, Strange};
+use std::ops::Range;
+
+/// How many times longer than the model an update is surely a fault: what training changes in one update is a small
+/// part of the model.
+const ABSURD: f64 = 1e4;
+
+/// What a server demands of its inputs.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Demands {
+    /// Largest Euclidean norm of a gradient or a delta, or of the way from the server's model to a child's.
+    pub max_norm: Option<f64>,
+}
+
+/// Looks at inputs before they are folded: shortens what is too long, and says what is strange about which. Running
+/// statistics, which are values and no changes, must be finite but have no part in norms.
+pub(super) fn judge(
+    demands: Demands,
+    inputs: &mut [FoldInput],
+    base: &[f32],
+    kind: UpdateKind,
+    statistics: &[Range<usize>],
+) -> Vec<(usize, Strange)> {
+    let mut strange = Vec::new();
+    for (i, input) in inputs.iter_mut().enumerate() {
+        let Some(values) = input.tensor.values() else { continue };
+        let change = (kind == UpdateKind::Model).then(|| distance(values, base));
+        let change = change.as_deref().unwrap_or(values);
+        let all = squares(change);
+        if !all.is_finite() {
+            strange.push((i, Strange::NotFinite));
+            continue;
+        }
+        let still: f64 = statistics.iter().map(|range| squares(&change[range.clone()])).sum();
+        let norm = (all - still).max(0.0).sqrt();
+        if let Some(max) = demands.max_norm
+            && norm > max
+        {
+            let factor = (max / norm) as f32;
+            let mut shorter = values.to_vec();
+            let mut done = 0;
+            for range in statistics.iter().cloned().chain([values.len()..values.len()]) {
+                for at in done..range.start {
+                    let from = if kind == UpdateKind::Model { base[at] } else { 0.0 };
+                    shorter[at] = from + factor * change[at];
+                }
+                done = range.end;
+            }
+            input.tensor = Params::new(shorter);
+            strange.push((i, Strange::Shortened(norm)));
+        } else if demands.max_norm.is_none() && norm > ABSURD && norm > ABSURD * squares(base).sqrt() {
+            strange.push((i, Strange::Long(norm)));
+        }
+    }
+    strange
+}
+
+/// The sum of squares, in 8 lanes that are added up in order; not finite if and only if a value is not.
+fn squares(values: &[f32]) -> f64 {
+    let mut lanes = [0.0f64; 8];
+    let chunks = values.chunks_exact(8);
+    let rest = chunks.remainder();
+    for chunk in chunks {
+        for (lane, value) in lanes.iter_mut().zip(chunk) {
+            *lane += f64::from(*value) * f64::from(*value);
+        }
+    }
+    let rest: f64 = rest.iter().map(|value| f64::from(*value) * f64::from(*value)).sum();
+    lanes.iter().sum::<f64>() + rest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn input(values: &[f32]) -> FoldInput {
+        FoldInput { tensor: Params::new(values.to_vec()), weight: 1.0, samples: 1, snapshot: None }
+    }
+
+    fn values(input: &FoldInput) -> &[f32] {
+        input.tensor.values().unwrap()
+    }
+
+    #[test]
+    fn what_is_not_finite_is_found_wherever_it_stands() {
+        for len in [1, 7, 8, 9, 40] {
+            for at in 0..len {
+                for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+                    let mut numbers = vec![f32::MAX; len];
+                    numbers[at] = bad;
+                    let mut inputs = [input(&vec![f32::MAX; len]), input(&numbers)];
+                    let (base, statistics) = (vec![f32::MAX; len], [0..1]);
+                    let kind = UpdateKind::Delta;
+                    let strange = judge(Demands::default(), &mut inputs, &base, kind, &statistics);
+                    assert_eq!(strange, [(1, Strange::NotFinite)], "{bad} at {at} of {len}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_too_long_is_shortened_but_for_running_statistics() {
+        let demands = Demands { max_norm: Some(5.0) };
+        let base = [1.0, 7.0, 1.0];
+        for (kind, long, short) in [
+            (UpdateKind::Delta, [30.0, 9.0, 40.0], [3.0, 9.0, 4.0]),
+            (UpdateKind::Gradient, [-30.0, 9.0, 40.0], [-3.0, 9.0, 4.0]),
+            (UpdateKind::Model, [31.0, 9.0, 41.0], [4.0, 9.0, 5.0]),
+        ] {
+            let mut inputs = [input(&long), input(&short)];
+            let strange = judge(demands, &mut inputs, &base, kind, &[1..2]);
+            assert_eq!(strange, [(0, Strange::Shortened(50.0))], "{kind:?}");
+            assert_eq!(values(&inputs[0]), short, "{kind:?}");
+            assert_eq!(values(&inputs[1]), short, "{kind:?}");
+        }
+    }
+
+    #[test]
+    fn lengths_that_no_training_brings_about_are_told() {
+        let told = |norm: f32, base: f32| {
+            judge(Demands::default(), &mut [input(&[norm])], &[base], UpdateKind::Gradient, &[]).len()
+        };
+        assert_eq!((told(9e3, 0.0), told(2e4, 0.0)), (0, 1));
+        assert_eq!((told(9e4, 10.0), told(2e5, 10.0)), (0, 1));
+    }
+}
