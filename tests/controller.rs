@@ -162,6 +162,27 @@ fn a_root_that_was_killed_is_started_again() {
     assert!(!alive(pid(&nodes[1]["pid"])) && !site.path("out/local").exists());
 }
 
+/// A node that a signal holds says nothing itself. Who follows the run says so, and nobody waits for it when the others
+/// have ended.
+#[test]
+fn a_node_that_a_signal_holds_is_shown_and_not_waited_for() {
+    let site = Site::new(25);
+    let child = site.start();
+    let status = site.wait_until_running();
+    let held = pid(&status["nodes"][2]["pid"]);
+    kill_process(held, Signal::STOP).unwrap();
+    site.wait_for("held", |status| status["nodes"][2]["paused"] == true);
+    let (code, said, _) = site.deploy(&["status", "out"]);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains("held by a signal (SIGSTOP): worker2"), "{said}");
+    let (code, notes) = finish(child);
+    assert_eq!(code, Some(0), "{notes}");
+    assert!(notes.contains("held by a signal (SIGSTOP): worker2; waiting for worker2 to end"), "{notes}");
+    assert!(!alive(held));
+    let log = fs::read_to_string(site.path("out/nodes/worker2/log.txt")).unwrap();
+    assert!(log.ends_with("worker2 was told to stop\n"), "{log}");
+}
+
 /// Nodes that a killed supervisor left keep the lock, and `clean` ends them.
 #[test]
 fn what_a_killed_supervisor_left_is_found_and_ended() {
@@ -175,7 +196,7 @@ fn what_a_killed_supervisor_left_is_found_and_ended() {
     kill_process(pid(&status["pid"]), Signal::KILL).unwrap();
     let node = pid(&status["nodes"][1]["pid"]);
     let (code, said, _) = site.deploy(&["status", "out"]);
-    assert!(code == Some(1) && said.contains("its supervisor is gone"), "{said}");
+    assert!(code == Some(1) && said.contains("its supervisor is gone: its process was killed"), "{said}");
     assert!(alive(node));
     let lock = fs::File::open(site.path("out/local/lock")).unwrap();
     assert!(lock.try_lock().is_err(), "the nodes hold the lock");

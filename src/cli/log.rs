@@ -22,7 +22,11 @@ pub fn to_stderr(verbose: u8, node: Option<&str>) {
     };
     let filter = tracing_subscriber::EnvFilter::try_from_env("HCDDL_LOG")
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(level.to_owned() + QUIET));
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // A log on a full disk must not end the program, as a failed note about it would.
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .log_internal_errors(false);
     // A second call in one process (tests) keeps the first logger.
     let _ = match node {
         Some(node) => builder.event_format(Record { node: node.to_owned() }).try_init(),

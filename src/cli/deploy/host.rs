@@ -1,8 +1,10 @@
 //! `hcddl agent` and `hcddl remote`: what the controller calls on a host. Hidden, since nobody else needs them.
 
 use crate::cli::{Ending, output};
-use crate::deploy::agent::{Agent, AgentError, AgentStatus, LOG, kill_left, socket};
+use crate::deploy::agent::status::FILE as STATUS;
+use crate::deploy::agent::{Agent, AgentError, AgentStatus, LOG, kill_left, sample, socket};
 use crate::deploy::controller::GONE;
+use crate::domain::text::in_line;
 use clap::Args;
 use std::fs::OpenOptions;
 use std::io::{BufRead, BufReader};
@@ -92,6 +94,23 @@ pub fn remote(args: &RemoteArgs) -> anyhow::Result<Ending> {
     ended
 }
 
+/// Why a supervisor is not there that has not ended as it should, as far as that can be seen.
+fn why_gone(dir: &Path) -> String {
+    if sample::disk_is_full(dir) {
+        return format!("its supervisor is gone, and the disk of `{}` is full", dir.display());
+    }
+    let written = std::fs::metadata(dir.join(STATUS)).and_then(|file| file.modified());
+    let age = written.ok().and_then(|written| written.elapsed().ok());
+    if let (Some(age), Some(up)) = (age, sample::uptime())
+        && up < age
+    {
+        return "its supervisor is gone: the host was restarted".to_owned();
+    }
+    let log = std::fs::read_to_string(dir.join(LOG)).unwrap_or_default();
+    let last = log.lines().last().map_or(String::new(), |line| format!("; it said last: {}", in_line(line)));
+    format!("its supervisor is gone: its process was killed{last}")
+}
+
 async fn talk(args: &RemoteArgs, dir: &Path) -> anyhow::Result<Ending> {
     if args.stop {
         socket::stop().await?;
@@ -114,7 +133,7 @@ async fn talk(args: &RemoteArgs, dir: &Path) -> anyhow::Result<Ending> {
     let status = AgentStatus::read(dir)?;
     output::result(&status.line())?;
     if status.ended.is_none() {
-        output::note("error", "there is no supervisor, and it has not ended as it should");
+        output::note("error", &why_gone(dir));
         std::process::exit(GONE);
     }
     Ok(Ending::Done)

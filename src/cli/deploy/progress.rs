@@ -17,7 +17,8 @@ const LINE_EVERY: Duration = Duration::from_secs(5);
 pub struct Progress<'a> {
     record: &'a Record,
     bar: Option<ProgressBar>,
-    said: Option<(Instant, Vec<Option<String>>)>,
+    /// When something was said last, and what was wrong then.
+    said: Option<(Instant, String)>,
     quiet: bool,
 }
 
@@ -58,7 +59,7 @@ impl Follower for Progress<'_> {
             bar.set_message(text);
             return;
         }
-        let problems: Vec<Option<String>> = hosts.iter().map(|host| host.problem.clone()).collect();
+        let problems = remarks(self.record, hosts);
         let due =
             self.said.as_ref().is_none_or(|(at, before)| at.elapsed() >= LINE_EVERY || *before != problems);
         if due {
@@ -103,12 +104,47 @@ pub fn line(record: &Record, hosts: &[HostState]) -> String {
         text += "; ";
     }
     text += &format!("{nodes} nodes: {}", counted.join(", "));
+    text + &remarks(record, hosts)
+}
+
+/// What keeps nodes and hosts from going on, and who is waited for.
+fn remarks(record: &Record, hosts: &[HostState]) -> String {
+    let nodes = || hosts.iter().filter_map(|host| host.status.as_ref()).flat_map(|status| &status.nodes);
+    let running = || nodes().filter(|node| node.pid.is_some());
+    let mut text = String::new();
+    let paused = names(running().filter(|node| node.paused).map(|node| node.name.clone()));
+    if !paused.is_empty() {
+        text += &format!("; held by a signal (SIGSTOP): {paused}");
+    }
+    let lost = running().filter_map(|node| {
+        let lost = &node.progress.as_ref()?.lost;
+        (!lost.is_empty()).then(|| format!("{} has lost {}", node.name, names(lost.iter().cloned())))
+    });
+    let lost = names(lost);
+    if !lost.is_empty() {
+        text += &format!("; {lost}");
+    }
+    if record.root.is_some()
+        && root(record, hosts).is_some_and(|node| node.ended.is_some() && node.pid.is_none())
+    {
+        let waiting = names(running().map(|node| node.name.clone()));
+        if !waiting.is_empty() {
+            text += &format!("; waiting for {waiting} to end");
+        }
+    }
     for (state, host) in hosts.iter().zip(&record.hosts) {
         if let Some(problem) = &state.problem {
             text += &format!("; {}: {}", host.host.name, in_cell(problem, CELL_MAX));
         }
     }
     text
+}
+
+/// The first few names, and how many there are besides.
+fn names(mut all: impl Iterator<Item = String>) -> String {
+    let first: Vec<String> = all.by_ref().take(3).map(|name| in_cell(&name, CELL_MAX)).collect();
+    let more = all.count();
+    first.join(", ") + &if more > 0 { format!(" and {more} more") } else { String::new() }
 }
 
 /// Starting, running, finished, failed.
@@ -141,7 +177,11 @@ pub fn table(record: &Record, hosts: &[HostState]) -> String {
                     _ => node.ended.clone().unwrap_or_default(),
                 },
                 (_, Some(problem)) => problem.clone(),
-                (Some(node), None) if node.pid.is_some() => "running".to_owned(),
+                (Some(node), None) if node.paused => "held by a signal (SIGSTOP)".to_owned(),
+                (Some(node), None) if node.pid.is_some() => match &progress.lost[..] {
+                    [] => "running".to_owned(),
+                    lost => format!("running; has lost {}", names(lost.iter().cloned())),
+                },
                 _ => "not started".to_owned(),
             };
             let bytes = |bytes: u64| crate::report::terminal::count(bytes as f64) + "B";

@@ -81,7 +81,12 @@ impl Nodes {
     /// Notes that a process has ended.
     pub fn ended(&mut self, index: usize, how: io::Result<ExitStatus>) {
         self.status[index].pid = None;
+        self.status[index].paused = false;
         self.status[index].ended = Some(match how {
+            // It could not write why itself.
+            Ok(status) if status.code() == Some(1) && sample::disk_is_full(&self.dir) => {
+                "code 1; the disk of its run directory is full".to_owned()
+            }
             Ok(status) => match (status.code(), status.signal()) {
                 (Some(code), _) => format!("code {code}"),
                 (None, Some(signal)) => format!("signal {signal}"),
@@ -103,9 +108,12 @@ impl Nodes {
         self.status.iter().filter_map(|node| Some((node.name.as_str(), node.pid?))).collect()
     }
 
-    /// Sends a signal to those that run.
+    /// Sends a signal to those that run; one that was paused goes on, or it would not hear it.
     pub fn signal(&self, signal: Signal) {
-        self.running().into_iter().for_each(|(_, pid)| signal_group(pid, signal));
+        for (_, pid) in self.running() {
+            signal_group(pid, signal);
+            signal_group(pid, Signal::CONT);
+        }
     }
 
     /// Reads what they say about themselves.
@@ -115,6 +123,7 @@ impl Nodes {
             let read = std::fs::read(file).ok();
             let progress = read.and_then(|bytes| serde_json::from_slice::<NodeProgress>(&bytes).ok());
             node.progress = progress.or(node.progress.take());
+            node.paused = node.pid.is_some_and(sample::is_paused);
             node.memory_bytes = node.memory_bytes.max(node.pid.map_or(0, sample::peak_of));
         }
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::Path;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Name of the file in the directory of a run.
 pub const FILE: &str = "host.csv";
@@ -13,6 +13,8 @@ pub const FILE: &str = "host.csv";
 const HEADER: &str = "seconds,what,cpu_percent,memory_bytes,temperature_c,throttled\n";
 /// Clock ticks per second in `/proc/<pid>/stat`: 100 on every Linux of today (USER_HZ).
 const TICKS_PER_SECOND: f64 = 100.0;
+/// Free bytes below which a disk counts as full.
+const ROOM_MIN: u64 = 64 << 10;
 /// What the firmware of a Raspberry Pi says about throttling, a set of bits.
 const THROTTLED: &str = "/sys/devices/platform/soc/soc:firmware/get_throttled";
 const TEMPERATURE: &str = "/sys/class/thermal/thermal_zone0/temp";
@@ -94,6 +96,26 @@ pub fn peak_of(pid: u32) -> u64 {
     kilobytes(&status, "VmHWM:").unwrap_or(0)
 }
 
+/// Whether a signal holds a process: state `T` in `/proc/<pid>/stat`.
+#[must_use]
+pub fn is_paused(pid: u32) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    state(&stat) == Some('T')
+}
+
+/// Whether next to nothing can be written below a directory any more.
+#[must_use]
+pub fn disk_is_full(dir: &Path) -> bool {
+    rustix::fs::statvfs(dir).is_ok_and(|fs| fs.f_bavail.saturating_mul(fs.f_frsize) < ROOM_MIN)
+}
+
+/// Time since the system was started.
+#[must_use]
+pub fn uptime() -> Option<Duration> {
+    let text = fs::read_to_string("/proc/uptime").ok()?;
+    Duration::try_from_secs_f64(text.split_whitespace().next()?.parse().ok()?).ok()
+}
+
 /// Bytes of a line such as `VmRSS:  1234 kB`.
 fn kilobytes(text: &str, key: &str) -> Option<u64> {
     let rest = text.lines().find_map(|line| line.strip_prefix(key))?;
@@ -114,6 +136,11 @@ fn cpu_ticks(stat: &str) -> Option<(u64, u64)> {
     Some((total - idle, total))
 }
 
+/// State of a process: field 3, behind the name.
+fn state(stat: &str) -> Option<char> {
+    stat.rsplit_once(')')?.1.trim_start().chars().next()
+}
+
 /// User and system ticks: fields 14 and 15, counted behind the name, which may hold spaces and parentheses.
 fn process_ticks(stat: &str) -> Option<u64> {
     let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
@@ -130,6 +157,8 @@ mod tests {
         assert_eq!(process_ticks("7 (a) b) S 1 7 7 0 -1 0 0 0 0 0 30 12 0 0 20 0"), Some(42));
         assert_eq!(memory_used("MemTotal: 100 kB\nMemFree: 1 kB\nMemAvailable:  40 kB\n"), Some(60 * 1024));
         assert_eq!(cpu_ticks("nothing"), None);
+        assert_eq!(state("7 (a) T) S 1 7"), Some('S'));
+        assert_eq!(state("7 (a) T 1 7"), Some('T'));
     }
 
     #[test]

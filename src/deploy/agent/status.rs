@@ -49,6 +49,8 @@ pub struct NodeStatus {
     pub name: String,
     /// Its process while it runs.
     pub pid: Option<u32>,
+    /// Whether a signal (SIGSTOP) holds it: it is there and does nothing until SIGCONT.
+    pub paused: bool,
     /// How often it has been started.
     pub starts: u32,
     /// How its last process ended: `code 0`, `signal 9`, or why it could not be started.

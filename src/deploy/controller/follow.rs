@@ -1,7 +1,7 @@
 //! Follows a run: one connection to each supervisor, dialled again when it breaks; renewing the lease as long as we live.
 
 use super::fleet::{ControlDir, Fleet};
-use super::launch::talk;
+use super::launch::{talk, why_gone};
 use super::record::{HostRecord, Record};
 use crate::deploy::agent::{AgentStatus, Ended, NodeStatus};
 use crate::deploy::remote::Remote;
@@ -17,6 +17,8 @@ use tokio_util::codec::{FramedRead, LinesCodec};
 
 /// Time that the other nodes have to end after the root.
 const AFTER_ROOT: Duration = Duration::from_secs(15);
+/// As [`AFTER_ROOT`], when all those that are left are held by a signal.
+const AFTER_ROOT_PAUSED: Duration = Duration::from_secs(2);
 /// Time between looking for Ctrl-C.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// Bytes of a status at most.
@@ -56,8 +58,8 @@ enum Update {
     Status(Box<AgentStatus>),
     /// It cannot be heard; more may come.
     Lost(String),
-    /// The host is there, its supervisor is not, and has not ended as it should.
-    Gone,
+    /// The host is there, its supervisor is not, and has not ended as it should: why.
+    Gone(String),
 }
 
 /// Follows a run until it is over or `interrupt` is raised.
@@ -107,11 +109,20 @@ pub async fn follow(
                 None => root_ended = None,
             }
         }
-        let late = root_ended.is_some_and(|since| since.elapsed() > AFTER_ROOT);
+        // Who is held by a signal will not end by itself.
+        let wait = if only_paused(&states) { AFTER_ROOT_PAUSED } else { AFTER_ROOT };
+        let late = root_ended.is_some_and(|since| since.elapsed() > wait);
         if late || states.iter().all(|state| state.over) {
             return (End::Finished, states);
         }
     }
+}
+
+/// Whether every node that runs is held by a signal, and every host is heard.
+fn only_paused(states: &[HostState]) -> bool {
+    let heard = states.iter().all(|host| host.problem.is_none() && host.status.is_some());
+    let mut nodes = states.iter().filter_map(|host| host.status.as_ref()).flat_map(|status| &status.nodes);
+    heard && nodes.all(|node| node.pid.is_none() || node.paused)
 }
 
 /// A node and its host.
@@ -130,9 +141,11 @@ impl HostState {
                 self.problem = None;
                 self.status = Some(*status);
             }
+            // Nothing more was to come from it.
+            Update::Lost(_) if self.over => {}
             Update::Lost(problem) => self.problem = Some(problem),
-            Update::Gone => {
-                self.problem = Some("its supervisor is gone; the host may have been restarted".to_owned());
+            Update::Gone(why) => {
+                self.problem = Some(why);
                 self.over = true;
             }
         }
@@ -165,9 +178,9 @@ impl Link {
             };
             let problem = match connected {
                 Ok(remote) => match self.listen(&remote, &mut pause).await {
-                    Ok(true) => return,
-                    Ok(false) => {
-                        self.tell(Update::Gone).await;
+                    Ok(None) => return,
+                    Ok(Some(why)) => {
+                        self.tell(Update::Gone(why)).await;
                         return;
                     }
                     Err(problem) => problem,
@@ -184,8 +197,8 @@ impl Link {
         let _ = self.updates.send((self.index, update)).await;
     }
 
-    /// Listens until the supervisor ends: `true`, or is found missing: `false`.
-    async fn listen(&self, remote: &Remote, pause: &mut Duration) -> Result<bool, String> {
+    /// Listens until the supervisor ends, or is found missing: why.
+    async fn listen(&self, remote: &Remote, pause: &mut Duration) -> Result<Option<String>, String> {
         let started = remote.start("follow the run", &talk(&self.host, &self.run)).await;
         let mut process = started.map_err(|error| error.to_string())?;
         let mut stdin = process.stdin.take().expect("a new process has an input");
@@ -207,7 +220,7 @@ impl Link {
                     *pause = Duration::from_millis(500);
                     self.tell(Update::Status(Box::new(status))).await;
                     if ended {
-                        return Ok(true);
+                        return Ok(None);
                     }
                 }
             }
@@ -216,7 +229,7 @@ impl Link {
         let mut said = String::new();
         let _ = (&mut process.stderr).take(1 << 16).read_to_string(&mut said).await;
         match process.wait().await? {
-            Some(super::GONE) => Ok(false),
+            Some(super::GONE) => Ok(Some(why_gone(&said))),
             _ => Err(if said.trim().is_empty() {
                 "the connection broke".to_owned()
             } else {
@@ -240,7 +253,9 @@ mod tests {
         let ended = AgentStatus { ended: Some(Ended::Finished), ..AgentStatus::default() };
         state.take(Update::Status(Box::new(ended)));
         assert!(state.over);
-        state.take(Update::Gone);
+        state.take(Update::Lost("the connection broke".to_owned()));
+        assert_eq!((state.problem.as_deref(), state.over), (None, true), "it had ended");
+        state.take(Update::Gone("killed".to_owned()));
         assert!(state.over && state.problem.is_some() && state.status.is_some());
     }
 }

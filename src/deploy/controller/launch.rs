@@ -123,11 +123,15 @@ pub async fn status(
     let output = remote.run(doing, &script, b"").await?;
     match output.code {
         Some(0) => last_status(&output.stdout),
-        Some(super::GONE) => {
-            Err(remote.failed(doing, "its supervisor is gone; the host may have been restarted".to_owned()))
-        }
+        Some(super::GONE) => Err(remote.failed(doing, why_gone(&output.stderr))),
         _ => Err(remote.failed(doing, output.stderr)),
     }
+}
+
+/// Why a supervisor is gone, from what the program on its host says.
+pub(super) fn why_gone(stderr: &str) -> String {
+    let why = stderr.trim().trim_start_matches("error: ");
+    if why.is_empty() { "its supervisor is gone".to_owned() } else { why.to_owned() }
 }
 
 /// Stops the nodes of a run and its supervisor, whatever state they are in; the state at the end.
