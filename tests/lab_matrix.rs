@@ -88,7 +88,7 @@ impl Shape {
             Self::Gossip => "topology: complete(4)\npeers: {algorithm: d_psgd}\n".to_owned(),
         };
         format!(
-            "name: matrix\n{head}model: softmax\ntraining: {{rounds: {}, batch: 8}}\n\
+            "name: matrix\n{head}model: softmax\ntraining: {{rounds: {}, batch: 8, local: {{steps: 1}}}}\n\
              devices: {{workers: {{name: fixed, step_time: 20ms}}, servers: instant}}\n\
              deploy: {{detection: {}s, heartbeat: 300ms, paced: true, checkpoint_every: 5, lease: 20s}}\n",
             self.rounds(),

@@ -239,6 +239,67 @@ fn what_is_no_study_is_refused_with_its_place() {
     refused(at, &["report", "s", "--carbon", "atlantis"], &["--carbon", "`atlantis`", "norway"]);
 }
 
+const EVIL: &str = "<img src=x onerror=alert(1)>\"'&\u{1b}[31m</text></svg><script>alert(2)</script>";
+
+/// Nothing of `EVIL` is markup in these texts, and none of it reaches a terminal.
+fn harmless(report: &Report, what: &str) {
+    let page = html::page(report);
+    let drawings = report.parts.iter().flat_map(|part| &part.sections).flat_map(|section| &section.blocks);
+    let mut texts = vec![page.replacen("<script>", "", 1)];
+    texts.extend(drawings.filter_map(|block| match block {
+        Block::Figure(_, drawing, _) => Some(style::file(drawing)),
+        _ => None,
+    }));
+    assert!(page.contains("&lt;img"), "{what}: it is shown");
+    for text in texts {
+        for markup in ["<img", "<script", "</text></svg><", "\u{1b}"] {
+            assert!(!text.contains(markup), "{what}: `{markup}` in a page or a figure");
+        }
+    }
+}
+
+/// A run directory or a study may come from a stranger: names and reasons in it are text, whatever they are.
+#[test]
+fn hostile_names_stay_text() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    let dir = at.join("study");
+    write_study(&dir, 1.0);
+    let json = serde_json::to_string(EVIL).unwrap();
+    let replaced = |file: &str, pairs: &[(&str, &str)]| {
+        let mut text = fs::read_to_string(dir.join(file)).unwrap();
+        for (from, to) in pairs {
+            assert!(text.contains(from), "{file} holds {from}");
+            text = text.replace(from, to);
+        }
+        fs::write(dir.join(file), text).unwrap();
+    };
+    let level = format!("\"{}\"", EVIL.replace('"', "\"\""));
+    replaced("study.json", &[("\"fast\"", &json), ("\"fixture\"", &json), ("\"Is <slow> slower?\"", &json)]);
+    replaced("runs.csv", &[(",fast,", &format!(",{level},")), (",rounds,", &format!(",{level},"))]);
+    harmless(&report(std::slice::from_ref(&dir)), "a study");
+
+    fs::write(at.join("s.yml"), "topology: flat(2)\nmodel: softmax\ntraining: {rounds: 3}\n").unwrap();
+    done(at, &["sim", "s.yml", "--out", "a"]);
+    let summary = at.join("a/summary.json");
+    let mut read: serde_json::Value = serde_json::from_slice(&fs::read(&summary).unwrap()).unwrap();
+    read["reason"] = serde_json::json!({"stalled": EVIL});
+    if read["reason"].is_null()
+        || serde_json::from_value::<hcddl::sim::outcome::Summary>(read.clone()).is_err()
+    {
+        read["reason"] = serde_json::json!({"Stalled": EVIL});
+    }
+    read["dropped_updates"] = serde_json::json!({EVIL: 3});
+    read["metrics"] = serde_json::json!({EVIL: 4.0});
+    fs::write(&summary, read.to_string()).unwrap();
+    harmless(&report(&[at.join("a")]), "a run");
+    for command in [["report", "a", "--out", "r"].as_slice(), &["compare", "a", "a"]] {
+        let output = hcddl(at, command);
+        let said = [output.stdout, output.stderr].concat();
+        assert!(!said.contains(&0x1b), "{command:?}: {}", String::from_utf8_lossy(&said));
+    }
+}
+
 /// From a scenario to every output that a run has.
 #[test]
 fn a_run_from_scenario_to_report() {
