@@ -182,7 +182,9 @@ impl Case {
         let options = self.options.as_object().cloned().unwrap_or_default();
         let choice = Choice { name: self.model.into(), options, positional: vec![] };
         let build = model::table().get(self.model).ok()?.build;
-        build(&choice, &self.shape).map_err(|error| println!("{:>12}: {error}", self.name)).ok()
+        build(&choice, &model::ModelContext::new(self.shape))
+            .map_err(|error| println!("{:>12}: {error}", self.name))
+            .ok()
     }
 
     fn batch(&self, samples: usize) -> Batch {

@@ -11,7 +11,7 @@ use hcddl::domain::{Choice, OptionError, Row};
 use hcddl::learn::candle::CandleLayer;
 use hcddl::learn::layer::{Role, Tensor};
 use hcddl::learn::loss::Loss;
-use hcddl::learn::model::{DataShape, Init, Network};
+use hcddl::learn::model::{Init, ModelContext, Network};
 use hcddl::sim::outcome::{Silent, SimOptions};
 use hcddl::{Registry, SimulateError};
 use serde::Deserialize;
@@ -31,7 +31,7 @@ impl Default for Options {
 
 /// The parameters in flat order with their first values' roles, and the forward pass; candle's autograd does the
 /// rest.
-fn build(choice: &Choice, shape: &DataShape) -> Result<Network, OptionError> {
+fn build(choice: &Choice, shape: &ModelContext) -> Result<Network, OptionError> {
     let Options { hidden } = choice.options()?;
     let (inputs, outputs) = (shape.row_len(), shape.output_len());
     let tensors = vec![
@@ -44,7 +44,7 @@ fn build(choice: &Choice, shape: &DataShape) -> Result<Network, OptionError> {
         let hidden = x.matmul(&params[0])?.broadcast_add(&params[1])?.gelu()?;
         hidden.matmul(&params[2])?.broadcast_add(&params[3])
     })?;
-    Ok(Network::new(vec![Box::new(layer)], *shape, Loss::CrossEntropy, Init::GlorotUniform))
+    Ok(Network::new(vec![Box::new(layer)], shape.shape, Loss::CrossEntropy, Init::GlorotUniform))
 }
 
 fn registry() -> Registry {

@@ -242,7 +242,7 @@ impl<'a> Factory<'a> {
             Birth::Continue(NodeState::Peer(state)) => Some(*state),
             _ => None,
         };
-        Ok((row.build)(&choice)?.node(setup, state))
+        Ok((row.build)(&choice, &self.registry.optimizers)?.node(setup, state))
     }
 }
 

@@ -2,10 +2,11 @@
 
 use crate::compress::BuildCodec;
 use crate::device::BuildDevice;
+use crate::device::slowdown::BuildSlowdown;
 use crate::domain::{NodeId, Table};
 use crate::learn::optimizer::BuildLocalOptimizer;
 use crate::learn::schedule::BuildSchedule;
-use crate::net::latency::BuildLatency;
+use crate::net::latency::Latencies;
 use crate::net::profile::BuildLinkProfile;
 use crate::node::Node;
 use crate::peer::BuildPeer;
@@ -36,11 +37,13 @@ pub struct Registry {
     /// Codecs.
     pub codecs: Table<BuildCodec>,
     /// Distributions of latency.
-    pub latencies: Table<BuildLatency>,
+    pub latencies: Latencies,
     /// Kinds of link.
     pub link_profiles: Table<BuildLinkProfile>,
     /// Devices.
     pub devices: Table<BuildDevice>,
+    /// Differences between devices of a kind.
+    pub heterogeneity: Table<BuildSlowdown>,
     /// Topologies.
     pub topologies: Table<BuildTopology>,
     /// Metrics.
@@ -62,14 +65,64 @@ impl Default for Registry {
             schedules: crate::learn::schedule::table(),
             peers: crate::peer::table(),
             codecs: crate::compress::table(),
-            latencies: crate::net::latency::table(),
+            latencies: Latencies::default(),
             link_profiles: crate::net::profile::table(),
             devices: crate::device::table(),
+            heterogeneity: crate::device::slowdown::table(),
             topologies: crate::topology::table(),
             metrics: crate::sim::metrics::table(),
             around: None,
             #[cfg(feature = "runtime")]
             learn: crate::learn::engine::LearnTables::default(),
         }
+    }
+}
+
+#[cfg(feature = "runtime")]
+impl Registry {
+    /// Every table, as `hcddl list` shows it.
+    #[must_use]
+    pub fn listings(&self) -> Vec<Listing> {
+        vec![
+            Listing::of("topologies", &self.topologies),
+            Listing::of("models", &self.learn.models),
+            Listing::of("layers", &self.learn.layers),
+            Listing::of("inits", &self.learn.inits),
+            Listing::of("data", &self.learn.data),
+            Listing::of("augmentations", &self.learn.augment),
+            Listing::of("partitions", &self.learn.partitions),
+            Listing::of("policies", &self.policies),
+            Listing::of("folds", &self.folds),
+            Listing::of("optimizers", &self.optimizers),
+            Listing::of("local-optimizers", &self.local_optimizers),
+            Listing::of("schedules", &self.schedules),
+            Listing::of("peers", &self.peers),
+            Listing::of("codecs", &self.codecs),
+            Listing::of("links", &self.link_profiles),
+            Listing::of("latencies", &self.latencies),
+            Listing::of("devices", &self.devices),
+            Listing::of("heterogeneity", &self.heterogeneity),
+            Listing::of("metrics", &self.metrics),
+        ]
+    }
+}
+
+#[cfg(feature = "runtime")]
+/// One table as it is shown.
+#[derive(Clone, Debug)]
+pub struct Listing {
+    /// Its name on the command line: `policies`.
+    pub name: &'static str,
+    /// Name, summary and example of each row.
+    pub rows: Vec<[&'static str; 3]>,
+}
+
+#[cfg(feature = "runtime")]
+impl Listing {
+    /// The listing of a registry's table.
+    #[must_use]
+    pub fn of<B>(name: &'static str, table: &Table<B>) -> Self {
+        let rows = table.rows().iter().map(|row| [row.name, row.summary, row.example]).collect();
+        Self { name, rows }
     }
 }

@@ -3,7 +3,7 @@
 use super::{Ending, Usage, output};
 use crate::domain::table::nearest;
 use crate::learn::split::{DATA_OPTIONS, PARTITION_OPTIONS};
-use crate::registry::Registry;
+use crate::registry::{Listing, Registry};
 use clap::Args;
 use serde_json::json;
 use std::fmt::Write;
@@ -17,48 +17,8 @@ pub struct ListArgs {
     json: bool,
 }
 
-/// Every table, for `hcddl list`.
-pub fn listings(registry: &Registry) -> Vec<Listing> {
-    vec![
-        Listing::of("topologies", &registry.topologies),
-        Listing::of("models", &registry.learn.models),
-        Listing::of("layers", &crate::learn::model::layers::table()),
-        Listing::of("inits", &crate::learn::model::init::table()),
-        Listing::of("data", &registry.learn.data),
-        Listing::of("augmentations", &registry.learn.augment),
-        Listing::of("partitions", &registry.learn.partitions),
-        Listing::of("policies", &registry.policies),
-        Listing::of("folds", &registry.folds),
-        Listing::of("optimizers", &registry.optimizers),
-        Listing::of("local-optimizers", &registry.local_optimizers),
-        Listing::of("schedules", &registry.schedules),
-        Listing::of("peers", &registry.peers),
-        Listing::of("codecs", &registry.codecs),
-        Listing::of("links", &registry.link_profiles),
-        Listing::of("latencies", &registry.latencies),
-        Listing::of("devices", &registry.devices),
-        Listing::of("metrics", &registry.metrics),
-    ]
-}
-
-/// One table as it is shown.
-pub struct Listing {
-    /// Its name on the command line: `policies`.
-    pub name: &'static str,
-    /// Name, summary and example of each row.
-    pub rows: Vec<[&'static str; 3]>,
-}
-
-impl Listing {
-    /// The listing of a registry's table.
-    pub fn of<B>(name: &'static str, table: &crate::domain::Table<B>) -> Self {
-        let rows = table.rows().iter().map(|row| [row.name, row.summary, row.example]).collect();
-        Self { name, rows }
-    }
-}
-
 pub fn execute(args: &ListArgs, registry: &Registry) -> anyhow::Result<Ending> {
-    let all = listings(registry);
+    let all = registry.listings();
     let chosen: Vec<&Listing> = match &args.table {
         None => all.iter().collect(),
         Some(name) => vec![find(&all, name)?],

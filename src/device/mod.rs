@@ -2,8 +2,9 @@
 
 mod profiles;
 mod slow;
+pub mod slowdown;
 
-pub use profiles::{BuildDevice, device, table};
+pub use profiles::{BuildDevice, Named, table};
 pub use slow::SlowPhases;
 
 use crate::domain::{Span, Stream, math};

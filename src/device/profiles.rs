@@ -13,12 +13,22 @@
 use super::{Profile, SlowPhase};
 use crate::domain::units::{Duration, Rate};
 use crate::domain::{Choice, OptionError, Row, Table};
-use crate::net::latency::latency_from_value;
+use crate::net::latency::Latencies;
+use crate::net::profile::BuildLinkProfile;
 use serde::Deserialize;
 use serde_json::Value;
 
 /// Makes a device from its options.
-pub type BuildDevice = fn(&Choice) -> Result<Profile, OptionError>;
+pub type BuildDevice = fn(&Choice, &Named<'_>) -> Result<Profile, OptionError>;
+
+/// What the options of a device can name.
+#[derive(Clone, Copy, Debug)]
+pub struct Named<'a> {
+    /// Distributions of the time of a step.
+    pub latencies: &'a Latencies,
+    /// Network cards.
+    pub links: &'a Table<BuildLinkProfile>,
+}
 
 /// The numbers of a device, as a scenario would write them.
 struct Numbers {
@@ -156,17 +166,7 @@ pub fn table() -> Table<BuildDevice> {
     Table::new("device", ROWS.iter().map(row).collect())
 }
 
-/// The device that a choice names.
-///
-/// # Errors
-/// [`OptionError`] when there is no such row or its options are wrong.
-pub fn device(choice: &Choice) -> Result<Profile, OptionError> {
-    let table = table();
-    let (row, choice) = table.resolve(choice)?;
-    (row.build)(&choice).map_err(|error| error.with_example(row.example))
-}
-
-fn build(choice: &Choice) -> Result<Profile, OptionError> {
+fn build(choice: &Choice, named: &Named<'_>) -> Result<Profile, OptionError> {
     let numbers = ROWS.iter().find(|row| row.name == choice.name).expect("the table is made of these rows");
     let options: Options = choice.options()?;
     let Rate(memory) = match options.memory {
@@ -176,7 +176,7 @@ fn build(choice: &Choice) -> Result<Profile, OptionError> {
     };
     let Duration(overhead) = options.overhead.map_or_else(|| numbers.overhead.parse(), Ok)?;
     let step_time = match options.step_time {
-        Some(value) => Some(latency_from_value(&value).map_err(|error| error.below("step_time"))?),
+        Some(value) => Some(named.latencies.read(&value).map_err(|error| error.below("step_time"))?),
         None if numbers.positional.contains(&"step_time") => {
             return Err(OptionError::new(
                 "step_time",
@@ -187,7 +187,7 @@ fn build(choice: &Choice) -> Result<Profile, OptionError> {
         None => None,
     };
     let nic = options.nic.unwrap_or_else(|| numbers.nic.to_owned());
-    crate::net::profile::table().get(&nic).map_err(|error| error.below("nic"))?;
+    named.links.get(&nic).map_err(|error| error.below("nic"))?;
     let profile = Profile {
         name: numbers.name.to_owned(),
         flops_per_second: options.gflops.unwrap_or(numbers.gflops) * 1e9,

@@ -1,10 +1,14 @@
 use super::*;
 use crate::domain::work::Cost;
 use crate::domain::{Choice, OptionError, Time};
+use crate::net::latency::Latencies;
 use serde_json::{Value, json};
 
 fn named(value: &Value) -> Result<Profile, OptionError> {
-    device(&Choice::from_value(value)?)
+    let (table, latencies, links) = (table(), Latencies::default(), crate::net::profile::table());
+    let (row, choice) = table.resolve(&Choice::from_value(value)?)?;
+    let named = Named { latencies: &latencies, links: &links };
+    (row.build)(&choice, &named).map_err(|error| error.with_example(row.example))
 }
 
 fn stream() -> Stream {

@@ -2,7 +2,7 @@ use super::super::{Direction, Place, Trace};
 use super::*;
 use crate::device::SlowPhase;
 use crate::domain::Choice;
-use crate::net::latency::latency_from_value;
+use crate::net::latency::Latencies;
 use serde_json::json;
 
 const A: NodeId = NodeId(1);
@@ -14,7 +14,7 @@ fn hop(from: NodeId, to: NodeId) -> Hop {
 }
 
 fn drawn(text: &str, correlation: f64) -> Amount {
-    Amount::Drawn { distribution: latency_from_value(&json!(text)).unwrap(), correlation }
+    Amount::Drawn { distribution: Latencies::default().read(&json!(text)).unwrap(), correlation }
 }
 
 fn injection(change: Change) -> Injection {

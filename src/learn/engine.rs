@@ -7,7 +7,9 @@ use super::batch::{Batch, IGNORE, Targets};
 use super::data::{self, Average, BuildData, DataSet, Order, Samples};
 use super::kernels::Isa;
 use super::local::{Buffers, LocalRule, Site, StepLoss, run};
-use super::model::{self, BuildModel, Network, Output, Workspace};
+use super::model::init::{BuildInit, Init};
+use super::model::layers::BuildLayer;
+use super::model::{self, BuildModel, ModelContext, Network, Output, Workspace};
 use super::partition::{self, BuildPartition};
 use super::shard::{Shard, bucketed, shuffled};
 use super::split::Holdings;
@@ -29,6 +31,10 @@ const LARGE_STEP: f64 = 3e7;
 /// What a learning section can name.
 #[derive(Clone)]
 pub struct LearnTables {
+    /// Layers that the model `layers` can name.
+    pub layers: Table<BuildLayer>,
+    /// How parameters start: what the option `init` of models can name.
+    pub inits: Table<BuildInit>,
     /// Models.
     pub models: Table<BuildModel>,
     /// Data sets.
@@ -42,11 +48,25 @@ pub struct LearnTables {
 impl Default for LearnTables {
     fn default() -> Self {
         Self {
+            layers: model::layers::table(),
+            inits: model::init::table(),
             models: model::table(),
             data: data::table(),
             partitions: partition::table(),
             augment: augment::table(),
         }
+    }
+}
+
+impl LearnTables {
+    /// A model's choice with its option `init` in the words of the models themselves, which know no rows from outside.
+    fn with_init(&self, model: &Choice) -> Result<Choice, LearnError> {
+        let mut model = model.clone();
+        if let Some(init) = model.options.get_mut("init") {
+            let read = Init::read(&self.inits, init);
+            *init = read.map_err(|error| LearnError::at("model", error.below("init")))?.to_value();
+        }
+        Ok(model)
     }
 }
 
@@ -180,7 +200,9 @@ impl Engine {
         shards: &[Option<u32>],
     ) -> Result<Self, LearnError> {
         let Holdings { data, augment, shards: split } = holdings;
-        let network = made("model", &tables.models, &plan.model, |build, choice| build(choice, &data.shape))?;
+        let context = ModelContext { shape: data.shape, layers: Arc::new(tables.layers.clone()) };
+        let model = tables.with_init(&plan.model)?;
+        let network = made("model", &tables.models, &model, |build, choice| build(choice, &context))?;
         if plan.gradients && !network.statistics().is_empty() {
             return Err(LearnError::at("update", statistics_in_gradients()));
         }

@@ -256,7 +256,8 @@ fn the_example_of_every_row_is_its_default() {
     // A model of one's own layers has none.
     for row in tables.models.rows().iter().filter(|row| row.name != "layers") {
         let shape = model::gradient_tests::usual(row.name);
-        let built = [example(row.example), Choice::named(row.name)].map(|c| (row.build)(&c, &shape).unwrap());
+        let built = [example(row.example), Choice::named(row.name)]
+            .map(|c| (row.build)(&c, &ModelContext::new(shape)).unwrap());
         assert_eq!(format!("{:?}", built[0]), format!("{:?}", built[1]));
     }
     for row in tables.data.rows() {

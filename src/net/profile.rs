@@ -7,7 +7,7 @@
 //! network lose are resent below TCP and show as such spikes, so `loss` is zero everywhere.
 
 use super::Distribution;
-use super::latency::latency_from_value;
+use super::latency::Latencies;
 use crate::domain::units::Rate;
 use crate::domain::{Choice, OptionError, Row, Table};
 use serde::Deserialize;
@@ -31,8 +31,8 @@ pub struct LinkProfile {
     pub shared_medium: bool,
 }
 
-/// Makes a link profile from its options.
-pub type BuildLinkProfile = fn(&Choice) -> Result<LinkProfile, OptionError>;
+/// Makes a link profile from its options; latencies are named in them.
+pub type BuildLinkProfile = fn(&Choice, &Latencies) -> Result<LinkProfile, OptionError>;
 
 /// The numbers of a profile, as a scenario would write them.
 struct Numbers {
@@ -127,7 +127,7 @@ pub fn table() -> Table<BuildLinkProfile> {
     Table::new("link profile", ROWS.iter().map(row).collect())
 }
 
-fn build(choice: &Choice) -> Result<LinkProfile, OptionError> {
+fn build(choice: &Choice, latencies: &Latencies) -> Result<LinkProfile, OptionError> {
     let numbers = ROWS.iter().find(|row| row.name == choice.name).expect("the table is made of these rows");
     let options: Options = choice.options()?;
     let rate = |key: &str, option: Option<Rate>, default: &str| -> Result<f64, OptionError> {
@@ -156,21 +156,11 @@ fn build(choice: &Choice) -> Result<LinkProfile, OptionError> {
     Ok(LinkProfile {
         up_bytes_per_second: rate("up", options.up, numbers.up)?,
         down_bytes_per_second: rate("down", options.down, numbers.down)?,
-        latency: latency_from_value(&latency).map_err(|error| error.below("latency"))?,
+        latency: latencies.read(&latency).map_err(|error| error.below("latency"))?,
         loss: options.loss,
         efficiency,
         shared_medium: options.shared_medium.unwrap_or(numbers.shared_medium),
     })
-}
-
-/// The profile that a choice names.
-///
-/// # Errors
-/// [`OptionError`] when there is no such row or its options are wrong.
-pub fn link_profile(choice: &Choice) -> Result<LinkProfile, OptionError> {
-    let table = table();
-    let (row, choice) = table.resolve(choice)?;
-    (row.build)(&choice).map_err(|error| error.with_example(row.example))
 }
 
 #[cfg(test)]
@@ -180,7 +170,9 @@ mod tests {
     use serde_json::json;
 
     fn profile(value: &Value) -> Result<LinkProfile, OptionError> {
-        link_profile(&Choice::from_value(value)?)
+        let table = table();
+        let (row, choice) = table.resolve(&Choice::from_value(value)?)?;
+        (row.build)(&choice, &Latencies::default()).map_err(|error| error.with_example(row.example))
     }
 
     #[test]

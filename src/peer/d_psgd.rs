@@ -3,9 +3,10 @@
 //! arXiv 1705.09056). The exchange and the gradient overlap.
 
 use super::{PeerAlgorithm, PeerRow, PeerSetup, check_lr, piece};
-use crate::domain::{Choice, Kind, NodeId, OptionError, Params};
+use crate::domain::{Choice, Kind, NodeId, OptionError, Params, Table};
 use crate::node::peer::PeerState;
 use crate::node::{Cx, Effects, Event, Node, NodeState, Outcome};
+use crate::policy::optimizer::BuildOptimizer;
 use serde::Deserialize;
 use std::sync::Arc;
 
@@ -33,7 +34,7 @@ impl Default for Dpsgd {
     }
 }
 
-fn build(choice: &Choice) -> Result<Arc<dyn PeerAlgorithm>, OptionError> {
+fn build(choice: &Choice, _: &Table<BuildOptimizer>) -> Result<Arc<dyn PeerAlgorithm>, OptionError> {
     let algorithm: Dpsgd = choice.options()?;
     check_lr(algorithm.lr)?;
     Ok(Arc::new(algorithm))

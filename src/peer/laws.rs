@@ -73,7 +73,7 @@ impl World {
         });
         let table = table();
         let (row, choice) = table.resolve(choice).unwrap();
-        (row.build)(&choice).unwrap().node(setup, state)
+        (row.build)(&choice, &crate::policy::optimizer::table()).unwrap().node(setup, state)
     }
 
     fn tell(&mut self, i: usize, event: Event) {

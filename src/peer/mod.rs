@@ -9,6 +9,7 @@ mod ring_all_reduce;
 use crate::domain::{Choice, Head, Kind, Message, NodeId, OptionError, Params, Row, Table, Version};
 use crate::node::Node;
 use crate::node::peer::PeerState;
+use crate::policy::optimizer::BuildOptimizer;
 use std::sync::Arc;
 
 /// A decentralised algorithm: builds its nodes.
@@ -25,8 +26,8 @@ pub trait PeerAlgorithm: Send + Sync {
     }
 }
 
-/// Makes an algorithm from its options.
-pub type BuildPeer = fn(&Choice) -> Result<Arc<dyn PeerAlgorithm>, OptionError>;
+/// Makes an algorithm from its options; optimisers can be named in them.
+pub type BuildPeer = fn(&Choice, &Table<BuildOptimizer>) -> Result<Arc<dyn PeerAlgorithm>, OptionError>;
 
 /// All peer algorithms.
 #[must_use]

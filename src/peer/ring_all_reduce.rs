@@ -4,11 +4,11 @@
 //! own peer: that order is part of the result. Every peer then takes the same step with the mean.
 
 use super::{PeerAlgorithm, PeerRow, PeerSetup, piece};
-use crate::domain::{Choice, Kind, NodeId, OptionError, Params};
+use crate::domain::{Choice, Kind, NodeId, OptionError, Params, Table};
 use crate::node::peer::PeerState;
 use crate::node::work::{Fold, FoldInput, UpdateKind, Work};
 use crate::node::{Cx, Effect, Effects, Event, Node, NodeState, Outcome, Reason};
-use crate::policy::optimizer::ServerOptimizer;
+use crate::policy::optimizer::{BuildOptimizer, ServerOptimizer};
 use serde::Deserialize;
 use std::sync::Arc;
 
@@ -40,7 +40,7 @@ struct Ring {
     optimizer: Arc<dyn ServerOptimizer>,
 }
 
-fn build(choice: &Choice) -> Result<Arc<dyn PeerAlgorithm>, OptionError> {
+fn build(choice: &Choice, optimizers: &Table<BuildOptimizer>) -> Result<Arc<dyn PeerAlgorithm>, OptionError> {
     let Options { optimizer } = choice.options()?;
     let below = |mut error: OptionError| {
         error.key =
@@ -48,8 +48,7 @@ fn build(choice: &Choice) -> Result<Arc<dyn PeerAlgorithm>, OptionError> {
         error
     };
     let choice = Choice::from_value(&optimizer).map_err(below)?;
-    let table = crate::policy::optimizer::table();
-    let (row, choice) = table.resolve(&choice).map_err(below)?;
+    let (row, choice) = optimizers.resolve(&choice).map_err(below)?;
     Ok(Arc::new(Ring { optimizer: (row.build)(&choice).map_err(below)? }))
 }
 

@@ -96,15 +96,35 @@ impl Init {
     /// # Errors
     /// As any choice.
     pub fn from_value(value: &Value) -> Result<Self, OptionError> {
+        Self::read(&table(), value)
+    }
+
+    /// As [`Init::from_value`], with the schemes of a table.
+    ///
+    /// # Errors
+    /// As any choice.
+    pub fn read(table: &Table<BuildInit>, value: &Value) -> Result<Self, OptionError> {
         let choice = match value.as_object().and_then(|map| map.iter().next().filter(|_| map.len() == 1)) {
             Some((name, value)) if name != "name" => {
                 Choice { positional: vec![value.clone()], ..Choice::named(name) }
             }
             _ => Choice::from_value(value)?,
         };
-        let table = table();
         let (row, choice) = table.resolve(&choice)?;
         (row.build)(&choice)
+    }
+
+    /// What [`Init::from_value`] reads as this.
+    #[must_use]
+    pub fn to_value(self) -> Value {
+        match self {
+            Init::GlorotUniform => "glorot_uniform".into(),
+            Init::Torch => "torch".into(),
+            Init::HeNormal => "he_normal".into(),
+            Init::Resnet => "resnet".into(),
+            Init::Fourier => "fourier".into(),
+            Init::Normal(deviation) => serde_json::json!({"normal": deviation}),
+        }
     }
 }
 

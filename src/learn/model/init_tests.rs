@@ -13,6 +13,7 @@ fn reads_every_form() {
     for row in table().rows() {
         let example = crate::scenario::yaml::parse(row.example).unwrap().value;
         let init = read(example);
+        assert_eq!(read(init.to_value()), init);
         assert_eq!(init == Init::Normal(0.1), row.name == "normal");
     }
 }

@@ -1,7 +1,7 @@
 use super::*;
 use crate::learn::layer::Layer;
 use crate::learn::loss::Loss;
-use crate::learn::model::{self, DataShape, Input, Network, Output};
+use crate::learn::model::{self, DataShape, Input, ModelContext, Network, Output};
 use serde_json::json;
 
 fn images() -> DataShape {
@@ -16,7 +16,7 @@ fn built(shape: &DataShape, options: Value) -> Result<Network, OptionError> {
     let choice = Choice { options: options.as_object().unwrap().clone(), ..Choice::named("layers") };
     let table = model::table();
     let (row, choice) = table.resolve(&choice).unwrap();
-    (row.build)(&choice, shape)
+    (row.build)(&choice, &ModelContext::new(*shape))
 }
 
 fn of_layers(shape: &DataShape, layers: Value) -> Result<Network, OptionError> {
@@ -69,7 +69,9 @@ fn a_lenet_in_yaml_is_the_lenet_of_the_table() {
     let options = crate::scenario::yaml::parse(text).unwrap().value;
     let shape = DataShape::images(1, 28, 28, 10);
     let own = built(&shape, options).unwrap();
-    let lenet = (model::table().get("lenet").unwrap().build)(&Choice::named("lenet"), &shape).unwrap();
+    let lenet =
+        (model::table().get("lenet").unwrap().build)(&Choice::named("lenet"), &ModelContext::new(shape))
+            .unwrap();
     assert_eq!((own.tensors(), own.loss()), (lenet.tensors(), lenet.loss()));
     assert_eq!(own.init(4), lenet.init(4));
     // Activations are fused, so the layers are the same too.

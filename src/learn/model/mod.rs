@@ -30,9 +30,35 @@ pub use network::{Network, Workspace};
 pub use shape::{DataShape, Input, Output};
 
 use crate::domain::{Choice, OptionError, Table};
+use std::sync::Arc;
 
 /// Makes a model for samples of a shape.
-pub type BuildModel = fn(&Choice, &DataShape) -> Result<Network, OptionError>;
+pub type BuildModel = fn(&Choice, &ModelContext) -> Result<Network, OptionError>;
+
+/// What a model is made for, and of.
+#[derive(Clone, Debug)]
+pub struct ModelContext {
+    /// What the samples look like.
+    pub shape: DataShape,
+    /// The layers that it can name.
+    pub layers: Arc<Table<layers::BuildLayer>>,
+}
+
+impl ModelContext {
+    /// For these samples, of the layers of [`layers::table`].
+    #[must_use]
+    pub fn new(shape: DataShape) -> Self {
+        Self { shape, layers: Arc::new(layers::table()) }
+    }
+}
+
+impl std::ops::Deref for ModelContext {
+    type Target = DataShape;
+
+    fn deref(&self) -> &DataShape {
+        &self.shape
+    }
+}
 
 /// All models.
 #[must_use]

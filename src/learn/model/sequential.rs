@@ -29,7 +29,7 @@ pub fn row() -> Row<BuildModel> {
         positional: &[],
         build: |choice, shape| {
             let options: Options = choice.options()?;
-            let network = layers::add(NetworkBuilder::new(shape), &options.layers, "layers")?;
+            let network = layers::add(NetworkBuilder::within(shape), &options.layers, "layers")?;
             let end = match options.layers.len() {
                 0 => "layers".to_owned(),
                 count => format!("layers[{}]", count - 1),

@@ -1,6 +1,6 @@
 //! The same latency every time.
 
-use super::BuildLatency;
+use super::{BuildLatency, Latencies};
 use crate::domain::units::Duration;
 use crate::domain::{Choice, OptionError, Row, Span, Stream};
 use crate::net::Distribution;
@@ -31,7 +31,7 @@ pub(super) fn row() -> Row<BuildLatency> {
     }
 }
 
-fn build(choice: &Choice) -> Result<Arc<dyn Distribution>, OptionError> {
+fn build(choice: &Choice, _: &Latencies) -> Result<Arc<dyn Distribution>, OptionError> {
     let options: Options = choice.options()?;
     Ok(Arc::new(Constant { value: options.value.0 }))
 }

@@ -1,6 +1,6 @@
 //! Measured latencies: each draw is one of the samples.
 
-use super::BuildLatency;
+use super::{BuildLatency, Latencies};
 use crate::domain::units::Duration;
 use crate::domain::{Choice, OptionError, Row, Span, Stream};
 use crate::net::Distribution;
@@ -34,7 +34,7 @@ pub(super) fn row() -> Row<BuildLatency> {
     }
 }
 
-fn build(choice: &Choice) -> Result<Arc<dyn Distribution>, OptionError> {
+fn build(choice: &Choice, _: &Latencies) -> Result<Arc<dyn Distribution>, OptionError> {
     let options: Options = choice.options()?;
     if let Some(path) = options.csv {
         return Err(OptionError::new(

@@ -1,7 +1,7 @@
 //! Gamma: a sum of exponential stages; the larger the shape, the steadier.
 
-use super::BuildLatency;
 use super::positive;
+use super::{BuildLatency, Latencies};
 use crate::domain::units::Duration;
 use crate::domain::{Choice, OptionError, Row, Span, Stream};
 use crate::net::Distribution;
@@ -35,7 +35,7 @@ pub(super) fn row() -> Row<BuildLatency> {
     }
 }
 
-fn build(choice: &Choice) -> Result<Arc<dyn Distribution>, OptionError> {
+fn build(choice: &Choice, _: &Latencies) -> Result<Arc<dyn Distribution>, OptionError> {
     let options: Options = choice.options()?;
     positive("shape", options.shape)?;
     Ok(Arc::new(Gamma { mean: options.mean.0, shape: options.shape }))

@@ -1,6 +1,6 @@
 //! Generalised extreme value distribution: the best fit of round trips over LTE.
 
-use super::{BuildLatency, positive};
+use super::{BuildLatency, Latencies, positive};
 use crate::domain::units::Duration;
 use crate::domain::{Choice, OptionError, Row, Span, Stream, math};
 use crate::net::Distribution;
@@ -43,7 +43,7 @@ pub(super) fn row() -> Row<BuildLatency> {
     }
 }
 
-fn build(choice: &Choice) -> Result<Arc<dyn Distribution>, OptionError> {
+fn build(choice: &Choice, _: &Latencies) -> Result<Arc<dyn Distribution>, OptionError> {
     let Options { location, scale, shape } = choice.options()?;
     positive("scale", scale.0.seconds())?;
     OptionError::check(shape.is_finite(), "shape", shape, "a finite number")?;

@@ -1,6 +1,6 @@
 //! A fixed base, jitter on top and rare spikes: what LANs, WiFi and WANs look like.
 
-use super::{BuildLatency, Constant, latency_from_value};
+use super::{BuildLatency, Constant, Latencies};
 use crate::domain::units::Duration;
 use crate::domain::{Choice, OptionError, Row, Span, Stream};
 use crate::net::Distribution;
@@ -49,10 +49,10 @@ pub(super) fn row() -> Row<BuildLatency> {
     }
 }
 
-fn build(choice: &Choice) -> Result<Arc<dyn Distribution>, OptionError> {
+fn build(choice: &Choice, latencies: &Latencies) -> Result<Arc<dyn Distribution>, OptionError> {
     let options: Options = choice.options()?;
     let part = |key: &str, value: Option<Value>| match value {
-        Some(value) => latency_from_value(&value).map_err(|error| error.below(key)),
+        Some(value) => latencies.read(&value).map_err(|error| error.below(key)),
         None => Ok(Arc::new(Constant { value: Span::ZERO }) as Arc<dyn Distribution>),
     };
     let p = options.spike_probability;

@@ -1,7 +1,7 @@
 //! Lognormal: the logarithm is normal with standard deviation sigma.
 
-use super::BuildLatency;
 use super::not_negative;
+use super::{BuildLatency, Latencies};
 use crate::domain::math;
 use crate::domain::units::Duration;
 use crate::domain::{Choice, OptionError, Row, Span, Stream};
@@ -41,7 +41,7 @@ pub(super) fn row() -> Row<BuildLatency> {
     }
 }
 
-fn build(choice: &Choice) -> Result<Arc<dyn Distribution>, OptionError> {
+fn build(choice: &Choice, _: &Latencies) -> Result<Arc<dyn Distribution>, OptionError> {
     let options: Options = choice.options()?;
     not_negative("sigma", options.sigma)?;
     Ok(Arc::new(Lognormal { median: options.median.0, sigma: options.sigma }))

@@ -1,6 +1,6 @@
 //! A mixture: each draw comes from one of several distributions.
 
-use super::{BuildLatency, latency_from_value, not_negative};
+use super::{BuildLatency, Latencies, not_negative};
 use crate::domain::{Choice, OptionError, Row, Span, Stream};
 use crate::net::Distribution;
 use serde::Deserialize;
@@ -33,7 +33,7 @@ pub(super) fn row() -> Row<BuildLatency> {
     }
 }
 
-fn build(choice: &Choice) -> Result<Arc<dyn Distribution>, OptionError> {
+fn build(choice: &Choice, latencies: &Latencies) -> Result<Arc<dyn Distribution>, OptionError> {
     let options: Options = choice.options()?;
     let count = options.of.len();
     OptionError::check(count > 0, "of", count, "one or more distributions")?;
@@ -41,7 +41,7 @@ fn build(choice: &Choice) -> Result<Arc<dyn Distribution>, OptionError> {
     OptionError::check(weights.len() == count, "weights", weights.len(), "as many as there are in `of`")?;
     let mut parts = Vec::with_capacity(count);
     for (i, (weight, value)) in weights.into_iter().zip(&options.of).enumerate() {
-        let part = latency_from_value(value).map_err(|error| error.below(&format!("of[{i}]")))?;
+        let part = latencies.read(value).map_err(|error| error.below(&format!("of[{i}]")))?;
         parts.push((weight, part));
     }
     Mixture::new(parts).map(|mixture| Arc::new(mixture) as Arc<dyn Distribution>)

@@ -1,7 +1,7 @@
 //! Pareto: rare, very long latencies.
 
-use super::BuildLatency;
 use super::positive;
+use super::{BuildLatency, Latencies};
 use crate::domain::math;
 use crate::domain::units::Duration;
 use crate::domain::{Choice, OptionError, Row, Span, Stream};
@@ -41,7 +41,7 @@ pub(super) fn row() -> Row<BuildLatency> {
     }
 }
 
-fn build(choice: &Choice) -> Result<Arc<dyn Distribution>, OptionError> {
+fn build(choice: &Choice, _: &Latencies) -> Result<Arc<dyn Distribution>, OptionError> {
     let options: Options = choice.options()?;
     positive("shape", options.shape)?;
     Ok(Arc::new(Pareto { min: options.min.0, shape: options.shape }))

@@ -1,6 +1,6 @@
 //! Equally likely between two bounds.
 
-use super::BuildLatency;
+use super::{BuildLatency, Latencies};
 use crate::domain::units::Duration;
 use crate::domain::{Choice, OptionError, Row, Span, Stream};
 use crate::net::Distribution;
@@ -34,7 +34,7 @@ pub(super) fn row() -> Row<BuildLatency> {
     }
 }
 
-fn build(choice: &Choice) -> Result<Arc<dyn Distribution>, OptionError> {
+fn build(choice: &Choice, _: &Latencies) -> Result<Arc<dyn Distribution>, OptionError> {
     let options: Options = choice.options()?;
     OptionError::check(options.min <= options.max, "max", options.max, "at least `min`")?;
     Ok(Arc::new(Uniform { min: options.min.0, max: options.max.0 }))

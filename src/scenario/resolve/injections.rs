@@ -7,7 +7,6 @@ use crate::device::SlowPhase;
 use crate::domain::{Choice, NodeId, Seeds, Stream, Time};
 use crate::error::UserError;
 use crate::inject::{Amount, Bursts, Change, Direction, Injection, Place, Trace};
-use crate::net::latency::latency_from_value;
 use crate::scenario::file::{BurstsFile, InjectionFile, Pick, PlaceFile};
 use crate::scenario::plan::{NodePlan, Role};
 
@@ -93,7 +92,7 @@ fn amount(
         let choice = Choice::from_value(&pick.0).map_err(fail)?;
         return Trace::of(&choice).map(Amount::Trace).map_err(fail);
     }
-    let distribution = latency_from_value(&pick.0).map_err(fail)?;
+    let distribution = cx.registry.latencies.read(&pick.0).map_err(fail)?;
     let key = format!("{path}.correlation");
     cx.check((0.0..1.0).contains(&correlation), &key, correlation, "from 0 to below 1")?;
     if correlation > 0.0 && distribution.mean().is_none() {

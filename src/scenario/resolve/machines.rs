@@ -2,8 +2,7 @@
 
 use super::Resolver;
 use super::names::Names;
-use super::slowdown;
-use crate::device::Profile;
+use crate::device::{Named, Profile};
 use crate::domain::{HostId, Seeds, Stream};
 use crate::error::UserError;
 use crate::scenario::file::Pick;
@@ -95,7 +94,9 @@ impl Devices {
         if let Some(profile) = self.0.get(path) {
             return Ok(profile.clone());
         }
-        let profile = cx.build(&cx.registry.devices, pick, path)?.0;
+        let named = Named { latencies: &cx.registry.latencies, links: &cx.registry.link_profiles };
+        let (build, choice) = cx.row(&cx.registry.devices, pick, path)?;
+        let profile = build(&choice, &named).map_err(|error| cx.source.option_error(path, error))?;
         self.0.insert(path.to_owned(), profile.clone());
         Ok(profile)
     }
@@ -124,7 +125,7 @@ fn slowdowns(
     nodes: &mut [NodePlan],
 ) -> Result<(), UserError> {
     let file = &cx.file.devices;
-    let (slowdown, _) = cx.build(&slowdown::table(), &file.heterogeneity, "devices.heterogeneity")?;
+    let (slowdown, _) = cx.build(&cx.registry.heterogeneity, &file.heterogeneity, "devices.heterogeneity")?;
     for (i, node) in nodes.iter_mut().enumerate() {
         if !matches!(node.role, Role::Server(_)) {
             let mut stream = Stream::new(seeds.interleaving, "heterogeneity", i as u64, 0);

@@ -9,7 +9,6 @@ mod names;
 mod network;
 mod peers;
 mod schedule;
-mod slowdown;
 mod stop;
 #[cfg(test)]
 mod tests;
@@ -21,6 +20,7 @@ use super::plan::{NodePlan, Plan, Role};
 use super::{Source, Written};
 use crate::domain::{Choice, NodeId, OptionError, Seeds, Table};
 use crate::error::UserError;
+use crate::net::profile::LinkProfile;
 use crate::registry::Registry;
 use crate::topology::{NodeKind, Topology};
 use names::Names;
@@ -94,6 +94,12 @@ impl Resolver<'_> {
         let (build, choice) = self.row(table, pick, path)?;
         let built = build(&choice).map_err(|error| self.source.option_error(path, error))?;
         Ok((built, choice))
+    }
+
+    /// The kind of link that a choice names.
+    fn link(&self, pick: &Pick, path: &str) -> Result<LinkProfile, UserError> {
+        let (build, choice) = self.row(&self.registry.link_profiles, pick, path)?;
+        build(&choice, &self.registry.latencies).map_err(|error| self.source.option_error(path, error))
     }
 
     /// The builder that a choice names and the choice, its options named but not checked.

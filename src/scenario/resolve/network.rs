@@ -5,7 +5,6 @@ use super::machines::Machine;
 use super::names::Names;
 use crate::domain::{HostId, NodeId, OptionError, Time, units::Rate};
 use crate::error::UserError;
-use crate::net::latency::latency_from_value;
 use crate::net::profile::LinkProfile;
 use crate::net::{Distribution, PortId};
 use crate::scenario::file::{LinkFile, Pick};
@@ -114,7 +113,7 @@ fn check_loss(cx: &Resolver<'_>, path: &str, loss: Option<f64>) -> Result<(), Us
 }
 
 fn latency(cx: &Resolver<'_>, pick: &Pick, path: &str) -> Result<Arc<dyn Distribution>, UserError> {
-    latency_from_value(&pick.0).map_err(|error| cx.source.option_error(path, error))
+    cx.registry.latencies.read(&pick.0).map_err(|error| cx.source.option_error(path, error))
 }
 
 /// The profile of a link's file laid over another one.
@@ -225,7 +224,7 @@ impl Builder {
         if let Some(found) = self.cards.get(&key) {
             return Ok(found.clone());
         }
-        let (base, _) = cx.build(&cx.registry.link_profiles, &pick, path)?;
+        let base = cx.link(&pick, path)?;
         let profile = over(cx, base, lan, "network.lan")?;
         let name = if key.is_empty() { "lan".to_owned() } else { format!("lan ({key})") };
         let card = (self.link(name, &profile), profile);
@@ -250,7 +249,7 @@ impl Builder {
             return Ok(());
         }
         let base = match (&wan.profile, nodes.first()) {
-            (Some(pick), _) => cx.build(&cx.registry.link_profiles, pick, "network.wan.profile")?.0,
+            (Some(pick), _) => cx.link(pick, "network.wan.profile")?,
             (None, Some(root)) => {
                 let link = self.card_of_host[root.host.index()];
                 let card = self.cards.values().find(|card| card.0 == link).or(self.cards.values().next());

@@ -36,7 +36,7 @@ pub fn table() -> Table<BuildLayer> {
 /// # Errors
 /// [`OptionError`] at the layer concerned, as in `layers[2].kernel`.
 pub fn add(mut network: NetworkBuilder, layers: &[Value], key: &str) -> Result<NetworkBuilder, OptionError> {
-    let table = table();
+    let table = network.table();
     for (index, layer) in layers.iter().enumerate() {
         let built = Choice::from_value(layer).and_then(|choice| {
             let (row, choice) = table.resolve(&choice)?;

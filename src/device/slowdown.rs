@@ -6,21 +6,37 @@ use serde::Deserialize;
 
 /// Draws a factor.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Slowdown {
+pub enum Slowdown {
     /// Always 1.
     None,
     /// Uniform in [min, max].
-    Uniform { min: f64, max: f64 },
+    Uniform {
+        /// Smallest.
+        min: f64,
+        /// Largest.
+        max: f64,
+    },
     /// exp(sigma z): median 1.
-    Lognormal { sigma: f64 },
+    Lognormal {
+        /// Standard deviation of the logarithm.
+        sigma: f64,
+    },
     /// `factor` with probability `share`, else 1.
-    Some { share: f64, factor: f64 },
+    Some {
+        /// Probability.
+        share: f64,
+        /// How many times as long.
+        factor: f64,
+    },
 }
 
-pub(super) type BuildSlowdown = fn(&Choice) -> Result<Slowdown, OptionError>;
+/// Makes one from its options.
+pub type BuildSlowdown = fn(&Choice) -> Result<Slowdown, OptionError>;
 
 impl Slowdown {
-    pub(super) fn draw(self, stream: &mut Stream) -> f64 {
+    /// A factor.
+    #[must_use]
+    pub fn draw(self, stream: &mut Stream) -> f64 {
         match self {
             Slowdown::None => 1.0,
             Slowdown::Uniform { min, max } => min + (max - min) * stream.uniform(),
@@ -31,7 +47,9 @@ impl Slowdown {
     }
 }
 
-pub(super) fn table() -> Table<BuildSlowdown> {
+/// All ways in which devices differ.
+#[must_use]
+pub fn table() -> Table<BuildSlowdown> {
     let row = |name, summary, example, positional, build: BuildSlowdown| Row {
         name,
         summary,

@@ -1,0 +1,130 @@
+//! A crate of a user adds rows to every table; each must work wherever a scenario can name one.
+
+use hcddl::device::Named;
+use hcddl::domain::{Choice, Row, Table};
+use hcddl::learn::model::NetworkBuilder;
+use hcddl::registry::Registry;
+use hcddl::sim::metrics::Metric;
+use hcddl::sim::outcome::{Silent, SimOptions};
+use hcddl::simulate;
+
+use std::collections::BTreeMap;
+use std::fs;
+
+/// The row `mine` of a table.
+fn mine<B>(build: B) -> Row<B> {
+    Row { name: "mine", summary: "of another crate", example: "mine", positional: &[], build }
+}
+
+/// What a table has under a name, without options.
+macro_rules! like {
+    ($table:expr, $name:literal $(, $more:ident)*) => {
+        |_ $(, $more)*| ($table.get($name)?.build)(&Choice::named($name) $(, $more)*)
+    };
+}
+
+fn registry() -> Registry {
+    let mut all = Registry::default();
+    all.policies.add(mine(like!(hcddl::policy::table(), "async")));
+    all.folds.add(mine(like!(hcddl::policy::fold::table(), "sum")));
+    all.optimizers.add(mine(like!(hcddl::policy::optimizer::table(), "sgd")));
+    all.local_optimizers.add(mine(like!(hcddl::learn::optimizer::table(), "sgd")));
+    all.schedules.add(mine(like!(hcddl::learn::schedule::table(), "constant")));
+    all.peers.add(mine(like!(hcddl::peer::table(), "ring_all_reduce", optimizers)));
+    all.codecs.add(mine(like!(hcddl::compress::table(), "fp16")));
+    all.latencies.add(mine(|_, latencies| latencies.read(&"2ms".into())));
+    all.link_profiles.add(mine(like!(hcddl::net::profile::table(), "lan-gige", latencies)));
+    all.devices.add(mine(|_, named: &Named<'_>| {
+        let mut choice = Choice::named("fixed");
+        choice.options.insert("step_time".to_owned(), "mine".into());
+        choice.options.insert("nic".to_owned(), "mine".into());
+        (hcddl::device::table().get("fixed")?.build)(&choice, named)
+    }));
+    all.heterogeneity.add(mine(like!(hcddl::device::slowdown::table(), "none")));
+    all.topologies.add(mine(|_| {
+        let mut choice = Choice::named("flat");
+        choice.options.insert("workers".to_owned(), 2.into());
+        (hcddl::topology::table().get("flat")?.build)(&choice)
+    }));
+    all.metrics
+        .add(mine(Metric::Computed(|view| BTreeMap::from([(String::new(), view.models.len() as f64)]))));
+    let learn = &mut all.learn;
+    learn.layers.add(mine(|_, network: NetworkBuilder| {
+        let mut choice = Choice::named("linear");
+        choice.options.insert("outputs".to_owned(), 16.into());
+        (hcddl::learn::model::layers::table().get("linear")?.build)(&choice, network)
+    }));
+    learn.inits.add(mine(like!(hcddl::learn::model::init::table(), "he_normal")));
+    learn.models.add(mine(like!(hcddl::learn::model::table(), "softmax", context)));
+    learn.data.add(mine(like!(hcddl::learn::data::table(), "digits", context)));
+    learn.augment.add(mine(like!(hcddl::learn::augment::table(), "flip", shape)));
+    learn.partitions.add(mine(like!(hcddl::learn::partition::table(), "iid")));
+    all
+}
+
+const TREE: &str = "
+topology: mine
+model: {name: layers, layers: [mine, relu, {name: residual, layers: [mine]}, linear(classes)], init: mine}
+data: {name: mine, augment: [mine]}
+partition: mine
+training: {rounds: 4, update: delta, optimizer: mine, schedule: mine}
+tiers: {global: {policy: mine, fold: mine, optimizer: mine, update: delta, compression: {up: mine, down: mine}}}
+network:
+  lan: {profile: mine, latency: 'jittered(1ms, mine)'}
+  links: [{between: [global, worker1], latency: {name: mixture, of: [mine, 3ms]}}]
+devices: {default: mine, heterogeneity: mine}
+injections: [{links: all, add: mine}]
+evaluation: {metrics: [accuracy, mine]}
+";
+
+const RING: &str = "
+topology: ring(3)
+model: {name: softmax, init: mine}
+peers: {algorithm: {name: ring_all_reduce, optimizer: mine}}
+training: {rounds: 3}
+devices: {workers: {name: pi-4b, nic: mine, step_time: mine}}
+";
+
+const OWN: &str = "
+topology: ring(3)
+model: mine
+peers: {algorithm: mine}
+training: {rounds: 3}
+";
+
+#[test]
+fn a_row_from_outside_works_wherever_it_can_be_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let registry = registry();
+    for (name, text, commits) in [("tree.yml", TREE, 4), ("ring.yml", RING, 9), ("own.yml", OWN, 9)] {
+        let file = folder.path().join(name);
+        fs::write(&file, text).unwrap();
+        let options = SimOptions::default();
+        let run = simulate(file.to_str().unwrap(), &[], &registry, &options, &mut Silent);
+        let run = run.unwrap_or_else(|error| panic!("{name}: {error}"));
+        assert_eq!(run.summary.commits, commits, "{name}");
+        // Without the crate's tables it names what is missing.
+        let error = simulate(file.to_str().unwrap(), &[], &Registry::default(), &options, &mut Silent);
+        assert!(error.err().unwrap().to_string().contains("mine"), "{name}");
+    }
+}
+
+/// No table is left out of this test, nor of `hcddl list`.
+#[test]
+fn every_table_of_a_registry_can_be_listed() {
+    let listings = registry().listings();
+    let without: Vec<&str> = listings
+        .iter()
+        .filter(|listing| !listing.rows.iter().any(|row| row[0] == "mine"))
+        .map(|listing| listing.name)
+        .collect();
+    assert_eq!(without, Vec::<&str>::new());
+    assert_eq!(listings.len(), 19);
+}
+
+#[test]
+fn a_row_of_the_same_name_takes_the_place_of_the_old_one() {
+    let mut table: Table<u32> = Table::new("number", vec![mine(1)]);
+    table.add(mine(2));
+    assert_eq!((table.rows().len(), table.get("mine").unwrap().build), (1, 2));
+}
