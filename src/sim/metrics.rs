@@ -79,7 +79,8 @@ fn one(name: &str, value: f64) -> Values {
 }
 
 fn train_loss(view: &MetricView<'_>) -> Values {
-    one("train_loss", view.train_loss)
+    // Before the first commit there is none.
+    if view.train_loss.is_nan() { Values::new() } else { one("train_loss", view.train_loss) }
 }
 
 fn forward_passes(view: &MetricView<'_>) -> Values {

@@ -6,7 +6,9 @@
 //! remain if all others were known, interactions included. In a full crossing the components are those of a balanced
 //! random-effects analysis of variance, estimated without bias from mean squares (Searle, Casella, McCulloch:
 //! Variance Components, 1992, chapter 4): E MS_u = sum over v containing u of (product of the other levels) x
-//! sigma^2_v. Such an estimate can be negative; it is then shown as zero, and said.
+//! sigma^2_v. Such an estimate can be negative; it then counts as zero, both in the
+//! indices and in the variance that they are shares of (so shares add up to 1 at most, and are a little too small for
+//! the others: the price of shares within [0, 1]), and reports say which ones were.
 //!
 //! Intervals: the levels of each seed are resampled ([`super::crossed`]). In that world the truth is known: it is
 //! the grid itself, with each level equally likely. So the resampled indices tell how far an estimate strays from its truth, and

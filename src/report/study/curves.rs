@@ -92,13 +92,17 @@ fn caption(cx: &Cx<'_>, against: &Against, title: &str) -> String {
     let mut title = title.to_owned();
     title[..1].make_ascii_uppercase();
     if against.file != "time" {
-        return format!("{title}. The same runs as above.");
+        return format!(
+            "{title}. The same runs as above. Line: median; band: 5th to 95th percentile of the runs."
+        );
     }
     let finals = cx.settings().into_iter().filter_map(|setting| {
         let values = sorted(cx.study.values(&cx.study.of_setting(setting), "accuracy"));
         Some((setting, quantile(&values, 0.5)?))
     });
     let best = finals.max_by(|a, b| a.1.total_cmp(&b.1).then(b.0.cmp(&a.0)));
+    let title =
+        format!("{title}. Line: median; band: 5th to 95th percentile of the runs, no confidence interval");
     best.filter(|_| cx.settings().len() > 1).map_or(format!("{title}."), |(setting, accuracy)| {
         let accuracy = Quantity::Share.text(accuracy);
         format!(

@@ -85,7 +85,8 @@ fn caption(cx: &Cx<'_>, what: &str, found: &[(usize, Decomposition)]) -> String 
         )
     });
     let clipped = if found.iter().any(|(_, split)| !split.clipped.is_empty()) {
-        " Some components of variance came out negative and count as zero (see the table)."
+        " Some components of variance came out negative and count as zero, in the shares and in the \
+         variance that they are shares of (see the table)."
     } else {
         ""
     };

@@ -3,11 +3,13 @@
 mod array;
 
 use super::files::{given, wrong};
+use super::samples::Owners;
 use super::{BuildData, DataContext, DataSet, Features, ImageOptions, Labels, Normalise, Samples};
 use crate::domain::{Choice, OptionError, Row};
 use crate::learn::model::DataShape;
 use array::{Array, NoClasses, Numbers};
 use serde::Deserialize;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::BufReader;
 use std::path::{Path, PathBuf};
@@ -18,7 +20,7 @@ pub fn row() -> Row<BuildData> {
         name: "npz",
         summary: "arrays of NumPy: features of any kind of number, labels whole numbers or one-hot; an .npz file named by an option",
         example: "{name: npz, file: set.npz, x_train: x_train, y_train: y_train, x_test: x_test, \
-                  y_test: y_test, channels_last: null, classes: null, normalise: unit}",
+                  y_test: y_test, owner: null, channels_last: null, classes: null, normalise: unit}",
         positional: &["file"],
         build: load,
     }
@@ -33,6 +35,8 @@ struct Options {
     y_train: String,
     x_test: String,
     y_test: String,
+    /// Name of an array with the number of the owner of each training sample, for `partition: natural`.
+    owner: Option<String>,
     /// Images are `[n, height, width, channels]`, not `[n, channels, height, width]`; told from the shape when left out.
     channels_last: Option<bool>,
     /// Number of classes; one more than the largest training label when left out.
@@ -43,7 +47,7 @@ impl Default for Options {
     fn default() -> Self {
         let [x_train, y_train, x_test, y_test] = ["x_train", "y_train", "x_test", "y_test"].map(String::from);
         let file = PathBuf::new();
-        Self { file, x_train, y_train, x_test, y_test, channels_last: None, classes: None }
+        Self { file, x_train, y_train, x_test, y_test, owner: None, channels_last: None, classes: None }
     }
 }
 
@@ -99,7 +103,40 @@ fn load(choice: &Choice, context: &DataContext) -> Result<DataSet, OptionError> 
         Samples::new(features, Labels::Classes(part.classes), channels * height * width)
     };
     let shape = DataShape::images(channels, height, width, classes);
-    Ok(DataSet::new(shape, samples(train), samples(test)))
+    let mut train = samples(train);
+    if let Some(name) = &options.owner {
+        let owners = owners(&mut archive, &path, name, train.len())?;
+        train = train.owned_by(owners);
+    }
+    Ok(DataSet::new(shape, train, samples(test)))
+}
+
+/// Who each of so many samples comes from; names are the numbers, in ascending order.
+fn owners(archive: &mut Archive, path: &Path, name: &str, samples: usize) -> Result<Owners, OptionError> {
+    let array =
+        array::read(archive, path, name).map_err(|error| OptionError { key: "owner".to_owned(), ..error })?;
+    let shape = array.shape.clone();
+    let numbers = match array.classes(samples) {
+        Ok(numbers) if shape.iter().product::<usize>() == samples => numbers,
+        Ok(_) | Err(NoClasses::Count) => {
+            let message = format!("holds `{name}` of shape {shape:?}");
+            return Err(wrong(
+                path,
+                &message,
+                format!("an owner for each of the {samples} training samples"),
+            ));
+        }
+        Err(NoClasses::Value(at, value)) => {
+            let message = format!("has the owner {value} for sample {at} in `{name}`");
+            return Err(wrong(path, &message, "whole numbers"));
+        }
+    };
+    let known: BTreeSet<i64> = numbers.iter().copied().collect();
+    let place: BTreeMap<i64, u32> = known.iter().enumerate().map(|(i, number)| (*number, i as u32)).collect();
+    Ok(Owners {
+        of: numbers.iter().map(|number| place[number]).collect(),
+        names: known.iter().map(ToString::to_string).collect(),
+    })
 }
 
 fn part(
@@ -292,6 +329,23 @@ mod tests {
         arrays[3].1 = c(&[1], &[1.0f32]);
         let set = build(&arrays, json!({})).unwrap();
         assert_eq!(set.train.classes().unwrap(), [1, 0]);
+    }
+
+    #[test]
+    fn owners_are_an_array_of_their_own() {
+        let mut arrays = images();
+        arrays.push(("user", c(&[2], &[70i64, -3])));
+        arrays.push(("wrong", c(&[3], &[1i64, 2, 3])));
+        let set = build(&arrays, json!({"owner": "user"})).unwrap();
+        let owners = set.train.owners().unwrap();
+        assert_eq!(
+            (&owners.of[..], &owners.names[..]),
+            (&[1, 0][..], &["-3".to_owned(), "70".to_owned()][..])
+        );
+        let error = |name: &str| build(&arrays, json!({"owner": name})).unwrap_err().to_string();
+        assert!(error("wrong").contains("`wrong` of shape [3]"), "{}", error("wrong"));
+        assert!(error("who").contains("owner"), "{}", error("who"));
+        assert!(build(&arrays, json!({})).unwrap().train.owners().is_none());
     }
 
     #[test]
