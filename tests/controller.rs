@@ -229,6 +229,7 @@ fn a_node_that_cannot_start_fails_the_run() {
     let (code, said, notes) = site.deploy(&arguments.iter().map(String::as_str).collect::<Vec<_>>());
     assert_eq!(code, Some(1), "{notes}");
     assert!(said.contains("cannot start `"), "{said}");
+    assert!(notes.contains("failed: global (cannot start `"), "{notes}");
 }
 
 /// Devices that the controller cannot reach come to it.

@@ -142,6 +142,10 @@ fn killed_and_resumed(dir: &Path) {
     torn.push_str("{\"run\":35,\"status\":\"fin");
     fs::write(&log, torn).unwrap();
     assert!(!dir.join("killed/runs.csv").exists());
+    // What is finished can be looked at already.
+    assert_eq!(done(dir, &["report", "killed", "--out", "early"]), "early/report.html\n");
+    let page = fs::read_to_string(dir.join("early/report.html")).unwrap();
+    assert!(page.contains(&format!("{finished} of 36")), "{finished}");
     done(dir, &["study", "s.yml", "--threads", "2", "--out", "killed", "-q"]);
 }
 

@@ -116,6 +116,13 @@ fn remarks(record: &Record, hosts: &[HostState]) -> String {
     if !paused.is_empty() {
         text += &format!("; held by a signal (SIGSTOP): {paused}");
     }
+    let failed = names(nodes().filter(|node| state(node) == FAILED).map(|node| {
+        let reason = node.progress.as_ref().and_then(|progress| progress.reason.as_deref());
+        format!("{} ({})", node.name, reason.or(node.ended.as_deref()).unwrap_or("it did not say why"))
+    }));
+    if !failed.is_empty() {
+        text += &format!("; failed: {failed}");
+    }
     let lost = running().filter_map(|node| {
         let lost = &node.progress.as_ref()?.lost;
         (!lost.is_empty()).then(|| format!("{} has lost {}", node.name, names(lost.iter().cloned())))
@@ -147,6 +154,8 @@ fn names(mut all: impl Iterator<Item = String>) -> String {
     first.join(", ") + &if more > 0 { format!(" and {more} more") } else { String::new() }
 }
 
+const FAILED: usize = 3;
+
 /// Starting, running, finished, failed.
 fn state(node: &NodeStatus) -> usize {
     let says = node.progress.as_ref().map_or(NodeState::Starting, |progress| progress.state);
@@ -155,7 +164,7 @@ fn state(node: &NodeStatus) -> usize {
         (Some(_), _) => 1,
         (None, _) if node.ended.is_none() => 0,
         (None, _) if node.succeeded() => 2,
-        (None, _) => 3,
+        (None, _) => FAILED,
     }
 }
 

@@ -3,7 +3,7 @@
 use super::super::files::wrong;
 use crate::domain::OptionError;
 use serde::Deserialize;
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
 
 /// A column by its name in the header, or by its number from 0.
@@ -112,8 +112,10 @@ impl Columns {
             return Self::of(wanted, header, fields, path);
         };
         let names = names(header, fields, path)?;
+        let places: HashMap<&str, usize> =
+            names.iter().enumerate().rev().map(|(at, name)| (name.as_str(), at)).collect();
         let find = |at: &usize| {
-            names.iter().position(|name| *name == own[*at]).ok_or_else(|| {
+            places.get(own[*at].as_str()).copied().ok_or_else(|| {
                 let message = format!("has no column `{}`", own[*at]);
                 let mut error = wrong(path, &message, listed(own));
                 error.hint =

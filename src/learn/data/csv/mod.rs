@@ -253,12 +253,14 @@ impl Classes {
             Ok(_) => return None,
             Err(_) => field.to_owned(),
         };
-        let number = self.names.iter().position(|n| *n == name).unwrap_or_else(|| {
-            self.names.push(name);
-            self.names.len() - 1
+        let number = self.numbers.get(&name).copied().unwrap_or_else(|| {
+            self.names.push(name.clone());
+            let number = self.names.len() as u32 - 1;
+            self.numbers.insert(name, number);
+            number
         });
-        self.numbers.insert(field.to_owned(), number as u32);
-        Some(number as u32)
+        self.numbers.insert(field.to_owned(), number);
+        Some(number)
     }
 
     /// Class of each number: by value if all are numbers, else by name.
