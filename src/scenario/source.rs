@@ -292,7 +292,7 @@ mod tests {
         assert_eq!(fails(base, &[]), "");
         assert_eq!(
             fails(&format!("{base}tiers:\n  global:\n    polcy: sync\n"), &[]),
-            "x.yml:5: tiers.global.polcy: unknown key `polcy`; allowed: policy, fold, optimizer, update, \
+            "x.yml:5: tiers.global.polcy: unknown key `polcy`; allowed: policy, fold, optimizer, update, max_norm, \
              traffic, uplink, compression; did you mean `policy`?"
         );
         assert_eq!(
