@@ -73,7 +73,7 @@ network:
   lan: {profile: mine, latency: 'jittered(1ms, mine)'}
   links: [{between: [global, worker1], latency: {name: mixture, of: [mine, 3ms]}}]
 devices: {default: mine, heterogeneity: mine}
-injections: [{links: all, add: mine}]
+injections: [{where: all, add: mine}]
 evaluation: {metrics: [accuracy, mine]}
 ";
 
@@ -96,7 +96,7 @@ training: {rounds: 3}
 fn a_row_from_outside_works_wherever_it_can_be_named() {
     let folder = tempfile::tempdir().unwrap();
     let registry = registry();
-    for (name, text, commits) in [("tree.yml", TREE, 4), ("ring.yml", RING, 9), ("own.yml", OWN, 9)] {
+    for (name, text, commits) in [("tree.yml", TREE, 4), ("ring.yml", RING, 3), ("own.yml", OWN, 3)] {
         let file = folder.path().join(name);
         fs::write(&file, text).unwrap();
         let options = SimOptions::default();

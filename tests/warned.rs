@@ -80,7 +80,7 @@ fn timing_only_counts_the_steps_of_real_shards() {
     };
     let real = read(&["sim", "s.yml", "--json", "-q", "--out", "real"]);
     let timing = read(&["sim", "s.yml", "--json", "-q", "--timing-only", "--out", "timing"]);
-    for key in ["gradient_steps", "samples", "virtual_time_s", "messages"] {
+    for key in ["gradient_steps", "client_fits", "messages"] {
         assert!(!real[key].is_null(), "{key}");
         assert_eq!(real[key], timing[key], "{key}");
     }
@@ -98,6 +98,17 @@ fn a_scenario_comes_from_standard_input_too() {
     assert!(code == Some(0) && said.contains("\"commits\": 3"), "{said}{notes}");
 }
 
+/// As shells and CI files leave it when there is nothing to say.
+#[test]
+fn a_variable_that_is_empty_is_not_set() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("s.yml"), FLAT).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_hcddl"));
+    command.args(["sim", "s.yml", "-q", "--out", "o"]).current_dir(folder.path());
+    let (code, _, notes) = texts(command.env("HCDDL_DATA", "").env("HCDDL_KERNELS", "").output().unwrap());
+    assert_eq!((code, notes.contains("error")), (Some(0), false), "{notes}");
+}
+
 #[test]
 fn nearly_right_gets_the_right_hint() {
     let folder = tempfile::tempdir().unwrap();
@@ -106,7 +117,11 @@ fn nearly_right_gets_the_right_hint() {
     let hosts =
         "[all]\na ansible_host=127.0.0.1\nb ansible_host=127.0.0.1\nc ansible_host=[2001:db8::2]\nd\ne\n";
     fs::write(at.join("hosts.ini"), hosts).unwrap();
-    fs::write(at.join("evil.yml"), "topology: {name: links, links: [[a, ../x]]}\nmodel: softmax\n").unwrap();
+    fs::write(
+        at.join("evil.yml"),
+        "topology: {name: links, peers: [a, ../x], links: [[a, ../x]]}\nmodel: softmax\n",
+    )
+    .unwrap();
     for (arguments, code, parts) in [
         (
             &["sim", "s.yml", "--set", "rounds=5"][..],

@@ -187,7 +187,12 @@ fn key_for(error: &clap::Error) -> Option<String> {
 
 /// Decides what the process computes with, before it computes.
 fn select_kernels(option: Option<String>) -> anyhow::Result<()> {
-    let environment = || std::env::var("HCDDL_KERNELS").ok().map(|name| ("HCDDL_KERNELS", name));
+    let environment = || {
+        std::env::var("HCDDL_KERNELS")
+            .ok()
+            .filter(|name| !name.is_empty())
+            .map(|name| ("HCDDL_KERNELS", name))
+    };
     let Some((from, name)) = option.map(|name| ("--kernels", name)).or_else(environment) else {
         return Ok(());
     };

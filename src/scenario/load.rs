@@ -122,18 +122,22 @@ pub fn load_schedule(written: &mut Written, path: &Path) -> Result<(), UserError
 /// is one.
 #[must_use]
 pub fn data_dir() -> Option<PathBuf> {
-    let named = std::env::var_os("HCDDL_DATA").is_some();
+    let named = from_environment("HCDDL_DATA").is_some();
     fetch_dir().filter(|dir| named || dir.is_dir())
 }
 
 /// Where data files are downloaded to: `HCDDL_DATA`, else `$XDG_CACHE_HOME/hcddl`, else `~/.cache/hcddl`.
 #[must_use]
 pub fn fetch_dir() -> Option<PathBuf> {
-    let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     // A relative cache directory is to be ignored (XDG Base Directory Specification).
-    let cache = || set("XDG_CACHE_HOME").filter(|dir| dir.is_absolute());
-    let cache = || cache().or_else(|| Some(set("HOME")?.join(".cache")));
-    std::env::var_os("HCDDL_DATA").map(PathBuf::from).or_else(|| Some(cache()?.join("hcddl")))
+    let cache = || from_environment("XDG_CACHE_HOME").filter(|dir| dir.is_absolute());
+    let cache = || cache().or_else(|| Some(from_environment("HOME")?.join(".cache")));
+    from_environment("HCDDL_DATA").or_else(|| Some(cache()?.join("hcddl")))
+}
+
+/// A path from a variable; one that is set to nothing counts as not set.
+fn from_environment(name: &str) -> Option<PathBuf> {
+    std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from)
 }
 
 /// A topology that is written in a file of its own.

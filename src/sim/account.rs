@@ -145,15 +145,14 @@ impl Account {
         time.jobs = 0;
     }
 
-    /// Takes note of something strange about what `from` sent to `to`, and says so the first time, the tenth, ...
-    pub(crate) fn noticed(&mut self, from: &str, to: &str, what: Strange) {
+    /// Takes note of something strange about what `from` sent to `to`; what is to be said the first time, the tenth, ...
+    pub(crate) fn noticed(&mut self, from: &str, to: &str, what: Strange) -> Option<String> {
         *self.metrics.entry(what.counter().to_owned()).or_insert(0.0) += 1.0;
         let times = self.strange.entry(format!("{from} {}", what.counter())).or_insert(0);
         *times += 1;
         let times = *times;
-        if 10u64.pow(times.ilog10()) == times {
-            tracing::warn!(times, "an update of {from} for {to} {what}");
-        }
+        let more = if times > 1 { format!(" ({times} of such by now)") } else { String::new() };
+        (10u64.pow(times.ilog10()) == times).then(|| format!("an update of {from} for {to} {what}{more}"))
     }
 
     /// Takes note of a commit; returns the bytes that came in since the last one.

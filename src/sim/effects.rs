@@ -40,7 +40,9 @@ impl<R: Runner> Conductor<'_, R> {
                 Effect::Noticed { from, what } => {
                     let (from, to) =
                         (&self.plan.nodes[from.index()].name, &self.plan.nodes[node.index()].name);
-                    self.account.noticed(from.as_str(), to.as_str(), what);
+                    if let Some(text) = self.account.noticed(from.as_str(), to.as_str(), what) {
+                        tracing::warn!("{text}");
+                    }
                 }
                 Effect::Record(metric) => {
                     *self.account.metrics.entry(metric.name.into_owned()).or_insert(0.0) += metric.value;

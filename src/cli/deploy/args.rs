@@ -140,7 +140,9 @@ impl TargetArgs {
     pub fn binaries(&self) -> anyhow::Result<Binaries> {
         let mut binaries = Binaries {
             own: std::env::current_exe()?,
-            cache: std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".hcddl/bin")),
+            cache: std::env::var_os("HOME")
+                .filter(|home| !home.is_empty())
+                .map(|home| PathBuf::from(home).join(".hcddl/bin")),
             ..Binaries::default()
         };
         for given in &self.binaries {

@@ -23,7 +23,9 @@ impl Stage<'_> {
                 Effect::Noticed { from, what } => {
                     let (from, to) =
                         (&self.plan.nodes[from.index()].name, &self.plan.nodes[self.me.index()].name);
-                    self.books.account.noticed(from.as_str(), to.as_str(), what);
+                    if let Some(text) = self.books.account.noticed(from.as_str(), to.as_str(), what) {
+                        tracing::warn!("{text}");
+                    }
                 }
                 Effect::Record(metric) => {
                     *self.books.account.metrics.entry(metric.name.into_owned()).or_insert(0.0) +=

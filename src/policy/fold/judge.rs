@@ -48,7 +48,7 @@ pub(super) fn judge(
             let factor = (max / norm) as f32;
             let mut shorter = values.to_vec();
             let mut done = 0;
-            for range in statistics.iter().cloned().chain([values.len()..values.len()]) {
+            for range in statistics.iter().cloned().chain(std::iter::once(values.len()..values.len())) {
                 for at in done..range.start {
                     let from = if kind == UpdateKind::Model { base[at] } else { 0.0 };
                     shorter[at] = from + factor * change[at];
@@ -98,9 +98,15 @@ mod tests {
                     let mut numbers = vec![f32::MAX; len];
                     numbers[at] = bad;
                     let mut inputs = [input(&vec![f32::MAX; len]), input(&numbers)];
-                    let (base, statistics) = (vec![f32::MAX; len], [0..1]);
+                    let (base, statistics) = (vec![f32::MAX; len], 0..1);
                     let kind = UpdateKind::Delta;
-                    let strange = judge(Demands::default(), &mut inputs, &base, kind, &statistics);
+                    let strange = judge(
+                        Demands::default(),
+                        &mut inputs,
+                        &base,
+                        kind,
+                        std::slice::from_ref(&statistics),
+                    );
                     assert_eq!(strange, [(1, Strange::NotFinite)], "{bad} at {at} of {len}");
                 }
             }
@@ -117,7 +123,7 @@ mod tests {
             (UpdateKind::Model, [31.0, 9.0, 41.0], [4.0, 9.0, 5.0]),
         ] {
             let mut inputs = [input(&long), input(&short)];
-            let strange = judge(demands, &mut inputs, &base, kind, &[1..2]);
+            let strange = judge(demands, &mut inputs, &base, kind, std::slice::from_ref(&(1..2)));
             assert_eq!(strange, [(0, Strange::Shortened(50.0))], "{kind:?}");
             assert_eq!(values(&inputs[0]), short, "{kind:?}");
             assert_eq!(values(&inputs[1]), short, "{kind:?}");
