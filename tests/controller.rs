@@ -183,6 +183,22 @@ fn a_node_that_a_signal_holds_is_shown_and_not_waited_for() {
     assert!(log.ends_with("worker2 was told to stop\n"), "{log}");
 }
 
+/// A supervisor that a signal holds is silent, not gone: who asks gets an answer once it goes on.
+#[test]
+fn a_silent_supervisor_is_not_taken_for_a_dead_one() {
+    let site = Site::new(90);
+    let child = site.start();
+    let status = site.wait_until_running();
+    let supervisor = pid(&status["pid"]);
+    kill_process(supervisor, Signal::STOP).unwrap();
+    std::thread::sleep(Duration::from_secs(11));
+    kill_process(supervisor, Signal::CONT).unwrap();
+    let (code, notes) = finish(child);
+    assert!(notes.contains("its supervisor has said nothing for 10 s"), "{notes}");
+    assert!(!notes.contains("gone") && !notes.contains("lost"), "{notes}");
+    assert!(code.is_some() && !site.path("out/local").exists(), "{notes}");
+}
+
 /// Nodes that a killed supervisor left keep the lock, and `clean` ends them.
 #[test]
 fn what_a_killed_supervisor_left_is_found_and_ended() {

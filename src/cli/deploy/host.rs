@@ -126,11 +126,18 @@ async fn talk(args: &RemoteArgs, dir: &Path) -> anyhow::Result<Ending> {
         None if args.status => socket::say("").await,
         None => socket::pipe(tokio::io::stdin(), tokio::io::stdout()).await.map(|()| String::new()),
     };
-    if let Ok(said) = talked {
-        output::result(&said)?;
-        return Ok(Ending::Done);
-    }
+    let error = match talked {
+        Ok(said) => {
+            output::result(&said)?;
+            return Ok(Ending::Done);
+        }
+        Err(error) => error,
+    };
     let status = AgentStatus::read(dir)?;
+    if status.ended.is_none() && status.is_supervised(dir) {
+        // The controller asks again.
+        anyhow::bail!("the supervisor does not answer: {error}");
+    }
     output::result(&status.line())?;
     if status.ended.is_none() {
         output::note("error", &why_gone(dir));

@@ -118,6 +118,7 @@ impl Agent {
         sample.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut terminated = signal(SignalKind::terminate())?;
         let mut heard = Instant::now();
+        let mut looked = Instant::now();
         let mut stopping: Option<(Ended, Instant)> = None;
         nodes.start();
         while nodes.any_running() {
@@ -140,6 +141,11 @@ impl Agent {
                     None
                 }
             };
+            // While this process itself was held it could not hear anybody.
+            if looked.elapsed() > self.lease / 2 {
+                heard = Instant::now();
+            }
+            looked = Instant::now();
             let why = match order {
                 Some(Order::Stop) => Some(Ended::Stopped),
                 Some(Order::Restart) if stopping.is_none() => {

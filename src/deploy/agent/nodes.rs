@@ -142,9 +142,7 @@ pub fn kill_left(dir: &Path, status: &AgentStatus) -> Vec<String> {
     let mut killed = Vec::new();
     for node in &status.nodes {
         let Some(pid) = node.pid else { continue };
-        let command = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-        let mut words = command.split(|byte| *byte == 0);
-        if words.any(|word| word == dir.as_os_str().as_encoded_bytes()) {
+        if sample::works_for(pid, dir) {
             signal_group(pid, Signal::KILL);
             killed.push(node.name.clone());
         }

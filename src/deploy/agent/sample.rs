@@ -103,6 +103,13 @@ pub fn is_paused(pid: u32) -> bool {
     state(&stat) == Some('T')
 }
 
+/// Whether a process was started for a run directory: its command line names it.
+#[must_use]
+pub fn works_for(pid: u32, dir: &Path) -> bool {
+    let command = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    command.split(|byte| *byte == 0).any(|word| word == dir.as_os_str().as_encoded_bytes())
+}
+
 /// Whether next to nothing can be written below a directory any more.
 #[must_use]
 pub fn disk_is_full(dir: &Path) -> bool {

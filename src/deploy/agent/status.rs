@@ -87,6 +87,12 @@ impl AgentStatus {
         crate::atomic::replace(&dir.join(FILE), self.line().as_bytes())
     }
 
+    /// Whether the supervisor that wrote this is still there.
+    #[must_use]
+    pub fn is_supervised(&self, dir: &Path) -> bool {
+        self.pid > 0 && super::sample::works_for(self.pid, dir)
+    }
+
     /// As one line of JSON.
     #[must_use]
     pub fn line(&self) -> String {

@@ -19,6 +19,8 @@ use tokio_util::codec::{FramedRead, LinesCodec};
 const AFTER_ROOT: Duration = Duration::from_secs(15);
 /// As [`AFTER_ROOT`], when all those that are left are held by a signal.
 const AFTER_ROOT_PAUSED: Duration = Duration::from_secs(2);
+/// Silence of a supervisor that is connected, of which is told: it speaks twice a second.
+const SILENT: Duration = Duration::from_secs(10);
 /// Time between looking for Ctrl-C.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// Bytes of a status at most.
@@ -204,8 +206,14 @@ impl Link {
         let mut stdin = process.stdin.take().expect("a new process has an input");
         let mut renew = interval(self.renew);
         let mut lines = FramedRead::new(&mut process.stdout, LinesCodec::new_with_max_length(STATUS_MAX));
+        let mut heard = Instant::now();
         loop {
             tokio::select! {
+                () = sleep(SILENT.saturating_sub(heard.elapsed())) => {
+                    let problem = format!("its supervisor has said nothing for {} s", SILENT.as_secs());
+                    self.tell(Update::Lost(problem)).await;
+                    heard = Instant::now();
+                }
                 _ = renew.tick() => {
                     if stdin.write_all(b"renew\n").await.is_err() || stdin.flush().await.is_err() {
                         break;
@@ -213,6 +221,7 @@ impl Link {
                 }
                 line = lines.next() => {
                     let Some(Ok(line)) = line else { break };
+                    heard = Instant::now();
                     let Ok(mut status) = serde_json::from_str::<AgentStatus>(&line) else { continue };
                     // A host speaks for its own nodes and no others.
                     status.nodes.retain(|node| self.host.nodes.contains(&node.name));
