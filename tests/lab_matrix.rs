@@ -16,8 +16,8 @@ use std::time::{Duration, Instant};
 
 /// Silence after which nodes count as lost.
 const DETECTION: Duration = Duration::from_secs(3);
-/// A fault that is noticed by nobody, and one that is.
-const SHORT: Duration = Duration::from_millis(1500);
+/// A fault that is noticed by nobody, and one that is. After a cut TCP waits as long again before it tries once more.
+const SHORT: Duration = Duration::from_millis(1000);
 const LONG: Duration = Duration::from_secs(6);
 /// A cell that takes longer than this hangs.
 const END: Duration = Duration::from_secs(150);

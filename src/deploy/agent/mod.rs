@@ -95,6 +95,8 @@ impl Agent {
             .collect();
         status.pid = std::process::id();
         status.ended = None;
+        // Who this is must be known before anybody asks.
+        write(&status, dir);
         let lease = Duration::from_nanos(deployment.settings.lease.0);
         Ok(Self { lock, status, lease, listener, sampler, dir: dir.to_owned() })
     }
@@ -177,8 +179,9 @@ impl Agent {
         self.status.nodes = nodes.status;
         self.status.ended = Some(ended);
         let _ = self.sampler.sample(&[]);
-        let _ = std::fs::remove_file(socket::FILE);
+        // In this order: who finds no socket reads in the file that this supervisor has ended.
         publish(&self.status, &self.dir, &told);
+        let _ = std::fs::remove_file(socket::FILE);
         drop(told);
         let _ = clients.await;
         self.lock.release();
@@ -186,12 +189,16 @@ impl Agent {
     }
 }
 
-/// A full disk must not end a run: the controller still gets its lines.
 fn publish(status: &AgentStatus, dir: &Path, told: &watch::Sender<String>) {
+    write(status, dir);
+    told.send_replace(status.line());
+}
+
+/// A full disk must not end a run: the controller still gets its lines.
+fn write(status: &AgentStatus, dir: &Path) {
     if let Err(error) = status.write(dir) {
         tracing::warn!("{}: {error}", status::FILE);
     }
-    told.send_replace(status.line());
 }
 
 /// Listens in the current directory. With the lock in hand, a socket that is there is one that was left.
