@@ -266,7 +266,7 @@ fn summary(
     let seeds = plan.seeds;
     Ok(Summary {
         name: plan.name.clone(),
-        reason: reason(root),
+        reason: reason(root, tops.first().map_or("the root", |top| plan.nodes[*top].name.as_str())),
         accuracy: metrics.get("accuracy").copied(),
         loss: metrics.get("loss").copied(),
         metrics,
@@ -307,13 +307,13 @@ fn mean_metrics<'a>(nodes: impl Iterator<Item = &'a NodeResult>) -> BTreeMap<Str
     sums.into_iter().map(|(name, (sum, count))| (name, sum / count)).collect()
 }
 
-fn reason(root: &NodeResult) -> Reason {
+fn reason(root: &NodeResult, name: &str) -> Reason {
     match root.reason.as_str() {
         "rounds" => Reason::Rounds,
         "target" => Reason::Target,
         "timelimit" => Reason::TimeLimit,
         "interrupted" => Reason::Interrupted,
-        "" => Reason::Stalled("the root left no result".to_owned()),
+        "" => Reason::Stalled(format!("{name} left no result")),
         why => Reason::Stalled(why.to_owned()),
     }
 }

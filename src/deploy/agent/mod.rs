@@ -7,7 +7,7 @@ pub mod sample;
 pub mod socket;
 pub mod status;
 
-pub use nodes::kill_left;
+pub use nodes::{FULL, kill_left};
 pub use socket::Order;
 pub use status::{AgentStatus, Ended, NodeStatus};
 

@@ -13,6 +13,9 @@ use std::process::{ExitStatus, Stdio};
 use tokio::process::Command;
 use tokio::sync::mpsc;
 
+/// How the end of a process is told that a full disk has ended.
+pub const FULL: &str = "the disk of its run directory is full";
+
 /// Starts nodes and watches them end.
 #[derive(Debug)]
 pub struct Nodes {
@@ -85,7 +88,7 @@ impl Nodes {
         self.status[index].ended = Some(match how {
             // It could not write why itself.
             Ok(status) if status.code() == Some(1) && sample::disk_is_full(&self.dir) => {
-                "code 1; the disk of its run directory is full".to_owned()
+                format!("code 1; {FULL}")
             }
             Ok(status) => match (status.code(), status.signal()) {
                 (Some(code), _) => format!("code {code}"),

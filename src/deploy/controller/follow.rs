@@ -3,7 +3,7 @@
 use super::fleet::{ControlDir, Fleet};
 use super::launch::{talk, why_gone};
 use super::record::{HostRecord, Record};
-use crate::deploy::agent::{AgentStatus, Ended, NodeStatus};
+use crate::deploy::agent::{AgentStatus, Ended, FULL, NodeStatus};
 use crate::deploy::remote::Remote;
 use futures_util::StreamExt;
 use std::sync::Arc;
@@ -44,7 +44,7 @@ pub struct HostState {
 pub enum End {
     /// Every node has ended, or the root and all those that can be heard.
     Finished,
-    /// The root's process was killed, or its host lost it: the others wait for it.
+    /// The root's process was killed, had no room on its disk, or its host lost it: the others wait for it.
     RootLost(String),
     /// Ctrl-C.
     Interrupted,
@@ -105,7 +105,10 @@ pub async fn follow(
             let stopped = host.status.as_ref().and_then(|status| status.ended);
             let told = matches!(stopped, Some(Ended::Stopped | Ended::LeaseExpired));
             match how {
-                Some(how) if how.starts_with("signal") && !told => return (End::RootLost(how), states),
+                // It can go on from its last checkpoint once what took it away is over.
+                Some(how) if (how.starts_with("signal") || how.ends_with(FULL)) && !told => {
+                    return (End::RootLost(how), states);
+                }
                 Some(_) => _ = root_ended.get_or_insert_with(Instant::now),
                 None if host.over => return (End::RootLost("its host lost it".to_owned()), states),
                 None => root_ended = None,
