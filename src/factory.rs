@@ -230,6 +230,11 @@ impl<'a> Factory<'a> {
         let (row, choice) = self.registry.peers.resolve(&peers.algorithm)?;
         let setup = PeerSetup {
             neighbours: node.neighbours.iter().map(|n| (n.node, n.weight)).collect(),
+            names: node
+                .neighbours
+                .iter()
+                .map(|n| (n.node, self.plan.nodes[n.node.index()].name.clone()))
+                .collect(),
             position: node.place as usize,
             peers: self.plan.nodes.len(),
             init: self.init.clone(),

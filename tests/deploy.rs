@@ -17,6 +17,8 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
+#[path = "deploy/hostile.rs"]
+mod hostile;
 #[path = "deploy/strangers.rs"]
 mod strangers;
 
@@ -30,7 +32,10 @@ struct Run {
 
 impl Run {
     fn new(text: &str) -> Self {
-        let registry = Registry::default();
+        Self::with(text, Registry::default())
+    }
+
+    fn with(text: &str, registry: Registry) -> Self {
         let written = hcddl::scenario::parse("scenario.yml", text, &[]).unwrap();
         let plan = hcddl::scenario::resolve(&written, &registry).unwrap();
         let holdings = written.holdings(&plan, &registry).unwrap();
@@ -53,7 +58,11 @@ impl Run {
             .create(true)
             .append(true)
             .open(self.dir.path().join(format!("{node}.txt")));
-        Command::new(env!("CARGO_BIN_EXE_hcddl"))
+        let mut command = match self.registry.around {
+            None => Command::new(env!("CARGO_BIN_EXE_hcddl")),
+            Some(_) => hostile::program(),
+        };
+        command
             .args(["-v", "node"])
             .arg(self.dir.path())
             .arg(node)

@@ -9,6 +9,7 @@ mod hosts;
 mod runs;
 
 use hosts::Lab;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::fs;
 use std::process::{Child, Stdio};
@@ -309,6 +310,9 @@ impl Site<'_> {
             "worker2" if self.cell.shape.is_tree() => vec!["local1"],
             other => vec![other],
         };
+        if verdict.problem.is_none() {
+            verdict.problem = doubled(&table);
+        }
         verdict.recovery_s = table.lines().skip(1).find_map(|row| {
             let fields: Vec<&str> = row.split(',').collect();
             let (who, at) = (*fields.first()?, fields.get(2)?.parse::<f64>().ok()?);
@@ -323,6 +327,46 @@ impl Site<'_> {
             verdict.problem = Some(format!("replay: {}", last_lines(&said)));
         }
     }
+}
+
+/// The first row of commits.csv in which something counts twice: a worker or a peer contributes twice to a commit, or
+/// twice what it made of one version. (A local server's pushes may stem from one version of its parent.) A version that
+/// does not follow the last one begins another life of its node, which may do again what a former one has lost.
+fn doubled(table: &str) -> Option<String> {
+    let mut lives: BTreeMap<&str, (u64, BTreeSet<(&str, &str)>)> = BTreeMap::new();
+    for row in table.lines().skip(1) {
+        let fields: Vec<&str> = row.split(',').collect();
+        let [node, version, _, contributors, bases, ..] = fields[..] else {
+            return Some(format!("a row of commits.csv is cut: {row}"));
+        };
+        let Ok(version) = version.parse() else { return Some(format!("no version: {row}")) };
+        let (last, seen) = lives.entry(node).or_default();
+        if version <= *last {
+            seen.clear();
+        }
+        *last = version;
+        let parts = contributors.split(';').zip(bases.split(';'));
+        for (who, base) in parts.filter(|(who, _)| who.starts_with("worker") || who.starts_with("peer")) {
+            if !seen.insert((who, base)) {
+                return Some(format!("{who} counts twice with version {base}: {row}"));
+            }
+        }
+    }
+    None
+}
+
+#[test]
+fn what_is_doubled_is_found() {
+    let head = "node,version,virtual_time_s,contributors,base_versions,staleness,bytes\n";
+    let found = |rows: &str| doubled(&format!("{head}{rows}"));
+    assert_eq!(found("global,1,0.1,worker1;worker2,0;0,,\nglobal,2,0.2,worker1,1,,\n"), None);
+    assert_eq!(found("local1,1,0.1,worker1,0,,\nlocal2,1,0.2,worker1,0,,\n"), None);
+    // Another life from the checkpoint of version 0.
+    assert_eq!(found("global,1,0.1,worker1,0,,\nglobal,1,0.2,worker1,0,,\n"), None);
+    assert_eq!(found("global,1,0.1,local1,0,,\nglobal,2,0.2,local1,0,,\n"), None);
+    assert!(found("global,1,0.1,worker1,0,,\nglobal,2,0.2,worker1,0,,\n").unwrap().contains("worker1"));
+    assert!(found("peer1,1,0.1,peer1;peer2;peer2,0;0;0,,\n").unwrap().contains("peer2"));
+    assert!(found("global,1\n").unwrap().contains("cut"));
 }
 
 fn last_lines(text: &str) -> String {

@@ -4,7 +4,7 @@
 use super::node_file;
 use super::result::NodeResult;
 use crate::domain::text::in_cell;
-use crate::domain::{NodeId, digest};
+use crate::domain::{NodeId, Strange, digest};
 use crate::learn::Learner;
 use crate::learn::safetensors;
 use crate::node::Reason;
@@ -258,6 +258,13 @@ fn summary(
         *dropped = dropped.saturating_add(*count);
     }
     let mut metrics = mean_metrics(tops.iter().filter_map(|top| nodes[*top].as_ref()));
+    // What servers of any tier noticed; `mean_metrics` has but the root's.
+    for counter in Strange::COUNTERS {
+        let counted: f64 = there.iter().filter_map(|node| node.metrics.get(counter)).sum();
+        if counted > 0.0 && counted.is_finite() {
+            metrics.insert(counter.to_owned(), counted);
+        }
+    }
     let settled =
         dropped.values().fold(sum(|node| node.updates_committed), |sum, count| sum.saturating_add(*count));
     metrics.insert("updates_open".to_owned(), sum(|node| node.updates_sent).saturating_sub(settled) as f64);

@@ -13,11 +13,15 @@ pub enum Strange {
     Version(u64),
     /// Its norm is this, more than allowed: it is shortened.
     Shortened(f64),
-    /// Its norm is this, thousands of times that of the model, and nothing bounds it: it is folded.
+    /// Its norm is this, more than 10,000 times that of the model, and nothing bounds it: it is folded.
     Long(f64),
 }
 
 impl Strange {
+    /// Every name that [`Strange::counter`] may give.
+    pub const COUNTERS: [&str; 4] =
+        ["refused_updates", "unknown_versions", "shortened_updates", "absurd_updates"];
+
     /// Name of the counter in summaries.
     #[must_use]
     pub fn counter(self) -> &'static str {
@@ -41,8 +45,8 @@ impl std::fmt::Display for Strange {
             Strange::Shortened(norm) => write!(f, "has a norm of {norm:.3e}; it is shortened to `max_norm`"),
             Strange::Long(norm) => write!(
                 f,
-                "has a norm of {norm:.3e}, thousands of times that of the model; `max_norm` of the server's tier \
-                 would bound it"
+                "has a norm of {norm:.3e}, more than 10,000 times that of the model; `max_norm` of the server's \
+                 tier would bound it"
             ),
         }
     }

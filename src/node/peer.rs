@@ -108,8 +108,8 @@ impl PeerState {
 
     /// Ends the run when a neighbour has sent something else than was agreed: peers cannot go on without what it should
     /// have sent, and there is no server to do without it.
-    pub(crate) fn misfit(from: NodeId, what: &str, out: &mut Effects) {
-        let why = format!("node {} sent {what}: it runs another version of hcddl, or is broken", from.0);
+    pub(crate) fn misfit(from: &str, what: &str, out: &mut Effects) {
+        let why = format!("{from} sent {what}: it runs another version of hcddl, or is broken");
         out.push(Effect::Finish(Reason::Stalled(why)));
     }
 

@@ -274,16 +274,16 @@ impl Server {
         } else if message.kind == ASSIGN {
             self.state.uplink.as_mut().expect("has a parent").answers += 1;
             let head = message.head;
-            match message.bodies.into_iter().next().map(|b| b.data) {
-                Some(Data::Dense(model)) => self.adopt(model, head, out),
-                Some(data) => {
-                    let codec = config.codec_down.unwrap_or_default();
+            match (message.bodies.into_iter().next().map(|b| b.data), config.codec_down) {
+                (Some(Data::Dense(model)), _) => self.adopt(model, head, out),
+                (Some(data), Some(codec)) => {
                     let job = self.state.job();
                     let uplink = self.state.uplink.as_mut().expect("has a parent");
                     (uplink.adopting, uplink.mixing) = (Some((job, head)), false);
                     out.run(job, Work::Decode { data, codec });
                 }
-                None => {}
+                // No model, or one that is coded though no codec was agreed on: refused by its length.
+                _ => self.adopt(Params::absent(0), head, out),
             }
         }
     }

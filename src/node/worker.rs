@@ -86,15 +86,15 @@ impl Worker {
             return;
         }
         let head = message.head;
-        match message.bodies.into_iter().next().map(|b| b.data) {
-            Some(Data::Dense(model)) => self.train(model, head, out),
-            Some(data @ Data::Coded(_)) => {
+        match (message.bodies.into_iter().next().map(|b| b.data), self.config.codec_down) {
+            (Some(Data::Dense(model)), _) => self.train(model, head, out),
+            (Some(data), Some(codec)) => {
                 let job = self.job();
-                let codec = self.config.codec_down.unwrap_or_default();
                 self.state.phase = Phase::Decoding(job, head);
                 out.run(job, Work::Decode { data, codec });
             }
-            None => {}
+            // No model, or one that is coded though no codec was agreed on: the job fails by its length.
+            _ => self.train(Params::absent(0), head, out),
         }
     }
 

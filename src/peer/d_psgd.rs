@@ -109,7 +109,8 @@ impl Peer {
     fn received(&mut self, from: NodeId, round: u64, model: Params, out: &mut Effects) {
         let (got, expected) = (model.len(), self.state.model.len());
         if got != expected {
-            PeerState::misfit(from, &format!("a model of {got} values, expected {expected}"), out);
+            let what = format!("a model of {got} values, expected {expected}");
+            PeerState::misfit(self.setup.name(from), &what, out);
             return;
         }
         if self.state.idle && self.setup.restarted && self.state.round == 0 {
@@ -140,9 +141,8 @@ impl Node for Peer {
         match event {
             Event::Start if !self.state.idle => self.begin_round(out),
             Event::Received { from, message } if message.kind == MODEL => {
-                if let Some(model) = message.params() {
-                    self.received(from, message.head.version.0, model.clone(), out);
-                }
+                let model = message.params().cloned().unwrap_or(Params::absent(0));
+                self.received(from, message.head.version.0, model, out);
             }
             Event::Done { job, outcome } => match self.state.finished(job, outcome) {
                 Some(Outcome::Trained(trained)) => {

@@ -60,6 +60,7 @@ impl World {
         let node = &plan.nodes[i];
         let setup = PeerSetup {
             neighbours: node.neighbours.iter().map(|n| (n.node, n.weight)).collect(),
+            names: node.neighbours.iter().map(|n| (n.node, format!("peer{}", n.node.0))).collect(),
             position: node.place as usize,
             peers: plan.nodes.len(),
             init: Params::new((0..self.len).map(|i| i as f32 * 0.5).collect()),
@@ -215,10 +216,15 @@ fn what_was_not_agreed_ends_the_run_with_a_name() {
             let Some(way) = world.ways.values_mut().next() else { continue };
             let message = way.front_mut().unwrap();
             let data = crate::domain::Data::Dense(Params::new(vec![1.0; 77]));
-            *message = Message::with(message.kind.clone(), message.head, "model", data);
+            let (sent, told) = match seed % 2 {
+                0 => (Message::with(message.kind.clone(), message.head, "model", data), "77 values"),
+                _ => (Message::control(message.kind.clone(), message.head), " 0 values"),
+            };
+            *message = sent;
             while world.stalled.is_none() && world.step() {}
             let why = world.stalled.expect("a run that ends");
-            assert!(why.contains("77 values"), "{} with seed {seed}: {why}", row.name);
+            let named = why.starts_with("peer");
+            assert!(named && why.contains(told), "{} with seed {seed}: {why}", row.name);
         }
     }
 }

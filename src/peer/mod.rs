@@ -10,6 +10,7 @@ use crate::domain::{Choice, Head, Kind, Message, NodeId, OptionError, Params, Ro
 use crate::node::Node;
 use crate::node::peer::PeerState;
 use crate::policy::optimizer::BuildOptimizer;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// A decentralised algorithm: builds its nodes.
@@ -42,6 +43,8 @@ type PeerRow = Row<BuildPeer>;
 pub struct PeerSetup {
     /// Its neighbours in the order of the topology (a ring: previous, next) with their mixing weights.
     pub neighbours: Vec<(NodeId, f64)>,
+    /// What its neighbours are called.
+    pub names: BTreeMap<NodeId, String>,
     /// Its position among the peers, along the ring where they form one.
     pub position: usize,
     /// Number of peers.
@@ -54,6 +57,13 @@ pub struct PeerSetup {
     pub rounds: Option<u64>,
     /// Whether this is a restart without memory: it takes the model of the first neighbour it hears.
     pub restarted: bool,
+}
+
+impl PeerSetup {
+    /// What a neighbour is called.
+    pub(crate) fn name(&self, neighbour: NodeId) -> &str {
+        self.names.get(&neighbour).map_or("a node that is no neighbour", String::as_str)
+    }
 }
 
 /// A message of a peer: a tensor of a round and step.

@@ -4,7 +4,7 @@
 //! own peer: that order is part of the result. Every peer then takes the same step with the mean.
 
 use super::{PeerAlgorithm, PeerRow, PeerSetup, piece};
-use crate::domain::{Choice, Kind, NodeId, OptionError, Params, Table};
+use crate::domain::{Choice, Kind, Message, NodeId, OptionError, Params, Table};
 use crate::node::peer::PeerState;
 use crate::node::work::{Fold, FoldInput, UpdateKind, Work};
 use crate::node::{Cx, Effect, Effects, Event, Node, NodeState, Outcome, Reason};
@@ -110,6 +110,26 @@ impl Peer {
         out.send(next, piece(CHUNK, "chunk", self.state.round, step, chunk as u32, tensor));
     }
 
+    fn received(&mut self, from: NodeId, message: &Message, out: &mut Effects) {
+        let (round, step) = (message.head.version.0, message.head.clock);
+        let chunk = message.params().cloned().unwrap_or(Params::absent(0));
+        // The one before cannot be further: it needs what this one has not sent yet. Nor can it be behind.
+        let steps = 2 * (self.setup.peers as u64 - 1);
+        let mine = self.state.round;
+        let is_due = (mine..=mine + 1).contains(&round) && step < steps;
+        let (got, expected) = (chunk.len(), self.chunk_range(self.incoming(step)).len());
+        let has_tensor = message.params().is_some();
+        if !is_due || got != expected || !has_tensor {
+            let what = format!(
+                "{got} values of round {round}, step {step}, expected {expected} of round {mine} or the next"
+            );
+            PeerState::misfit(self.setup.name(from), &what, out);
+            return;
+        }
+        self.state.inbox.insert((round, step, from), chunk);
+        self.advance(out);
+    }
+
     /// Takes the chunk of the current step, once it is there.
     fn advance(&mut self, out: &mut Effects) {
         let steps = 2 * (self.setup.peers as u64 - 1);
@@ -186,25 +206,7 @@ impl Node for Peer {
                     .to_owned(),
             ))),
             Event::Start => self.state.start_gradient(self.setup.steps, out),
-            Event::Received { from, message } if message.kind == CHUNK => {
-                let (round, step) = (message.head.version.0, message.head.clock);
-                if let Some(chunk) = message.params() {
-                    // The one before cannot be further: it needs what this one has not sent yet.
-                    let steps = 2 * (self.setup.peers as u64 - 1);
-                    let ahead = round > self.state.round + 1 || step >= steps;
-                    let (got, expected) = (chunk.len(), self.chunk_range(self.incoming(step)).len());
-                    if ahead || got != expected {
-                        let what = format!(
-                            "{got} values of round {round}, step {step}, expected {expected} of round {} or the next",
-                            self.state.round
-                        );
-                        PeerState::misfit(from, &what, out);
-                        return;
-                    }
-                    self.state.inbox.insert((round, step, from), chunk.clone());
-                    self.advance(out);
-                }
-            }
+            Event::Received { from, message } if message.kind == CHUNK => self.received(from, &message, out),
             Event::Done { job, outcome } => match self.state.finished(job, outcome) {
                 Some(Outcome::Trained(trained)) => {
                     self.state.cursor += trained.steps;
@@ -219,8 +221,8 @@ impl Node for Peer {
                 _ => {}
             },
             Event::Down(lost) if !self.state.idle => out.push(Effect::Finish(Reason::Stalled(format!(
-                "node {} of the ring is lost, and ring all-reduce cannot go on without it; d_psgd and servers can",
-                lost.0
+                "{} of the ring is lost, and ring all-reduce cannot go on without it; d_psgd and servers can",
+                self.setup.name(lost)
             )))),
             _ => {}
         }

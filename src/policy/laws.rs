@@ -4,7 +4,7 @@
 
 use super::{BuildPolicy, table};
 use crate::domain::{
-    Choice, Data, Head, JobId, Lane, Message, NodeId, Params, Row, Seeds, Stream, Time, Token,
+    Choice, Coded, Data, Head, JobId, Lane, Message, NodeId, Params, Row, Seeds, Stream, Time, Token, Version,
 };
 use crate::node::kinds::{ASSIGN, CANCEL, UPDATE};
 use crate::node::reliable::Reliable;
@@ -84,6 +84,10 @@ struct World {
 }
 
 const WORKERS: u32 = 5;
+
+fn update(head: Head, values: Vec<f32>) -> Message {
+    Message::with(UPDATE, head, "gradient", Data::Dense(Params::new(values)))
+}
 
 impl World {
     fn new(choice: &Choice, seed: u64) -> Self {
@@ -202,23 +206,28 @@ impl World {
             true => (Head { samples: 0, steps: 0, loss: f32::NAN, ..head }, 1e9),
             false => (head, 1.0),
         };
-        let (head, values) = match self.hostile && worker == NodeId(1) {
+        let message = match self.hostile && worker == NodeId(1) {
             true => self.whatever(head),
-            false => (head, vec![value]),
+            false => update(head, vec![value]),
         };
-        let message = Message::with(UPDATE, head, "gradient", Data::Dense(Params::new(values)));
         self.give(Event::Received { from: worker, message });
     }
 
     /// What a broken or hostile worker may send.
-    fn whatever(&mut self, head: Head) -> (Head, Vec<f32>) {
-        match self.stream.below(6) {
-            0 => (head, vec![f32::NAN]),
-            1 => (head, vec![f32::INFINITY]),
-            2 => (head, vec![1e30]),
-            3 => (head, vec![]),
-            4 => (Head { samples: u64::MAX, ..head }, vec![1.0; 3]),
-            _ => (Head { base: crate::domain::Version(u64::MAX), samples: u64::MAX, ..head }, vec![0.5]),
+    fn whatever(&mut self, head: Head) -> Message {
+        match self.stream.below(9) {
+            0 => update(head, vec![f32::NAN]),
+            1 => update(head, vec![f32::INFINITY]),
+            2 => update(head, vec![1e30]),
+            3 => update(head, vec![]),
+            4 => update(Head { samples: u64::MAX, ..head }, vec![1.0; 3]),
+            5 => update(Head { base: Version(u64::MAX), samples: u64::MAX, ..head }, vec![0.5]),
+            6 => update(Head { steps: u64::MAX, clock: u64::MAX, ..head }, vec![0.5]),
+            7 => Message::control(UPDATE, head),
+            _ => {
+                let coded = Coded { codec: "fp16".into(), len: 1, bytes: 2, payload: None };
+                Message::with(UPDATE, head, "gradient", Data::Coded(coded))
+            }
         }
     }
 

@@ -86,11 +86,11 @@ impl Nodes {
         self.status[index].pid = None;
         self.status[index].paused = false;
         self.status[index].ended = Some(match how {
-            // It could not write why itself.
-            Ok(status) if status.code() == Some(1) && sample::disk_is_full(&self.dir) => {
-                format!("code 1; {FULL}")
-            }
             Ok(status) => match (status.code(), status.signal()) {
+                // It could not write why itself.
+                (Some(code), _) if code != 0 && sample::disk_is_full(&self.dir) => {
+                    format!("code {code}; {FULL}")
+                }
                 (Some(code), _) => format!("code {code}"),
                 (None, Some(signal)) => format!("signal {signal}"),
                 (None, None) => "unknown".to_owned(),

@@ -244,14 +244,16 @@ impl Server {
                 out.push(Effect::Dropped { from, why: Why::Late });
                 return;
             }
-            match message.bodies.into_iter().next().map(|b| b.data) {
-                Some(Data::Dense(tensor)) => self.got(cx, from, head, tensor, out),
-                Some(data) => {
+            match (message.bodies.into_iter().next().map(|b| b.data), self.config.codec_up) {
+                (Some(Data::Dense(tensor)), _) => self.got(cx, from, head, tensor, out),
+                (Some(data), Some(codec)) => {
                     let job = self.state.job();
                     self.state.decoding.insert(job, (from, head));
-                    out.run(job, Work::Decode { data, codec: self.config.codec_up.unwrap_or_default() });
+                    out.run(job, Work::Decode { data, codec });
                 }
-                None => {}
+                // No tensor, or one that is coded though no codec was agreed on. The child is waited for all the same,
+                // so this has to count as its update.
+                _ => self.got(cx, from, head, Params::absent(0), out),
             }
         }
     }

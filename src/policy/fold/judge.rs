@@ -21,47 +21,69 @@ pub struct Demands {
     pub max_norm: Option<f64>,
 }
 
-/// Looks at inputs before they are folded: shortens what is too long, and says what is strange about which. Running
-/// statistics, which are values and no changes, must be finite but have no part in norms.
-pub(super) fn judge(
+/// Looks at inputs before they are folded: takes away what is not finite, shortens what is too long, and says what is
+/// strange about which of them. Running statistics, which are values and no changes, must be finite but have no part
+/// in norms.
+pub(super) fn admit(
     demands: Demands,
-    inputs: &mut [FoldInput],
+    inputs: &mut Vec<FoldInput>,
     base: &[f32],
     kind: UpdateKind,
     statistics: &[Range<usize>],
 ) -> Vec<(usize, Strange)> {
+    let parameters = between(statistics, base.len());
     let mut strange = Vec::new();
-    for (i, input) in inputs.iter_mut().enumerate() {
-        let Some(values) = input.tensor.values() else { continue };
+    let mut place = 0;
+    inputs.retain_mut(|input| {
+        let Some(values) = input.tensor.values() else { return true };
         let change = (kind == UpdateKind::Model).then(|| distance(values, base));
         let change = change.as_deref().unwrap_or(values);
-        let all = if demands.max_norm.is_some() { squares(change) } else { about_squares(change) };
-        if !all.is_finite() {
-            strange.push((i, Strange::NotFinite));
-            continue;
-        }
-        let still: f64 = statistics.iter().map(|range| squares(&change[range.clone()])).sum();
-        let norm = (all - still).max(0.0).sqrt();
-        if let Some(max) = demands.max_norm
-            && norm > max
-        {
+        let what = look(demands, change, base, &parameters, statistics);
+        if let (Some(Strange::Shortened(norm)), Some(max)) = (what, demands.max_norm) {
             let factor = (max / norm) as f32;
             let mut shorter = values.to_vec();
-            let mut done = 0;
-            for range in statistics.iter().cloned().chain(std::iter::once(values.len()..values.len())) {
-                for at in done..range.start {
-                    let from = if kind == UpdateKind::Model { base[at] } else { 0.0 };
-                    shorter[at] = from + factor * change[at];
-                }
-                done = range.end;
+            for at in parameters.iter().flat_map(Range::clone) {
+                let from = if kind == UpdateKind::Model { base[at] } else { 0.0 };
+                shorter[at] = from + factor * change[at];
             }
             input.tensor = Params::new(shorter);
-            strange.push((i, Strange::Shortened(norm)));
-        } else if demands.max_norm.is_none() && norm > ABSURD && norm > ABSURD * squares(base).sqrt() {
-            strange.push((i, Strange::Long(norm)));
+        }
+        strange.extend(what.map(|what| (place, what)));
+        place += 1;
+        what != Some(Strange::NotFinite)
+    });
+    strange
+}
+
+/// What is strange about a change of the model.
+fn look(
+    demands: Demands,
+    change: &[f32],
+    base: &[f32],
+    parameters: &[Range<usize>],
+    statistics: &[Range<usize>],
+) -> Option<Strange> {
+    let squares_of = if demands.max_norm.is_some() { squares } else { about_squares };
+    let norm = parameters.iter().map(|range| squares_of(&change[range.clone()])).sum::<f64>().sqrt();
+    let measured: f64 = statistics.iter().map(|range| squares(&change[range.clone()])).sum();
+    if !norm.is_finite() || !measured.is_finite() {
+        return Some(Strange::NotFinite);
+    }
+    match demands.max_norm {
+        Some(max) => (norm > max).then_some(Strange::Shortened(norm)),
+        None if norm <= ABSURD => None,
+        None => {
+            let model = parameters.iter().map(|range| squares(&base[range.clone()])).sum::<f64>().sqrt();
+            (norm > ABSURD * model).then_some(Strange::Long(norm))
         }
     }
-    strange
+}
+
+/// What lies before, between and after these ranges, which ascend.
+fn between(ranges: &[Range<usize>], len: usize) -> Vec<Range<usize>> {
+    let starts = std::iter::once(0).chain(ranges.iter().map(|range| range.end));
+    let ends = ranges.iter().map(|range| range.start).chain(std::iter::once(len));
+    starts.zip(ends).map(|(start, end)| start..end).collect()
 }
 
 /// The sum of squares, in 8 lanes that are added up in order; not finite if and only if a value is not.
@@ -113,12 +135,13 @@ mod tests {
                     let mut numbers = vec![f32::MAX; len];
                     numbers[at] = bad;
                     for max_norm in [None, Some(f64::MAX)] {
-                        let mut inputs = [input(&vec![f32::MAX; len]), input(&numbers)];
+                        let mut inputs = vec![input(&vec![f32::MAX; len]), input(&numbers)];
                         let (base, statistics) = (vec![f32::MAX; len], 0..1);
                         let statistics = std::slice::from_ref(&statistics);
                         let demands = Demands { max_norm };
-                        let strange = judge(demands, &mut inputs, &base, UpdateKind::Delta, statistics);
+                        let strange = admit(demands, &mut inputs, &base, UpdateKind::Delta, statistics);
                         assert_eq!(strange, [(1, Strange::NotFinite)], "{bad} at {at} of {len}");
+                        assert_eq!(inputs.len(), 1, "{bad} at {at} of {len}");
                     }
                 }
             }
@@ -134,8 +157,8 @@ mod tests {
             (UpdateKind::Gradient, [-30.0, 9.0, 40.0], [-3.0, 9.0, 4.0]),
             (UpdateKind::Model, [31.0, 9.0, 41.0], [4.0, 9.0, 5.0]),
         ] {
-            let mut inputs = [input(&long), input(&short)];
-            let strange = judge(demands, &mut inputs, &base, kind, std::slice::from_ref(&(1..2)));
+            let mut inputs = vec![input(&long), input(&short)];
+            let strange = admit(demands, &mut inputs, &base, kind, std::slice::from_ref(&(1..2)));
             assert_eq!(strange, [(0, Strange::Shortened(50.0))], "{kind:?}");
             assert_eq!(values(&inputs[0]), short, "{kind:?}");
             assert_eq!(values(&inputs[1]), short, "{kind:?}");
@@ -145,9 +168,24 @@ mod tests {
     #[test]
     fn lengths_that_no_training_brings_about_are_told() {
         let told = |norm: f32, base: f32| {
-            judge(Demands::default(), &mut [input(&[norm])], &[base], UpdateKind::Gradient, &[]).len()
+            let inputs = &mut vec![input(&[norm])];
+            admit(Demands::default(), inputs, &[base], UpdateKind::Gradient, &[]).len()
         };
         assert_eq!((told(9e3, 0.0), told(2e4, 0.0)), (0, 1));
         assert_eq!((told(9e4, 10.0), told(2e5, 10.0)), (0, 1));
+    }
+    /// Statistics are no part of a norm, however large they are beside the parameters: nothing cancels out.
+    #[test]
+    fn large_statistics_hide_no_long_update() {
+        let demands = Demands { max_norm: Some(1.0) };
+        for statistic in [0.0, 1e12, 1e30, f32::MAX] {
+            let mut inputs = vec![input(&[0.6, statistic, 0.8]), input(&[3.0, statistic, 4.0])];
+            let measured = 1..2;
+            let measured = std::slice::from_ref(&measured);
+            let strange = admit(demands, &mut inputs, &[0.0; 3], UpdateKind::Delta, measured);
+            assert_eq!(strange, [(1, Strange::Shortened(5.0))], "{statistic}");
+            assert_eq!(values(&inputs[0]), [0.6, statistic, 0.8]);
+            assert_eq!(values(&inputs[1]), [0.6, statistic, 0.8]);
+        }
     }
 }

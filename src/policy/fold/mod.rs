@@ -123,12 +123,9 @@ pub fn linear(inputs: &[Slice<'_>], out: &mut [f32]) {
 pub fn run(fold: Fold, statistics: &[Range<usize>]) -> Folded {
     let Fold { rule, mut inputs, base, apply, mut opt, kind, keep_aggregate, demands } = fold;
     let strange = match (demands, base.values()) {
-        (Some(demands), Some(base)) => judge::judge(demands, &mut inputs, base, kind, statistics),
+        (Some(demands), Some(base)) => judge::admit(demands, &mut inputs, base, kind, statistics),
         _ => Vec::new(),
     };
-    let refused = |i: usize| strange.contains(&(i, Strange::NotFinite));
-    let mut kept = (0..inputs.len()).map(|i| !refused(i)).collect::<Vec<_>>().into_iter();
-    inputs.retain(|_| kept.next() == Some(true));
     let weights = rule.weights(&inputs);
     opt.step += 1;
     if inputs.is_empty() && !strange.is_empty() {
