@@ -12,7 +12,7 @@ use hcddl::learn::kernels::{self, Isa, View, elementwise};
 use hcddl::learn::model::{self, DataShape, Input, Network, Output, Workspace};
 use hcddl::learn::reference;
 use hcddl::node::{Train, work::UpdateKind};
-use hcddl::scenario::plan::{LearningPlan, LocalRule, LocalWork};
+use hcddl::plan::{LearningPlan, LocalRule, LocalWork};
 use serde_json::{Value, json};
 use std::fs::File;
 use std::io::Write;

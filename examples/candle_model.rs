@@ -12,7 +12,7 @@ use hcddl::learn::candle::CandleLayer;
 use hcddl::learn::layer::{Role, Tensor};
 use hcddl::learn::loss::Loss;
 use hcddl::learn::model::{Init, ModelContext, Network};
-use hcddl::sim::outcome::{Silent, SimOptions};
+use hcddl::measure::outcome::{Silent, SimOptions};
 use hcddl::{Registry, SimulateError};
 use serde::Deserialize;
 use std::process::ExitCode;

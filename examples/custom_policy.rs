@@ -9,9 +9,9 @@
 //! ```
 
 use hcddl::domain::{Choice, OptionError, Row};
+use hcddl::measure::outcome::{Silent, SimOptions};
 use hcddl::node::work::UpdateKind;
 use hcddl::policy::{Composition, Policy, PolicyEvent, ServerView, Verdict};
-use hcddl::sim::outcome::{Silent, SimOptions};
 use hcddl::{Registry, SimulateError};
 use serde::{Deserialize, Serialize};
 use std::process::ExitCode;

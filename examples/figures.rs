@@ -2,7 +2,7 @@
 //!
 //! Also an example of an [`Observer`]: it sees every commit, evaluation, computation and transfer of a run.
 
-use hcddl::sim::outcome::{
+use hcddl::measure::outcome::{
     CommitRow, EvaluationRow, Observer, Progress, SimOptions, SpanKind, Summary, TimelineSpan,
 };
 use hcddl::{Registry, SimulateError};

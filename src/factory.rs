@@ -8,8 +8,8 @@ use crate::node::uplink::UplinkConfig;
 use crate::node::worker::{Worker, WorkerConfig};
 use crate::node::{Node, NodeState};
 use crate::peer::PeerSetup;
+use crate::plan::{LocalWork, NodePlan, Plan, Role, TierPlan};
 use crate::registry::Registry;
-use crate::scenario::plan::{LocalWork, NodePlan, Plan, Role, TierPlan};
 use std::collections::BTreeSet;
 
 /// Builds the nodes of a plan.
@@ -233,7 +233,7 @@ impl<'a> Factory<'a> {
             names: node
                 .neighbours
                 .iter()
-                .map(|n| (n.node, self.plan.nodes[n.node.index()].name.clone()))
+                .map(|n| (n.node, self.plan.nodes[n.node.index()].name.to_string()))
                 .collect(),
             position: node.place as usize,
             peers: self.plan.nodes.len(),

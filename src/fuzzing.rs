@@ -60,7 +60,7 @@ pub fn checkpoint(bytes: &[u8]) {
     let Some((kind, rest)) = pick(bytes, 3) else { return };
     match kind {
         0 => drop(decode::<Checkpoint>(PathBuf::new(), rest)),
-        1 => drop(crate::transport::wire::from_bytes::<Checkpoint>(rest, rest.len() as u64)),
+        1 => drop(crate::files::bytes::from_bytes::<Checkpoint>(rest, rest.len() as u64)),
         _ => crate::deploy::node::read_checkpoint(rest),
     }
 }
@@ -87,8 +87,8 @@ pub fn inventory(bytes: &[u8]) {
 /// YAML, as every file of ours is read.
 pub fn yaml(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
-    if let Ok(document) = crate::scenario::yaml::parse(text) {
-        let _ = crate::record::yaml::block(&document.value);
+    if let Ok(document) = crate::yaml::parse(text) {
+        let _ = crate::yaml::block::block(&document.value);
     }
 }
 

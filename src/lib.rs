@@ -51,7 +51,7 @@
 //! 4. [`peer`]: decentralised and collective algorithms; [`compress`]: codecs.
 //! 5. [`topology`], [`net`], [`device`]: who is linked, how long transfers take, how long jobs take; [`inject`]: what
 //!    makes them late on purpose.
-//! 6. [`scenario`]: from YAML to a checked [`Plan`](scenario::plan::Plan), every mistake with its place.
+//! 6. [`scenario`]: from YAML to a checked [`Plan`](plan::Plan), every mistake with its place.
 //! 7. [`factory`]: from a plan to its nodes; [`registry`]: every table in one place; [`error`]: errors of the
 //!    user's world.
 //!
@@ -71,10 +71,6 @@
 //! `ARCHITECTURE.md` walks through it with a gradient and with a key of a scenario.
 
 #[cfg(feature = "runtime")]
-pub mod actor;
-#[cfg(feature = "runtime")]
-pub mod atomic;
-#[cfg(feature = "runtime")]
 pub mod cli;
 pub mod compress;
 #[cfg(feature = "runtime")]
@@ -87,14 +83,20 @@ pub mod explore;
 pub mod factory;
 #[cfg(feature = "runtime")]
 pub mod fetch;
+#[cfg(feature = "runtime")]
+pub mod files;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;
 pub mod inject;
+#[cfg(test)]
+mod laws;
 pub mod learn;
+pub mod measure;
 pub mod net;
 pub mod node;
 pub mod peer;
+pub mod plan;
 pub mod policy;
 #[cfg(feature = "runtime")]
 pub mod record;
@@ -103,7 +105,10 @@ pub mod registry;
 pub mod replay;
 #[cfg(feature = "runtime")]
 pub mod report;
+#[cfg(feature = "runtime")]
+pub mod run;
 pub mod scenario;
+#[cfg(feature = "runtime")]
 pub mod sim;
 #[cfg(feature = "runtime")]
 pub mod simulate;
@@ -113,6 +118,7 @@ pub mod study;
 pub mod topology;
 #[cfg(feature = "runtime")]
 pub mod transport;
+pub mod yaml;
 
 pub use registry::Registry;
 #[cfg(feature = "runtime")]

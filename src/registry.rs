@@ -47,7 +47,7 @@ pub struct Registry {
     /// Topologies.
     pub topologies: Table<BuildTopology>,
     /// Metrics.
-    pub metrics: Table<crate::sim::metrics::Metric>,
+    pub metrics: Table<crate::measure::metrics::Metric>,
     /// Put around every node, for crates that watch nodes or change what they do.
     pub around: Option<AroundNode>,
     /// Models, data sets and partitioners.
@@ -70,7 +70,7 @@ impl Default for Registry {
             devices: crate::device::table(),
             heterogeneity: crate::device::slowdown::table(),
             topologies: crate::topology::table(),
-            metrics: crate::sim::metrics::table(),
+            metrics: crate::measure::metrics::table(),
             around: None,
             #[cfg(feature = "runtime")]
             learn: crate::learn::engine::LearnTables::default(),

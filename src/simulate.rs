@@ -2,10 +2,11 @@
 //! own. The command line does the same and writes a run directory beside it.
 
 use crate::error::UserError;
+use crate::measure::outcome::{Observer, SimOptions};
 use crate::registry::Registry;
+use crate::run::RunError;
 use crate::scenario::{self, Written};
-use crate::sim::outcome::{Observer, SimOptions};
-use crate::sim::{self, RunResult, SimError};
+use crate::sim::{self, RunResult};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -18,7 +19,7 @@ pub enum SimulateError {
     Scenario(#[from] UserError),
     /// The simulation could not run.
     #[error(transparent)]
-    Sim(#[from] SimError),
+    Sim(#[from] RunError),
 }
 
 /// Runs a scenario file to its end; `sets` are changes as `--set` takes them: `"training.rounds=5"`.

@@ -5,8 +5,8 @@ mod common;
 use common::{Case, custom};
 use hcddl::domain::{Choice, NodeId, Params};
 use hcddl::learn::{Cost, EvalPart, Learner, Split};
+use hcddl::measure::outcome::{SpanKind, TimelineSpan};
 use hcddl::node::{Train, Trained};
-use hcddl::sim::outcome::{SpanKind, TimelineSpan};
 use std::sync::Arc;
 
 /// A million parameters whose gradient is zero.

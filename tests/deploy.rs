@@ -5,11 +5,11 @@ use hcddl::Registry;
 use hcddl::deploy::bundle::{self, BundleFile, Keys};
 use hcddl::deploy::{Deployment, Placed, Settings, gather};
 use hcddl::domain::NodeId;
+use hcddl::measure::outcome::{Silent, SimOptions};
+use hcddl::plan::Plan;
 use hcddl::record::order::{Entry, What};
 use hcddl::replay::again::{Again, Keep, again};
 use hcddl::replay::{Logs, Until, replay};
-use hcddl::scenario::plan::Plan;
-use hcddl::sim::outcome::{Silent, SimOptions};
 use std::fs;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -78,7 +78,7 @@ impl Run {
     }
 
     fn logs(&self) -> String {
-        let read = |node: &hcddl::scenario::plan::NodePlan| {
+        let read = |node: &hcddl::plan::NodePlan| {
             let text =
                 fs::read_to_string(self.dir.path().join(format!("{}.txt", node.name))).unwrap_or_default();
             let last: Vec<&str> = text.lines().rev().take(15).collect();
@@ -150,7 +150,7 @@ fn write(dir: &Path, files: Vec<BundleFile>) {
 
 fn deployment(plan: &Plan) -> Deployment {
     let free = hcddl::transport::free_ports(plan.nodes.len()).unwrap();
-    let placed = |(node, port): (&hcddl::scenario::plan::NodePlan, &u16)| Placed {
+    let placed = |(node, port): (&hcddl::plan::NodePlan, &u16)| Placed {
         name: node.name.clone(),
         host: "localhost".to_owned(),
         address: "127.0.0.1".to_owned(),

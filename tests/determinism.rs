@@ -6,9 +6,9 @@ mod common;
 use common::{Case, digests, direct, file, scenario, scenarios};
 use hcddl::domain::NodeId;
 use hcddl::domain::digest::of_values;
+use hcddl::measure::outcome::{RunnerKind, SimOptions};
 use hcddl::node::Train;
 use hcddl::node::work::UpdateKind;
-use hcddl::sim::outcome::{RunnerKind, SimOptions};
 use std::path::Path;
 use std::process::Command;
 

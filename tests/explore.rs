@@ -10,11 +10,11 @@ use hcddl::explore::attempt::Setup;
 use hcddl::explore::{Exploration, ExploreOptions, Reach, Strategy, explore, report};
 use hcddl::learn::Learner;
 use hcddl::learn::quadratic::Quadratic;
+use hcddl::measure::outcome::Silent;
+use hcddl::plan::Plan;
+use hcddl::plan::schedule::{Decision, Schedule};
 use hcddl::registry::{AroundNode, Registry};
-use hcddl::scenario::plan::Plan;
-use hcddl::scenario::schedule::{Decision, Schedule};
 use hcddl::scenario::{Written, parse, resolve};
-use hcddl::sim::outcome::Silent;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -230,7 +230,7 @@ fn breaks(text: &str, schedules: usize) -> Vec<String> {
             .schedule
             .decisions
             .iter()
-            .map(|decision| hcddl::scenario::schedule::line(decision, &case.plan))
+            .map(|decision| hcddl::plan::schedule::line(decision, &case.plan))
             .collect();
         format!(
             "{}: {} at {} (schedule {}, {} decisions)\n{}\n{text}\n",

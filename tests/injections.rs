@@ -4,7 +4,7 @@ mod common;
 
 use common::{digests, inline, quadratic};
 use hcddl::domain::Time;
-use hcddl::sim::outcome::SpanKind;
+use hcddl::measure::outcome::SpanKind;
 
 const BASE: &str = "topology: {name: tree, fanout: [2, 2]}\ntraining: {rounds: 30}\n\
     tiers: {global: {policy: fedavg}, local: {policy: fedavg}}\n\

@@ -7,7 +7,6 @@ use common::{Case, ENDLESS, Log, custom, direct};
 use hcddl::domain::NodeId;
 use hcddl::learn::quadratic::Quadratic;
 use hcddl::node::{Cx, Effects, Event, Node, NodeState, Reason};
-use hcddl::transport::wire;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -32,7 +31,7 @@ impl Node for Scales {
         self.inner.on(cx, event, out);
         self.events += 1;
         if self.events % 20 == 1 {
-            let bytes = wire::to_bytes(&self.inner.save()).unwrap().len();
+            let bytes = hcddl::files::bytes::to_bytes(&self.inner.save()).unwrap().len();
             MOST.with_borrow_mut(|most| {
                 let most = most.entry(self.id).or_default();
                 *most = (*most).max(bytes / (4 * LEN));

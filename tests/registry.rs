@@ -3,9 +3,9 @@
 use hcddl::device::Named;
 use hcddl::domain::{Choice, Row, Table};
 use hcddl::learn::model::NetworkBuilder;
+use hcddl::measure::metrics::Metric;
+use hcddl::measure::outcome::{Silent, SimOptions};
 use hcddl::registry::Registry;
-use hcddl::sim::metrics::Metric;
-use hcddl::sim::outcome::{Silent, SimOptions};
 use hcddl::simulate;
 
 use std::collections::BTreeMap;

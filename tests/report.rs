@@ -285,7 +285,7 @@ fn hostile_names_stay_text() {
     let mut read: serde_json::Value = serde_json::from_slice(&fs::read(&summary).unwrap()).unwrap();
     read["reason"] = serde_json::json!({"stalled": EVIL});
     if read["reason"].is_null()
-        || serde_json::from_value::<hcddl::sim::outcome::Summary>(read.clone()).is_err()
+        || serde_json::from_value::<hcddl::measure::outcome::Summary>(read.clone()).is_err()
     {
         read["reason"] = serde_json::json!({"Stalled": EVIL});
     }

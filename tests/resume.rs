@@ -4,9 +4,9 @@ mod common;
 
 use common::{Case, Log, digests, direct, file, inline, scenario};
 use hcddl::domain::Span;
+use hcddl::measure::outcome::{EvaluationRow, RunnerKind, SimOptions};
 use hcddl::node::Reason;
 use hcddl::record::checkpoint;
-use hcddl::sim::outcome::{EvaluationRow, RunnerKind, SimOptions};
 
 /// Every number of an evaluation, to the bit.
 /// A row of metrics, bit by bit: version, nanoseconds, values by name.

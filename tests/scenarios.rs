@@ -1,7 +1,7 @@
 //! Every file in scenarios/, topologies/ and bench/scenarios/ resolves.
 
+use hcddl::plan::{LocalWork, Plan, Push, Role};
 use hcddl::registry::Registry;
-use hcddl::scenario::plan::{LocalWork, Plan, Push, Role};
 use hcddl::scenario::{load::load, resolve};
 use std::path::{Path, PathBuf};
 
@@ -97,7 +97,7 @@ fn the_older_configuration_means_what_its_scenario_says() {
         let (old, new) = (tier(&older, node), tier(&ours, node));
         assert_eq!((&old.policy, &old.fold, old.update), (&new.policy, &new.fold, new.update));
         assert_eq!(old.uplink, new.uplink);
-        let rates = |t: &hcddl::scenario::plan::TierPlan| {
+        let rates = |t: &hcddl::plan::TierPlan| {
             t.optimizer.as_ref().map(|o| (o.name.clone(), o.options["lr"].clone(), o.options["eps"].clone()))
         };
         assert_eq!(rates(&old), rates(&new));

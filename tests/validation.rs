@@ -8,10 +8,10 @@ use hcddl::domain::work::{Cost, Train, Trained};
 use hcddl::domain::{NodeId, Params};
 use hcddl::learn::quadratic::Quadratic;
 use hcddl::learn::{EvalPart, Learner, Split};
+use hcddl::measure::outcome::{Best, EvaluationRow, SimOptions};
 use hcddl::node::Reason;
 use hcddl::record::checkpoint;
 use hcddl::sim::RunResult;
-use hcddl::sim::outcome::{Best, EvaluationRow, SimOptions};
 use std::sync::Arc;
 
 /// Quadratic functions of which the first is the validation split; "accuracy" is 1 / (1 + loss).

@@ -1,10 +1,10 @@
 //! What both benches need: scenarios in, runs out.
 
 use hcddl::learn::Learner;
+use hcddl::measure::outcome::{RunnerKind, Silent, SimOptions};
+use hcddl::plan::Plan;
 use hcddl::registry::Registry;
-use hcddl::scenario::plan::Plan;
 use hcddl::scenario::{Written, load, resolve};
-use hcddl::sim::outcome::{RunnerKind, Silent, SimOptions};
 use hcddl::sim::{RunResult, run};
 use std::path::Path;
 use std::sync::Arc;

@@ -8,7 +8,7 @@
 mod common;
 
 use common::Ready;
-use hcddl::sim::outcome::RunnerKind;
+use hcddl::measure::outcome::RunnerKind;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 

@@ -3,7 +3,7 @@
 use crate::common::Ready;
 use crate::measure::{median, peak_rss_mib, ready, timed};
 use crate::{Line, in_child};
-use hcddl::sim::outcome::RunnerKind;
+use hcddl::measure::outcome::RunnerKind;
 
 const RUNS: usize = 3;
 const RUNNERS: [(&str, RunnerKind); 2] = [("direct", RunnerKind::Direct), ("actors", RunnerKind::Actors)];

@@ -3,7 +3,7 @@
 use crate::Line;
 use crate::common::Ready;
 use crate::measure::{least, median, timed};
-use hcddl::sim::outcome::RunnerKind;
+use hcddl::measure::outcome::RunnerKind;
 use std::path::Path;
 use std::process::Command;
 

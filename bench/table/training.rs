@@ -4,9 +4,9 @@ use crate::Line;
 use crate::common::Ready;
 use crate::measure::{least, median, ready, timed};
 use hcddl::domain::{NodeId, Params};
+use hcddl::measure::outcome::RunnerKind;
 use hcddl::node::Train;
-use hcddl::scenario::plan::{LocalWork, Role};
-use hcddl::sim::outcome::RunnerKind;
+use hcddl::plan::{LocalWork, Role};
 use std::path::Path;
 
 const RUNS: usize = 5;

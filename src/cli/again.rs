@@ -2,7 +2,9 @@
 
 use super::replay::{ClockArg, OrderArg, ReplayArgs, parse_event};
 use super::{Ending, ScenarioArgs, interrupt, output, session, sim};
+use crate::measure::outcome::{Observer, RunnerKind, Silent, SimOptions};
 use crate::node::Reason;
+use crate::plan::Plan;
 use crate::record::repeat::Repeat;
 use crate::record::rundir::file;
 use crate::record::{Recorder, RecorderOptions, RunDir};
@@ -10,8 +12,6 @@ use crate::registry::Registry;
 use crate::replay::again::{Again, Keep, again};
 use crate::replay::{Logs, ReplayError};
 use crate::report;
-use crate::scenario::plan::Plan;
-use crate::sim::outcome::{Observer, RunnerKind, Silent, SimOptions};
 
 pub(super) fn execute(
     args: &ReplayArgs,

@@ -4,13 +4,14 @@ use super::deploy::{TargetArgs, run_quietly};
 use super::{Ending, ScenarioArgs, Usage, output, session};
 use crate::deploy::gather::results;
 use crate::domain::{NodeId, Time};
+use crate::measure::outcome::{CommitRow, EvaluationRow, Observer, Progress, SimOptions, TimelineSpan};
+use crate::plan::{Plan, Role};
 use crate::record::order::What;
 use crate::record::rundir::{file, file_name};
-use crate::record::{utc, yaml};
+use crate::record::utc;
 use crate::registry::Registry;
 use crate::replay::{Logs, Replayed, replay};
-use crate::scenario::plan::{Plan, Role};
-use crate::sim::outcome::{CommitRow, EvaluationRow, Observer, Progress, SimOptions, TimelineSpan};
+use crate::yaml::block;
 use clap::Args;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -44,7 +45,7 @@ pub fn execute(args: &ProfileArgs, registry: &Registry) -> anyhow::Result<Ending
     let scenario =
         ScenarioArgs { data_dir: args.target.scenario.data_dir.clone(), ..ScenarioArgs::default() };
     let (session, _, replayed) = look_at(path, &scenario, registry)?;
-    output::result(&yaml::block(&replayed.timing.sections(&session.plan)))?;
+    output::result(&block::block(&replayed.timing.sections(&session.plan)))?;
     Ok(if replayed.divergence.is_none() { Ending::Done } else { Ending::Failed })
 }
 
@@ -73,7 +74,7 @@ fn measure(args: &ProfileArgs, registry: &Registry) -> anyhow::Result<Ending> {
         sections["network"]["contention"] = json!(contention(&together, &sections, registry)?);
     }
     output::note("measured", &format!("by the runs below {}", out.display()));
-    output::result(&yaml::block(&sections))?;
+    output::result(&block::block(&sections))?;
     Ok(Ending::Done)
 }
 

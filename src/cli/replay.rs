@@ -1,12 +1,12 @@
 //! `hcddl replay RUN_DIR`
 
 use super::{Ending, ScenarioArgs, Usage, output, session};
+use crate::measure::outcome::{RunnerKind, Silent, SimOptions, Summary};
+use crate::plan::Plan;
 use crate::record::RunDir;
 use crate::record::rundir::file;
 use crate::registry::Registry;
 use crate::replay::{Difference, Logs, Replayed, Until, replay, state_text};
-use crate::scenario::plan::Plan;
-use crate::sim::outcome::{RunnerKind, Silent, SimOptions, Summary};
 use anyhow::Context;
 use clap::{Args, ValueEnum};
 use std::path::{Path, PathBuf};

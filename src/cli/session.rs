@@ -5,13 +5,14 @@ use crate::domain::OptionError;
 use crate::error::UserError;
 use crate::learn::split::Holdings;
 use crate::learn::{self, Learner};
+use crate::measure::outcome::{Observer, SimOptions};
+use crate::plan::Plan;
 use crate::registry::Registry;
+use crate::run::RunError;
 use crate::scenario::file::{Pick, ScenarioFile, SeedsFile};
-use crate::scenario::plan::Plan;
 use crate::scenario::{self, Written};
 use crate::sim::checkpoint::Checkpoint;
-use crate::sim::outcome::{Observer, SimOptions};
-use crate::sim::{self, RunResult, SimError};
+use crate::sim::{self, RunResult};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -66,7 +67,7 @@ impl Session<'_> {
         let defaults: ScenarioFile = serde_json::from_value(bare)?;
         let mut value = serde_json::to_value(&file)?;
         leave_out_defaults(&mut value, &serde_json::to_value(&defaults)?);
-        Ok(crate::record::yaml::block(&value))
+        Ok(crate::yaml::block::block(&value))
     }
 
     /// Whether the scenario or the command line sets a key.
@@ -107,7 +108,7 @@ impl Session<'_> {
     /// Runs the plan to its end, or until `interrupt` is raised; from a checkpoint if there is one.
     ///
     /// # Errors
-    /// [`SimError`].
+    /// [`RunError`].
     pub fn run(
         &self,
         learner: Arc<dyn Learner>,
@@ -115,7 +116,7 @@ impl Session<'_> {
         observer: &mut dyn Observer,
         interrupt: Arc<AtomicBool>,
         resume: Option<Checkpoint>,
-    ) -> Result<RunResult, SimError> {
+    ) -> Result<RunResult, RunError> {
         sim::run(&self.plan, self.registry, learner, options, observer, interrupt, resume)
     }
 }

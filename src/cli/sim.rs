@@ -4,6 +4,7 @@ use super::{Ending, ScenarioArgs, Usage, interrupt, output, session};
 use crate::domain::Params;
 use crate::domain::units::Duration;
 use crate::learn::Learner;
+use crate::measure::outcome::{Clock, Observer, RunnerKind, SimOptions};
 use crate::node::Reason;
 use crate::record::checkpoint;
 use crate::record::repeat::Repeat;
@@ -14,7 +15,6 @@ use crate::report;
 use crate::report::progress::{Bar, Both};
 use crate::sim::RunResult;
 use crate::sim::checkpoint::Checkpoint;
-use crate::sim::outcome::{Clock, Observer, RunnerKind, SimOptions};
 use clap::{Args, ValueEnum};
 use std::io::IsTerminal;
 use std::path::PathBuf;
@@ -149,7 +149,7 @@ pub fn execute(args: &SimArgs, registry: &Registry) -> anyhow::Result<Ending> {
         output::note("run directory", &dir.path().display().to_string());
     }
     let summary = &result.summary;
-    output::result(&if args.json { report::json(summary) } else { report::terminal::table(summary) })?;
+    output::result(&if args.json { crate::files::json(summary) } else { report::terminal::table(summary) })?;
     Ok(match summary.reason {
         Reason::Interrupted => Ending::Interrupted,
         Reason::Stalled(_) => Ending::Failed,

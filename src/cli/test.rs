@@ -2,10 +2,10 @@
 
 use super::{Ending, ScenarioArgs, Usage, interrupt, output, session};
 use crate::domain::Seeds;
+use crate::measure::outcome::{RunnerKind, Silent, SimOptions};
 use crate::registry::Registry;
 use crate::report::junit::{self, CaseResult};
 use crate::report::verdict;
-use crate::sim::outcome::{RunnerKind, Silent, SimOptions};
 use clap::Args;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -6,8 +6,7 @@ use serde_json::json;
 
 fn codecs() -> Vec<Arc<dyn Codec>> {
     let build = |choice: serde_json::Value| codec(&Choice::from_value(&choice).unwrap()).unwrap();
-    let mut all: Vec<_> =
-        table().rows().iter().map(|row| build(crate::net::tests::flow_yaml(row.example))).collect();
+    let mut all: Vec<_> = table().rows().iter().map(|row| build(crate::yaml::flow(row.example))).collect();
     all.extend([
         build(json!("top_k(0.3)")),
         build(json!({"name": "top_k", "fraction": 1, "error_feedback": false})),
@@ -24,7 +23,7 @@ fn vector() -> impl Strategy<Value = Vec<f32>> {
 #[test]
 fn every_example_shows_the_defaults() {
     for row in table().rows() {
-        let shown = codec(&Choice::from_value(&crate::net::tests::flow_yaml(row.example)).unwrap()).unwrap();
+        let shown = codec(&Choice::from_value(&crate::yaml::flow(row.example)).unwrap()).unwrap();
         let default = codec(&Choice::named(row.name)).unwrap();
         assert_eq!(format!("{shown:?}"), format!("{default:?}"), "{}", row.name);
         assert_eq!(shown.name(), row.name);

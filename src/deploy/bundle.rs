@@ -5,7 +5,7 @@ use super::node::evaluates;
 use crate::domain::NodeId;
 use crate::learn::portion::Portion;
 use crate::learn::split::Holdings;
-use crate::scenario::plan::Plan;
+use crate::plan::Plan;
 use crate::transport::identity::Authority;
 
 /// A file of a run directory, by its path in it.

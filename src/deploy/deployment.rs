@@ -1,7 +1,7 @@
 //! What the processes of a deployed run are told, and what they tell.
 
 use crate::domain::{NodeId, NodeName, Span};
-use crate::scenario::plan::Plan;
+use crate::plan::Plan;
 use serde::{Deserialize, Serialize};
 
 /// `deployment.json`: the same on every host.

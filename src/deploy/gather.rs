@@ -7,11 +7,11 @@ use crate::domain::text::in_cell;
 use crate::domain::{NodeId, Strange, digest};
 use crate::learn::Learner;
 use crate::learn::safetensors;
+use crate::measure::outcome::{Summary, TimeSplit};
 use crate::node::Reason;
+use crate::plan::{Plan, Role};
 use crate::record::order::{self, What};
 use crate::record::rundir::file;
-use crate::scenario::plan::{Plan, Role};
-use crate::sim::outcome::{Summary, TimeSplit};
 use anyhow::Context;
 use std::collections::BTreeMap;
 use std::fs;
@@ -68,7 +68,7 @@ pub fn gather(run: &Path, plan: &Plan, learner: Option<&dyn Learner>) -> anyhow:
     warnings.extend(lost_commits(run, plan)?);
     let summary = summary(run, plan, &nodes, &tops, weight_digest)?;
     let path = run.join(file::SUMMARY);
-    crate::atomic::replace(&path, crate::report::json(&summary).as_bytes())
+    crate::files::atomic::replace(&path, crate::files::json(&summary).as_bytes())
         .with_context(|| format!("cannot write `{}`", path.display()))?;
     let best_accuracy = best_accuracy(&run.join(file::METRICS));
     Ok(Gathered { summary, nodes, best_accuracy, warnings })
@@ -184,7 +184,7 @@ fn merge<'a>(
     rows.sort_by(|a, b| a.0.total_cmp(&b.0));
     let path = run.join(name);
     let text: String = std::iter::once(header).chain(rows.into_iter().map(|(_, line)| line)).collect();
-    crate::atomic::replace(&path, text.as_bytes())
+    crate::files::atomic::replace(&path, text.as_bytes())
         .with_context(|| format!("cannot write `{}`", path.display()))
 }
 

@@ -7,7 +7,7 @@ use super::deployment::{Deployment, Placed, Settings};
 use super::inventory::Host;
 use crate::domain::OptionError;
 use crate::domain::table::nearest;
-use crate::scenario::plan::Plan;
+use crate::plan::Plan;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The place of a node.

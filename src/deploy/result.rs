@@ -1,10 +1,10 @@
 //! What a node of a deployed run reports at its end: `nodes/<name>/life<n>/result.json`.
 
 use crate::domain::{NodeId, Params, Span, Time, Version, digest};
-use crate::scenario::plan::{Plan, Role};
-use crate::sim::account::Account;
-use crate::sim::outcome::{Best, Staleness};
-use crate::sim::probe::Probe;
+use crate::measure::account::Account;
+use crate::measure::outcome::{Best, Staleness};
+use crate::plan::{Plan, Role};
+use crate::run::probe::Probe;
 use crate::transport::links::Traffic;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;

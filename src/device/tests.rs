@@ -19,7 +19,7 @@ fn stream() -> Stream {
 fn every_example_shows_the_defaults() {
     for row in table().rows() {
         let short = if row.name == "fixed" { json!("fixed(20ms)") } else { json!(row.name) };
-        let shown = named(&crate::net::tests::flow_yaml(row.example)).unwrap();
+        let shown = named(&crate::yaml::flow(row.example)).unwrap();
         assert_eq!(format!("{shown:?}"), format!("{:?}", named(&short).unwrap()), "{}", row.name);
     }
 }

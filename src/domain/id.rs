@@ -18,7 +18,7 @@ macro_rules! id {
 }
 
 id!(
-    /// A participant of a run; also its index in [`Plan::nodes`](crate::scenario::plan::Plan::nodes).
+    /// A participant of a run; also its index in [`Plan::nodes`](crate::plan::Plan::nodes).
     NodeId(u32), "n"
 );
 id!(

@@ -4,13 +4,14 @@ use super::judge::{Judge, is_stall};
 use super::laws::{Breach, World};
 use crate::domain::{Span, Time};
 use crate::learn::Learner;
+use crate::measure::outcome::{RunnerKind, SimOptions, Summary};
 use crate::node::Reason;
+use crate::plan::Plan;
+use crate::plan::schedule::{Decision, Schedule};
 use crate::registry::Registry;
-use crate::scenario::plan::Plan;
-use crate::scenario::schedule::{Decision, Schedule};
-use crate::sim::director::{Beginning, Director, Fate, Player, Sending};
-use crate::sim::outcome::{RunnerKind, SimOptions, Summary};
-use crate::sim::{SimError, run_directed};
+use crate::run::RunError;
+use crate::run::director::{Beginning, Director, Fate, Player, Sending};
+use crate::sim::run_directed;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -54,8 +55,8 @@ impl Setup<'_> {
     /// Runs the plan under a director, on this thread. It ends at the first broken law if it `stops`.
     ///
     /// # Errors
-    /// [`SimError`] when the run cannot be made at all.
-    pub fn attempt(&self, director: &mut dyn Director, stops: bool) -> Result<Attempt, SimError> {
+    /// [`RunError`] when the run cannot be made at all.
+    pub fn attempt(&self, director: &mut dyn Director, stops: bool) -> Result<Attempt, RunError> {
         let world = World { plan: self.plan, registry: self.registry };
         let stop = Arc::new(AtomicBool::new(false));
         let interrupt = Arc::clone(&self.interrupt);
@@ -83,7 +84,7 @@ impl Setup<'_> {
     ///
     /// # Errors
     /// As [`Setup::attempt`].
-    pub fn play(&self, schedule: &Schedule, stops: bool) -> Result<Attempt, SimError> {
+    pub fn play(&self, schedule: &Schedule, stops: bool) -> Result<Attempt, RunError> {
         let mut plan;
         let setup = match schedule.rounds {
             Some(_) => {

@@ -3,8 +3,8 @@
 
 use crate::device::{JobCost, Profile};
 use crate::domain::{OptionError, Span, Stream};
-use crate::scenario::plan::Plan;
-use crate::sim::director::Beginning;
+use crate::plan::Plan;
+use crate::run::director::Beginning;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -106,7 +106,7 @@ impl Bounds {
     /// The bounds of a plan.
     #[must_use]
     pub fn new(plan: &Plan, reach: Reach) -> Self {
-        let link = |(i, link): (usize, &crate::scenario::plan::LinkPlan)| {
+        let link = |(i, link): (usize, &crate::plan::LinkPlan)| {
             let mut stream = Stream::new(0, "bounds", 0, i as u64);
             range(reach, link.latency.mean(), || link.latency.sample(&mut stream))
         };

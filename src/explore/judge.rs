@@ -2,9 +2,9 @@
 
 use super::laws::{At, Breach, LAWS, Law, Mail, World};
 use crate::domain::{NodeId, Time};
+use crate::measure::outcome::{CommitRow, EvaluationRow, Observer, Progress, Summary, TimelineSpan};
 use crate::node::kinds::ACK;
 use crate::node::{Effect, Event, Reason};
-use crate::sim::outcome::{CommitRow, EvaluationRow, Observer, Progress, Summary, TimelineSpan};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 

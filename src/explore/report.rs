@@ -3,9 +3,8 @@
 use super::search::{Exploration, ExploreOptions, Finding, Tried};
 use super::strategy::Strategy;
 use crate::domain::Span;
-use crate::report::terminal::seconds;
-use crate::scenario::plan::Plan;
-use crate::scenario::schedule::{self, Schedule};
+use crate::plan::Plan;
+use crate::plan::schedule::{self, Schedule};
 use comfy_table::{CellAlignment, Table, presets};
 use serde_json::{Value, json};
 use std::fmt::Write;
@@ -79,7 +78,7 @@ fn source(tried: &Tried) -> String {
 }
 
 fn time_text(time: f64) -> String {
-    if time.is_finite() { seconds(time) } else { "not reached".to_owned() }
+    if time.is_finite() { Span::from_seconds(time).to_string() } else { "not reached".to_owned() }
 }
 
 /// The table for the terminal; ends in a line break.
@@ -191,7 +190,7 @@ pub fn json(plan: &Plan, digest: &str, options: &ExploreOptions, found: &Explora
             })
         })
         .collect();
-    crate::report::json(&json!({
+    crate::files::json(&json!({
         "scenario": plan.name,
         "digest": digest,
         "seed": options.seed,
@@ -280,7 +279,7 @@ pub fn finding_text(plan: &Plan, digest: &str, found: &Exploration, finding: &Fi
 pub fn worst_text(plan: &Plan, digest: &str, tried: &Tried, schedule: &Schedule) -> String {
     let mut about =
         vec![("by", source(tried)), ("virtual_time", Span::from_seconds(tried.virtual_time_s).to_string())];
-    about.extend(tried.time_to_target_s.map(|time| ("time_to_target", seconds(time))));
+    about.extend(tried.time_to_target_s.map(|time| ("time_to_target", Span::from_seconds(time).to_string())));
     about.extend(tried.accuracy.map(|accuracy| ("accuracy", accuracy.to_string())));
     about.push(("trace_digest", tried.trace_digest.clone()));
     schedule::text(schedule, plan, digest, &about)

@@ -6,9 +6,9 @@ use super::laws::Breach;
 use super::shrink::shrink;
 use super::strategy::Strategy;
 use crate::domain::{Span, Stream, Time};
-use crate::scenario::schedule::Schedule;
-use crate::sim::SimError;
-use crate::sim::director::Player;
+use crate::plan::schedule::Schedule;
+use crate::run::RunError;
+use crate::run::director::Player;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -121,12 +121,12 @@ pub struct Exploration {
 /// Searches. `told` hears of every schedule in order.
 ///
 /// # Errors
-/// [`SimError`] when a run cannot be made at all.
+/// [`RunError`] when a run cannot be made at all.
 pub fn explore(
     setup: &Setup<'_>,
     options: &ExploreOptions,
     mut told: impl FnMut(&Tried),
-) -> Result<Exploration, SimError> {
+) -> Result<Exploration, RunError> {
     let bounds = Bounds::new(setup.plan, options.reach);
     let mut setup = setup.clone();
     let mut own = setup.plan.schedule.as_ref().map(Player::new).unwrap_or_default();
@@ -160,7 +160,7 @@ const EVENTS_FACTOR: u64 = 50;
 const EVENTS_LEAST: u64 = 200_000;
 
 /// A schedule that was tried and its decisions.
-type Outcome = Result<(Tried, Schedule), SimError>;
+type Outcome = Result<(Tried, Schedule), RunError>;
 
 /// Tries the schedules on several threads and hands each on in order, until told to stop.
 fn side_by_side(
@@ -168,8 +168,8 @@ fn side_by_side(
     options: &ExploreOptions,
     bounds: &Bounds,
     length: Span,
-    mut take: impl FnMut(Outcome) -> Result<bool, SimError>,
-) -> Result<(), SimError> {
+    mut take: impl FnMut(Outcome) -> Result<bool, RunError>,
+) -> Result<(), RunError> {
     let threads = match options.threads {
         0 => std::thread::available_parallelism().map_or(1, usize::from),
         threads => threads,
@@ -246,7 +246,7 @@ fn tried(number: usize, strategy: Option<Strategy>, seed: u64, attempt: &Attempt
         let failed = attempt.failure().is_some();
         tried.ended = match &tried.broken {
             Some(breach) => format!("early: the law `{}` is broken", breach.law),
-            None => crate::report::reason(&summary.reason),
+            None => summary.reason.to_string(),
         };
         tried.time_to_target_s = summary.time_to_target_s;
         tried.virtual_time_s = summary.virtual_time_s;
@@ -282,7 +282,7 @@ impl<'a> Collected<'a> {
     }
 
     /// Looks at one more run; says whether the search goes on.
-    fn judge(&mut self, tried: &Tried, schedule: Schedule) -> Result<bool, SimError> {
+    fn judge(&mut self, tried: &Tried, schedule: Schedule) -> Result<bool, RunError> {
         let Some(breach) = &tried.broken else {
             if tried.number > 0 {
                 self.compare(tried, schedule);
@@ -298,7 +298,7 @@ impl<'a> Collected<'a> {
                 _ => self.setup.play(&small.schedule, false)?.summary,
             };
             let digest =
-                |of: fn(&crate::sim::outcome::Summary) -> &String| whole.as_ref().map(|s| of(s).clone());
+                |of: fn(&crate::measure::outcome::Summary) -> &String| whole.as_ref().map(|s| of(s).clone());
             self.findings.push(Finding {
                 number: tried.number,
                 strategy: tried.strategy,

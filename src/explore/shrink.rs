@@ -5,8 +5,8 @@
 
 use super::attempt::Setup;
 use super::laws::Breach;
-use crate::scenario::schedule::{Decision, Schedule};
-use crate::sim::SimError;
+use crate::plan::schedule::{Decision, Schedule};
+use crate::run::RunError;
 use std::sync::atomic::Ordering;
 
 /// A schedule that breaks a law, and what it took to make it small.
@@ -23,13 +23,13 @@ pub struct Shrunk {
 /// Shrinks a schedule; what comes out breaks the same law. At most `runs_max` runs are made.
 ///
 /// # Errors
-/// [`SimError`].
+/// [`RunError`].
 pub fn shrink(
     setup: &Setup<'_>,
     schedule: Schedule,
     breach: Breach,
     runs_max: u64,
-) -> Result<Shrunk, SimError> {
+) -> Result<Shrunk, RunError> {
     let mut shrinking = Shrinking { setup, best: Shrunk { schedule, breach, runs: 0 }, runs_max };
     shrinking.rounds()?;
     shrinking.decisions()?;
@@ -45,7 +45,7 @@ struct Shrinking<'a> {
 
 impl Shrinking<'_> {
     /// Whether a smaller schedule breaks the law too; then it is the best from now on.
-    fn still_breaks(&mut self, schedule: Schedule) -> Result<bool, SimError> {
+    fn still_breaks(&mut self, schedule: Schedule) -> Result<bool, RunError> {
         if self.is_over() {
             return Ok(false);
         }
@@ -65,7 +65,7 @@ impl Shrinking<'_> {
     }
 
     /// Ends the run right after the breach.
-    fn rounds(&mut self) -> Result<(), SimError> {
+    fn rounds(&mut self) -> Result<(), RunError> {
         if self.setup.plan.peers.is_some() {
             return Ok(());
         }
@@ -82,7 +82,7 @@ impl Shrinking<'_> {
 
     /// Leaves out one part of the decisions after the other, first halves, then smaller and smaller parts, until no
     /// single decision can be left out any more.
-    fn decisions(&mut self) -> Result<(), SimError> {
+    fn decisions(&mut self) -> Result<(), RunError> {
         let rounds = |best: &Shrunk| best.schedule.rounds;
         if self.still_breaks(Schedule { decisions: Vec::new(), rounds: rounds(&self.best) })? {
             return Ok(());

@@ -4,8 +4,8 @@ use super::bounds::Bounds;
 use crate::domain::{NodeId, Span, Stream, Streams, Time, Version, rng};
 use crate::node::kinds::{ASSIGN, UPDATE};
 use crate::node::work::Work;
-use crate::scenario::plan::Plan;
-use crate::sim::director::{Beginning, Director, Fate, Sending};
+use crate::plan::Plan;
+use crate::run::director::{Beginning, Director, Fate, Sending};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 

@@ -247,7 +247,7 @@ fn a_saved_model_is_the_start() {
 
 /// The choice that a row's example writes.
 fn example(text: &str) -> Choice {
-    choice(crate::scenario::yaml::parse(text).unwrap().value)
+    choice(crate::yaml::parse(text).unwrap().value)
 }
 
 #[test]

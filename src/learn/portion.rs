@@ -8,7 +8,7 @@ use super::engine::{LearnError, LearnTables};
 use super::plan::LearningPlan;
 use super::split::{Holdings, pipeline};
 use crate::domain::OptionError;
-use crate::transport::wire;
+use crate::files::bytes;
 use serde::{Deserialize, Serialize};
 
 /// Version of the file; a reader refuses any other.
@@ -50,9 +50,9 @@ impl Portion {
     /// The bytes of its file.
     ///
     /// # Errors
-    /// [`wire::WireError::Value`] never in practice: it is plain data.
-    pub fn to_bytes(&self) -> Result<Vec<u8>, wire::WireError> {
-        wire::to_bytes(self)
+    /// [`bytes::BytesError`] never in practice: it is plain data.
+    pub fn to_bytes(&self) -> Result<Vec<u8>, bytes::BytesError> {
+        bytes::to_bytes(self)
     }
 
     /// Reads its file.
@@ -60,7 +60,7 @@ impl Portion {
     /// # Errors
     /// A message that says what is wrong with the bytes.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, String> {
-        let portion: Self = wire::from_bytes(bytes, bytes.len() as u64)
+        let portion: Self = bytes::from_bytes(bytes, bytes.len() as u64)
             .map_err(|error| format!("is not a data portion: {error}"))?;
         if portion.version != PORTION_VERSION {
             return Err(format!("has format {}, this program reads {PORTION_VERSION}", portion.version));
@@ -81,55 +81,5 @@ impl Portion {
             return Err(LearnError::at("data", OptionError::new("", message, "data made for this scenario")));
         }
         Ok(Holdings { data: self.data, augment, shards: self.shards })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::domain::work::{Train, UpdateKind};
-    use crate::domain::{NodeId, Params};
-    use crate::learn::engine::Engine;
-    use crate::learn::{Learner, Split};
-    use crate::registry::Registry;
-    use crate::scenario;
-
-    #[test]
-    fn a_portion_trains_and_evaluates_as_the_whole() {
-        let registry = Registry::default();
-        for data in ["digits", "{name: digits, validation: 0.1, limit_train: 700}", "blobs"] {
-            let text = format!(
-                "topology: flat(3)\nmodel: {{name: mlp, hidden: [16]}}\ndata: {data}\nseed: 5\npartition: dirichlet(0.5)"
-            );
-            let written = scenario::parse("test", &text, &[]).unwrap();
-            let plan = scenario::resolve(&written, &registry).unwrap();
-            let places: Vec<Option<u32>> = plan.nodes.iter().map(|node| node.shard).collect();
-            let whole = Engine::new(&plan.learning, plan.seeds, &registry.learn, &places).unwrap();
-            let holdings = written.holdings(&plan, &registry).unwrap();
-            for (i, place) in places.iter().enumerate() {
-                let own: Vec<u32> = place.iter().copied().collect();
-                let bytes = Portion::of(&holdings, &own, own.is_empty()).to_bytes().unwrap();
-                let part =
-                    Portion::from_bytes(&bytes).unwrap().holdings(&plan.learning, &registry.learn).unwrap();
-                let part = Engine::of(part, &plan.learning, plan.seeds, &registry.learn, &places).unwrap();
-                let (node, model) = (NodeId(i as u32), Params::new(whole.init(1)));
-                if own.is_empty() {
-                    let model = model.values().unwrap();
-                    for split in [Split::Test, Split::Validation] {
-                        assert_eq!(part.evaluate(model, split, 0), whole.evaluate(model, split, 0), "{data}");
-                    }
-                    continue;
-                }
-                assert_eq!(part.batches_per_epoch(node), whole.batches_per_epoch(node));
-                let output = UpdateKind::Delta;
-                let job = Train { model, opt: None, cursor: 3, steps: 4, output, lr_scale: 1.0 };
-                assert_eq!(
-                    part.train(node, &job).unwrap(),
-                    whole.train(node, &job).unwrap(),
-                    "{data} node {i}"
-                );
-                assert!(bytes.len() < holdings.data.train.len() * 700, "only its own samples");
-            }
-        }
     }
 }

@@ -57,7 +57,8 @@ pub fn from_bytes(bytes: &[u8], tensors: &Tensors) -> Result<Vec<f32>, String> {
 /// As [`to_bytes`], or the file cannot be written.
 pub fn save(path: &Path, tensors: &Tensors, values: &[f32]) -> Result<(), String> {
     let bytes = to_bytes(tensors, values)?;
-    crate::atomic::replace(path, &bytes).map_err(|e| format!("`{}` cannot be written: {e}", path.display()))
+    crate::files::atomic::replace(path, &bytes)
+        .map_err(|e| format!("`{}` cannot be written: {e}", path.display()))
 }
 
 /// Reads a file.

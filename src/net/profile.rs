@@ -179,7 +179,7 @@ mod tests {
     fn every_example_shows_the_defaults() {
         for row in table().rows() {
             let default = profile(&json!(row.name)).unwrap();
-            let shown = profile(&crate::net::tests::flow_yaml(row.example)).unwrap();
+            let shown = profile(&crate::yaml::flow(row.example)).unwrap();
             assert_eq!(format!("{shown:?}"), format!("{default:?}"), "{}", row.name);
         }
     }

@@ -203,6 +203,19 @@ pub enum Reason {
     Stalled(String),
 }
 
+/// As the end of a sentence that starts with "ended".
+impl std::fmt::Display for Reason {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Reason::Rounds => write!(f, "after the configured rounds"),
+            Reason::Target => write!(f, "at the target accuracy"),
+            Reason::TimeLimit => write!(f, "at the limit of virtual time"),
+            Reason::Interrupted => write!(f, "early: interrupted"),
+            Reason::Stalled(why) => write!(f, "early: {why}"),
+        }
+    }
+}
+
 /// Everything a node knows.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum NodeState {

@@ -2,8 +2,6 @@
 //! that trains on its shard and mixes with its neighbours; there is no server.
 
 mod d_psgd;
-#[cfg(test)]
-mod laws;
 mod ring_all_reduce;
 
 use crate::domain::{Choice, Head, Kind, Message, NodeId, OptionError, Params, Row, Table, Version};

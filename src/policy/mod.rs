@@ -13,8 +13,6 @@ mod fedavg;
 mod fedbuff;
 pub mod fold;
 mod k_async;
-#[cfg(test)]
-mod laws;
 pub mod optimizer;
 mod ssp;
 mod staleness_aware;

@@ -1,12 +1,12 @@
 //! Checkpoints: one value in one file, replaced as a whole or not at all.
 //!
 //! The file holds a magic word, the format version, the length, a digest and the bytes of
-//! [`crate::transport::wire::to_bytes`]. It is written beside the old one, synced and renamed over it, so a
+//! [`crate::files::bytes::to_bytes`]. It is written beside the old one, synced and renamed over it, so a
 //! crash or a full disk leaves the previous checkpoint intact.
 
-use crate::atomic::Replacement;
 use crate::domain::digest::of_bytes;
-use crate::transport::wire;
+use crate::files::atomic::Replacement;
+use crate::files::bytes;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::fs;
@@ -49,7 +49,7 @@ pub enum CheckpointError {
     },
     /// The value cannot be encoded: a bug, not the user's fault.
     #[error(transparent)]
-    Encode(#[from] wire::WireError),
+    Encode(#[from] bytes::BytesError),
     /// The operating system said no.
     #[error("cannot {doing} `{path}`: {error}")]
     Io {
@@ -67,7 +67,7 @@ pub enum CheckpointError {
 /// # Errors
 /// [`CheckpointError::Io`] when the disk is full or the directory is gone; the old checkpoint is kept.
 pub fn write<T: Serialize>(dir: &Path, value: &T) -> Result<(), CheckpointError> {
-    let payload = wire::to_bytes(value)?;
+    let payload = bytes::to_bytes(value)?;
     let mut head = Vec::with_capacity(HEAD);
     head.extend_from_slice(&MAGIC);
     head.extend_from_slice(&CHECKPOINT_VERSION.to_le_bytes());
@@ -120,7 +120,7 @@ pub(crate) fn decode<T: DeserializeOwned>(path: PathBuf, bytes: &[u8]) -> Result
     if digest != of_bytes(payload).0.to_le_bytes() {
         return Err(damaged("is damaged: its digest does not match".to_owned()));
     }
-    wire::from_bytes(payload, payload.len() as u64).map_err(|error| damaged(error.to_string()))
+    bytes::from_bytes(payload, payload.len() as u64).map_err(|error| damaged(error.to_string()))
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@
 
 pub mod checkpoint;
 pub mod order;
+pub mod pace;
 pub mod recorder;
 pub mod repeat;
 pub mod rundir;
@@ -20,7 +21,6 @@ mod sink;
 pub mod table;
 pub mod timeline;
 pub mod utc;
-pub mod yaml;
 
 pub use recorder::{Recorder, RecorderOptions, RecorderPosition};
 pub use rundir::RunDir;

@@ -3,10 +3,10 @@
 use super::table::{CommitsFile, MetricsFile};
 use super::timeline::{SPANS_MAX, Timeline, TimelineState};
 use super::{RecordError, RunDir, rundir::file};
-use crate::report::pace::Pace;
-use crate::scenario::plan::Plan;
-use crate::sim::outcome::{CommitRow, EvaluationRow, Observer, Progress, Summary, TimelineSpan};
-use crate::transport::wire;
+use crate::files::bytes;
+use crate::measure::outcome::{CommitRow, EvaluationRow, Observer, Progress, Summary, TimelineSpan};
+use crate::plan::Plan;
+use crate::record::pace::Pace;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -62,7 +62,7 @@ impl Recorder {
         options: RecorderOptions,
         stored: &[u8],
     ) -> Result<Self, RecordError> {
-        let position = wire::from_bytes(stored, stored.len() as u64).map_err(|_| RecordError::Resume {
+        let position = bytes::from_bytes(stored, stored.len() as u64).map_err(|_| RecordError::Resume {
             dir: dir.path().to_owned(),
             problem:
                 "its checkpoint does not say where the files stood; start the run again without --resume"
@@ -138,7 +138,7 @@ impl Recorder {
     /// The first error since the start.
     pub fn finish(mut self, summary: &Summary) -> Result<Vec<String>, RecordError> {
         let cut = self.close_files()?;
-        self.dir.write(file::SUMMARY, &crate::report::json(summary))?;
+        self.dir.write(file::SUMMARY, &crate::files::json(summary))?;
         Ok(cut.into_iter().collect())
     }
 
@@ -195,7 +195,7 @@ impl Observer for Recorder {
 
     fn position(&mut self) -> Vec<u8> {
         let stored = Recorder::position(self)
-            .map(|position| wire::to_bytes(&position).expect("plain numbers and names"));
+            .map(|position| bytes::to_bytes(&position).expect("plain numbers and names"));
         stored.unwrap_or_else(|error| {
             self.error = Some(error);
             Vec::new()

@@ -1,8 +1,8 @@
 use super::*;
 use crate::domain::{NodeId, Time, Version};
+use crate::measure::outcome::SpanKind;
 use crate::node::Contribution;
 use crate::scenario::fixture;
-use crate::sim::outcome::SpanKind;
 use serde_json::Value;
 use std::fs;
 
@@ -103,22 +103,22 @@ fn a_resumed_run_leaves_the_files_of_an_uninterrupted_one() {
     let (_a, whole, plan) = new_run();
     let mut recorder = Recorder::create(&whole, &plan, options).unwrap();
     (1..=6).for_each(|n| play(&mut recorder, n));
-    recorder.finish(&crate::report::terminal::tests::summary()).unwrap();
+    recorder.finish(&crate::measure::outcome::tests::summary()).unwrap();
 
     let (_b, broken, _) = new_run();
     let mut recorder = Recorder::create(&broken, &plan, options).unwrap();
     (1..=3).for_each(|n| play(&mut recorder, n));
     let position = recorder.position().unwrap();
-    let stored = crate::transport::wire::to_bytes(&position).unwrap();
+    let stored = crate::files::bytes::to_bytes(&position).unwrap();
     // What comes after the checkpoint is lost with the crash, and was partly written. A new metric has even
     // changed the rows before it.
     (4..=5).for_each(|n| play(&mut recorder, n));
     recorder.evaluation(&evaluation(5, &[("late", 1.0)]));
     drop(recorder);
-    let position = crate::transport::wire::from_bytes(&stored, 1 << 20).unwrap();
+    let position = crate::files::bytes::from_bytes(&stored, 1 << 20).unwrap();
     let mut recorder = Recorder::resume(&broken, &plan, options, position).unwrap();
     (4..=6).for_each(|n| play(&mut recorder, n));
-    recorder.finish(&crate::report::terminal::tests::summary()).unwrap();
+    recorder.finish(&crate::measure::outcome::tests::summary()).unwrap();
 
     for name in names {
         assert_eq!(read(&broken, name), read(&whole, name), "{name}");
@@ -150,7 +150,7 @@ fn the_timeline_is_valid_and_its_spans_never_overlap_on_a_track() {
         play(&mut recorder, n);
         recorder.span(&span(0, SpanKind::Send, n * 100, n * 100 + 250));
     }
-    recorder.finish(&crate::report::terminal::tests::summary()).unwrap();
+    recorder.finish(&crate::measure::outcome::tests::summary()).unwrap();
     let events: Vec<Value> = serde_json::from_str(&read(&dir, file::TIMELINE)).unwrap();
     let mut ends = std::collections::BTreeMap::new();
     let mut by_category = std::collections::BTreeMap::new();
@@ -179,7 +179,7 @@ fn the_timeline_word_by_word() {
     assert!(recorder.wants_spans());
     recorder.span(&span(2, SpanKind::Compute, 4_000, 5_000));
     assert!(!recorder.wants_spans());
-    let warnings = recorder.finish(&crate::report::terminal::tests::summary()).unwrap();
+    let warnings = recorder.finish(&crate::measure::outcome::tests::summary()).unwrap();
     assert_eq!(warnings, ["timeline.json holds the first 3 spans, up to 4 us of virtual time"]);
     insta::assert_snapshot!(read(&dir, file::TIMELINE), @r#"
     [
@@ -207,7 +207,7 @@ fn the_first_error_of_the_disk_is_reported() {
     // Adding a column reads the file again, which is gone.
     recorder.evaluation(&evaluation(1, &[("new", 1.0)]));
     recorder.evaluation(&evaluation(2, &[]));
-    let error = recorder.finish(&crate::report::terminal::tests::summary()).unwrap_err();
+    let error = recorder.finish(&crate::measure::outcome::tests::summary()).unwrap_err();
     assert!(error.to_string().starts_with("cannot read `"), "{error}");
 }
 
@@ -221,7 +221,7 @@ fn what_is_needed_to_repeat_a_run() {
     let before: Value = serde_json::from_str(&repeat.to_json()).unwrap();
     assert_eq!(before["repeat"], "hcddl sim out/plan.yml");
     assert_eq!(before["trace_digest"], Value::Null);
-    repeat.finish(&crate::report::terminal::tests::summary());
+    repeat.finish(&crate::measure::outcome::tests::summary());
     let after: Value = serde_json::from_str(&repeat.to_json()).unwrap();
     assert_eq!(after["weight_digest"], "fedcba9876543210fedcba9876543210");
     assert_eq!(after["seeds"], serde_json::json!([1, 2, 3]));

@@ -1,6 +1,6 @@
 //! repeat.json: which program, machine, seeds and command made a run, and the digests to compare with.
 
-use crate::sim::outcome::Summary;
+use crate::measure::outcome::Summary;
 use serde::Serialize;
 
 /// What is needed to repeat a run and to know that it was repeated.

@@ -78,7 +78,7 @@ impl RunDir {
     /// [`RecordError::Io`].
     pub fn write(&self, file: &str, text: &str) -> Result<(), RecordError> {
         let path = self.join(file);
-        crate::atomic::replace(&path, text.as_bytes()).map_err(RecordError::io("write", &path))
+        crate::files::atomic::replace(&path, text.as_bytes()).map_err(RecordError::io("write", &path))
     }
 
     fn create_at(out: &Path) -> Result<Self, RecordError> {

@@ -5,8 +5,8 @@
 use super::RecordError;
 use super::sink::Sink;
 use crate::domain::{NodeId, Time};
-use crate::scenario::plan::Plan;
-use crate::sim::outcome::{CommitRow, EvaluationRow};
+use crate::measure::outcome::{CommitRow, EvaluationRow};
+use crate::plan::Plan;
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::fs;

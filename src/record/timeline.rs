@@ -11,8 +11,8 @@
 use super::RecordError;
 use super::sink::Sink;
 use crate::domain::{NodeId, Time};
-use crate::scenario::plan::{Plan, Role};
-use crate::sim::outcome::{SpanKind, TimelineSpan};
+use crate::measure::outcome::{SpanKind, TimelineSpan};
+use crate::plan::{Plan, Role};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;

@@ -4,13 +4,13 @@
 use super::{Logs, ReplayError, Until, replay};
 use crate::domain::{NodeId, Version};
 use crate::learn::Learner;
+use crate::measure::outcome::{Observer, SimOptions};
+use crate::plan::{NodePlan, Plan, Role};
 use crate::record::order::What;
 use crate::registry::Registry;
-use crate::scenario::plan::{NodePlan, Plan, Role};
 use crate::sim::RunResult;
 use crate::sim::guide::{Conditions, Guide, Kept, Order, Recorded};
 use crate::sim::lead::{Led, go_on, lead};
-use crate::sim::outcome::{Observer, SimOptions};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 

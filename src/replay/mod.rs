@@ -15,10 +15,10 @@ pub use show::state_text;
 
 use crate::domain::{Digest, NodeId, Time, Version};
 use crate::node::NodeState;
+use crate::plan::Plan;
 use crate::record::RecordError;
 use crate::record::order::{self, Entry};
-use crate::scenario::plan::Plan;
-use crate::sim::SimError;
+use crate::run::RunError;
 use std::path::Path;
 
 pub use player::replay;
@@ -48,7 +48,7 @@ pub enum ReplayError {
     Cannot(String),
     /// The run could not be built.
     #[error(transparent)]
-    Sim(#[from] SimError),
+    Sim(#[from] RunError),
 }
 
 impl Logs {
@@ -57,7 +57,7 @@ impl Logs {
     /// # Errors
     /// [`ReplayError::Log`] when one is missing or damaged, [`ReplayError::OtherNode`].
     pub fn read(run: &Path, plan: &Plan) -> Result<Self, ReplayError> {
-        let read = |(i, node): (usize, &crate::scenario::plan::NodePlan)| {
+        let read = |(i, node): (usize, &crate::plan::NodePlan)| {
             let path = run.join("nodes").join(&node.name).join(crate::deploy::node_file::ORDER);
             let (found, entries) = order::read(&path)?;
             if found.index() != i {

@@ -7,13 +7,13 @@ use crate::factory::{Birth, Factory};
 use crate::learn::Learner;
 use crate::node::work::{Outcome, Train, Work};
 use crate::node::{Cx, Effect, Effects, Event, NodeState};
+use crate::plan::Plan;
 use crate::record::order::{Entry, What};
 use crate::registry::Registry;
-use crate::scenario::plan::Plan;
-use crate::sim::SimError;
-use crate::sim::execute::Tools;
-use crate::sim::pool::{Handle, Pool};
-use crate::sim::runner::{Direct, Runner};
+use crate::run::RunError;
+use crate::run::execute::Tools;
+use crate::run::pool::{Handle, Pool};
+use crate::run::runner::{Direct, Runner};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
@@ -31,13 +31,13 @@ pub fn replay(
     until: Option<Until>,
 ) -> Result<Replayed, ReplayError> {
     let init = Params::new(learner.init(plan.seeds.init));
-    let tools = Tools::new(plan, registry, Arc::clone(&learner)).map_err(SimError::Build)?;
+    let tools = Tools::new(plan, registry, Arc::clone(&learner)).map_err(RunError::Build)?;
     let mut player = Player {
         plan,
         factory: Factory::new(plan, registry, learner.as_ref(), init).over_streams(),
         runner: Direct::default(),
         tools,
-        pool: Pool::new(threads).map_err(SimError::Threads)?,
+        pool: Pool::new(threads).map_err(RunError::Threads)?,
         tracks: logs.0.iter().map(|entries| Track::new(entries)).collect(),
         sent: BTreeMap::new(),
         ready: BTreeSet::new(),
@@ -47,7 +47,7 @@ pub fn replay(
         until,
     };
     // Nothing here waits for anything; the runner's calls are async for the actors' sake.
-    let runtime = tokio::runtime::Builder::new_current_thread().build().map_err(SimError::Runtime)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().build().map_err(RunError::Runtime)?;
     runtime.block_on(player.play())?;
     Ok(player.end())
 }
@@ -125,7 +125,7 @@ enum Step {
 }
 
 impl Player<'_> {
-    async fn play(&mut self) -> Result<(), SimError> {
+    async fn play(&mut self) -> Result<(), RunError> {
         for id in 0..self.tracks.len() as u32 {
             self.make_ready(NodeId(id));
         }
@@ -157,7 +157,7 @@ impl Player<'_> {
     }
 
     /// Executes a node's next entry.
-    async fn step(&mut self, node: NodeId) -> Result<Step, SimError> {
+    async fn step(&mut self, node: NodeId) -> Result<Step, RunError> {
         let track = &mut self.tracks[node.index()];
         let Some(entry) = track.entries.get(track.at) else { return Ok(Step::Ended) };
         let entry = entry.clone();
@@ -223,18 +223,18 @@ impl Player<'_> {
         Ok(Step::Went)
     }
 
-    async fn born(&mut self, node: NodeId, birth: u32, checkpoint: Option<u64>) -> Result<(), SimError> {
+    async fn born(&mut self, node: NodeId, birth: u32, checkpoint: Option<u64>) -> Result<(), RunError> {
         let track = &mut self.tracks[node.index()];
         track.birth = birth;
         track.jobs.clear();
         let state = checkpoint.and_then(|number| track.saved.get_mut(&number)?.take());
         let how = if birth == 0 { Birth::New } else { Birth::Restart(state) };
         self.runner.remove(node).await;
-        let built = self.factory.node(node, how, birth, &BTreeSet::new()).map_err(SimError::Build)?;
+        let built = self.factory.node(node, how, birth, &BTreeSet::new()).map_err(RunError::Build)?;
         self.runner.place(node, built).await
     }
 
-    async fn dispatch(&mut self, node: NodeId, now: Time, event: Event) -> Result<(), SimError> {
+    async fn dispatch(&mut self, node: NodeId, now: Time, event: Event) -> Result<(), RunError> {
         self.result.events += 1;
         self.tracks[node.index()].inputs += 1;
         let cx = Cx { now, me: node, seeds: self.plan.seeds };

@@ -5,7 +5,7 @@
 use crate::domain::{JobId, Message, NodeId, Span, Time};
 use crate::node::kinds::ACK;
 use crate::node::work::Work;
-use crate::scenario::plan::Plan;
+use crate::plan::Plan;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 

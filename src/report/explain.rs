@@ -4,10 +4,10 @@ use crate::domain::units::Rate;
 use crate::domain::{Choice, NodeId};
 use crate::learn::Learner;
 use crate::node::work::UpdateKind;
-use crate::scenario::draw::choice;
-use crate::scenario::plan::{
+use crate::plan::{
     Contention, Expect, LearningPlan, LocalWork, NetworkPlan, Plan, Push, StopPlan, TierPlan, Traffic,
 };
+use crate::scenario::draw::choice;
 use std::collections::BTreeMap;
 use std::fmt::Write;
 

@@ -1,10 +1,10 @@
 //! The progress bar on stderr.
 
-use super::pace::Pace;
 use crate::domain::{NodeId, Time};
+use crate::measure::outcome::{CommitRow, EvaluationRow, Observer, Progress, TimelineSpan};
 use crate::node::{Effect, Event};
-use crate::scenario::plan::{Plan, StopPlan};
-use crate::sim::outcome::{CommitRow, EvaluationRow, Observer, Progress, TimelineSpan};
+use crate::plan::{Plan, StopPlan};
+use crate::record::pace::Pace;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::time::{Duration, Instant};
 

@@ -1,14 +1,13 @@
 //! The final table on stdout.
 
-use crate::sim::outcome::{Staleness, Summary, TimeSplit};
+use crate::measure::outcome::{Staleness, Summary, TimeSplit};
 use comfy_table::{CellAlignment, Table, presets};
 use std::collections::BTreeMap;
 
 /// The results of a run as tables for people; ends in a line break.
 #[must_use]
 pub fn table(summary: &Summary) -> String {
-    let mut text =
-        format!("{}: ended {}\n{}\n", summary.name, super::reason(&summary.reason), results(summary));
+    let mut text = format!("{}: ended {}\n{}\n", summary.name, summary.reason, results(summary));
     if !summary.time_split.is_empty() {
         text.push_str(&format!("{}\n", split(&summary.time_split)));
     }
@@ -144,45 +143,9 @@ fn number(value: f64) -> String {
 }
 
 #[cfg(test)]
-pub(crate) mod tests {
+mod tests {
     use super::*;
-    use crate::node::Reason;
-
-    pub(crate) fn summary() -> Summary {
-        Summary {
-            name: "quickstart".to_owned(),
-            reason: Reason::Rounds,
-            accuracy: Some(0.943_21),
-            loss: Some(0.2),
-            metrics: BTreeMap::from([("accuracy".to_owned(), 0.943_21), ("epochs".to_owned(), 12.5)]),
-            time_to_target_s: Some(1.25),
-            virtual_time_s: 90.0,
-            wall_time_s: 0.5,
-            commits: 60,
-            client_fits: 240,
-            gradient_steps: 480,
-            events: 12_345,
-            staleness: Staleness { mean: 3.0, p50: 3, p90: 4, p99: 5, max: 6 },
-            bytes_up: 1_250_000,
-            bytes_down: 999,
-            bytes_by_tier: BTreeMap::from([("depth 1 up".to_owned(), 1_250_000)]),
-            messages: 480,
-            dropped_updates: BTreeMap::from([("stale".to_owned(), 2)]),
-            lost_updates: 0,
-            time_split: BTreeMap::from([(
-                "worker".to_owned(),
-                TimeSplit { nodes: 4, compute: 0.5, send: 0.25, wait: 0.25, idle: 0.0 },
-            )]),
-            energy_j: 1234.0,
-            energy_marginal_j: 0.0,
-            energy_by_host_j: BTreeMap::new(),
-            trace_digest: "0123456789abcdef0123456789abcdef".to_owned(),
-            weight_digest: "fedcba9876543210fedcba9876543210".to_owned(),
-            seeds: [1, 2, 3],
-            best: None,
-            kernels: "portable".to_owned(),
-        }
-    }
+    use crate::measure::outcome::tests::summary;
 
     #[test]
     fn the_whole_table() {

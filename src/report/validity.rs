@@ -2,7 +2,7 @@
 
 use super::page::{Block, Section};
 use crate::device::Profile;
-use crate::scenario::plan::{Contention, LinkPlan, Plan};
+use crate::plan::{Contention, LinkPlan, Plan};
 use serde_json::Value;
 
 /// The section of a report.

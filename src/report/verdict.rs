@@ -1,8 +1,8 @@
 //! Whether a run did what its scenario expects: `hcddl test`.
 
+use crate::measure::outcome::Summary;
 use crate::node::Reason;
-use crate::scenario::plan::Expect;
-use crate::sim::outcome::Summary;
+use crate::plan::Expect;
 
 /// What a run failed to do, a sentence each; empty when it passed. Without any expectation a run passes
 /// unless it stalled.
@@ -68,8 +68,8 @@ fn equal(failures: &mut Vec<String>, what: &str, value: &str, expected: Option<&
 
 #[cfg(test)]
 mod tests {
-    use super::super::terminal::tests::summary;
     use super::*;
+    use crate::measure::outcome::tests::summary;
 
     #[test]
     fn a_run_that_meets_everything_passes() {

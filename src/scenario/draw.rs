@@ -5,7 +5,7 @@
 
 use crate::domain::units::Rate;
 use crate::domain::{Choice, NodeId};
-use crate::scenario::plan::{NodePlan, Plan, Role};
+use crate::plan::{NodePlan, Plan, Role};
 use std::collections::{BTreeSet, VecDeque};
 use std::fmt::Write;
 

@@ -4,7 +4,7 @@ use crate::device::Profile;
 use crate::domain::{Choice, HostId, NodeId, Seeds, Span, Stream};
 use crate::net::{Distribution, PortId};
 use crate::node::work::UpdateKind;
-use crate::scenario::plan::*;
+use crate::plan::*;
 use std::sync::Arc;
 
 #[derive(Debug)]

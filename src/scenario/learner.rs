@@ -1,13 +1,13 @@
 //! The learner of a scenario, its errors with file and line.
 
 use super::Written;
-use super::plan::Plan;
 use crate::domain::Choice;
 use crate::error::UserError;
 use crate::learn::Learner;
 use crate::learn::engine::{Engine, LearnError, build};
 use crate::learn::plan::LearningPlan;
 use crate::learn::split::Holdings;
+use crate::plan::Plan;
 use crate::registry::Registry;
 use std::sync::Arc;
 

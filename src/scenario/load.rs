@@ -1,10 +1,10 @@
 //! Reads scenario files from disk: the only code of the scenario layer that touches the world.
 
 use super::file::Pick;
-use super::schedule::ScheduleFile;
 use super::{Source, Written, assignment, interpret, traces};
 use crate::domain::text;
 use crate::error::UserError;
+use crate::plan::schedule::ScheduleFile;
 use serde_json::{Map, Value};
 use std::io::Read;
 use std::path::{Path, PathBuf};

@@ -1,4 +1,4 @@
-//! Scenarios. [`mod@file`] mirrors what was written, [`plan`] is what was meant; [`resolve()`] leads from one to
+//! Scenarios. [`mod@file`] mirrors what was written, [`crate::plan`] is what was meant; [`resolve()`] leads from one to
 //! the other with all checks. [`load::load`] is the one file here that reads files.
 
 mod assignment;
@@ -10,19 +10,17 @@ pub(crate) mod fixture;
 #[cfg(feature = "runtime")]
 mod learner;
 pub mod load;
-pub mod plan;
 mod resolve;
-pub mod schedule;
 pub mod schema;
 pub mod source;
 mod traces;
-pub mod yaml;
 
 pub use resolve::resolve;
 pub use schema::{keys_markdown, schema};
 pub use source::Source;
 
 use crate::error::UserError;
+use crate::plan::schedule;
 use file::ScenarioFile;
 use serde_json::Value;
 
@@ -51,7 +49,7 @@ impl Written {
             description: String::new(),
             data_dir: None,
             schedule: None,
-            expect: plan::Expect::default(),
+            expect: crate::plan::Expect::default(),
             ..self.file.clone()
         };
         if let Some((topology, _)) = &self.topology {

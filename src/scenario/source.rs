@@ -1,9 +1,9 @@
 //! Where things are written, and errors that say so.
 
-use super::yaml::{self, YamlError};
 use crate::domain::OptionError;
 use crate::domain::table::nearest;
 use crate::error::UserError;
+use crate::yaml::{self, YamlError};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::collections::BTreeMap;

@@ -5,12 +5,12 @@
 
 use super::conductor::Conductor;
 use super::heap::Pending;
-use super::run::SimError;
-use super::runner::Runner;
 use crate::domain::{NodeId, Span};
 use crate::node::Event;
 use crate::node::bond::{Bond, Change};
-use crate::scenario::plan::Role;
+use crate::plan::Role;
+use crate::run::RunError;
+use crate::run::runner::Runner;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -162,7 +162,7 @@ impl<R: Runner> Conductor<'_, R> {
         about: NodeId,
         up: bool,
         turn: u32,
-    ) -> Result<(), SimError> {
+    ) -> Result<(), RunError> {
         let Some(pair) = self.bonds.known(to, about) else { return Ok(()) };
         if up && pair.turn == turn {
             self.meet(to, about).await
@@ -174,7 +174,7 @@ impl<R: Runner> Conductor<'_, R> {
     }
 
     /// A node counts another one as lost.
-    pub(super) async fn lose_sight(&mut self, to: NodeId, about: NodeId) -> Result<(), SimError> {
+    pub(super) async fn lose_sight(&mut self, to: NodeId, about: NodeId) -> Result<(), RunError> {
         let Some(pair) = self.bonds.known(to, about) else { return Ok(()) };
         let changes = pair.end((to, about)).bond.lose();
         if !changes.is_empty() {
@@ -185,7 +185,7 @@ impl<R: Runner> Conductor<'_, R> {
     }
 
     /// Two nodes that get through to each other are connected again, if they were not.
-    pub(super) async fn meet(&mut self, a: NodeId, b: NodeId) -> Result<(), SimError> {
+    pub(super) async fn meet(&mut self, a: NodeId, b: NodeId) -> Result<(), RunError> {
         let (a, b) = (a.min(b), a.max(b));
         if !self.bonds.known(a, b).is_some_and(|pair| pair.apart) || !self.can_talk(a, b) {
             return Ok(());
@@ -200,7 +200,7 @@ impl<R: Runner> Conductor<'_, R> {
         self.tell(b, a, changes[1]).await
     }
 
-    async fn tell(&mut self, to: NodeId, about: NodeId, changes: &[Change]) -> Result<(), SimError> {
+    async fn tell(&mut self, to: NodeId, about: NodeId, changes: &[Change]) -> Result<(), RunError> {
         for change in changes {
             let (event, word) = match change {
                 Change::Down => (Event::Down(about), 0),

@@ -1,21 +1,21 @@
 //! Checkpoints of a running simulation: everything between two events, so that a continued run has the same
 //! digests as one that was never interrupted.
 
-use super::account::Account;
 use super::bonds::Bonds;
-use super::compute::ComputeState;
 use super::conductor::Conductor;
 use super::heap::Heap;
 use super::jobs::{Job, Jobs, Promise};
 use super::network::NetworkState;
-use super::probe::ProbeState;
-use super::run::SimError;
-use super::runner::Runner;
 use crate::domain::digest::Chain;
 use crate::domain::{JobId, NodeId, Params, Span, Time, Token};
 use crate::factory::Birth;
+use crate::measure::account::Account;
 use crate::node::NodeState;
 use crate::node::work::{Outcome, Train};
+use crate::run::RunError;
+use crate::run::compute::ComputeState;
+use crate::run::probe::ProbeState;
+use crate::run::runner::Runner;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -63,14 +63,14 @@ const LABELS: [&str; 4] = ["train", "fold", "encode", "decode"];
 
 impl<R: Runner> Conductor<'_, R> {
     /// Writes a checkpoint into the options' directory.
-    pub(super) async fn checkpoint(&mut self) -> Result<(), SimError> {
+    pub(super) async fn checkpoint(&mut self) -> Result<(), RunError> {
         let Some(dir) = self.options.checkpoint_dir.clone() else { return Ok(()) };
         let checkpoint = self.snapshot().await?;
-        crate::record::checkpoint::write(&dir, &checkpoint).map_err(|e| SimError::Checkpoint(e.to_string()))
+        crate::record::checkpoint::write(&dir, &checkpoint).map_err(|e| RunError::Checkpoint(e.to_string()))
     }
 
     /// Everything between two events.
-    pub(super) async fn snapshot(&mut self) -> Result<Checkpoint, SimError> {
+    pub(super) async fn snapshot(&mut self) -> Result<Checkpoint, RunError> {
         self.probe.collect(&mut self.pool, self.observer, true);
         let mut nodes = Vec::with_capacity(self.plan.nodes.len());
         for id in (0..self.plan.nodes.len() as u32).map(NodeId) {
@@ -126,7 +126,7 @@ impl<R: Runner> Conductor<'_, R> {
     }
 
     /// Continues from a checkpoint.
-    pub(super) async fn resume(&mut self, mut checkpoint: Checkpoint) -> Result<(), SimError> {
+    pub(super) async fn resume(&mut self, mut checkpoint: Checkpoint) -> Result<(), RunError> {
         let network = std::mem::take(&mut checkpoint.network);
         self.restore(checkpoint).await?;
         self.network.load(network);
@@ -139,7 +139,7 @@ impl<R: Runner> Conductor<'_, R> {
         &mut self,
         mut checkpoint: Checkpoint,
         servers: &[NodeId],
-    ) -> Result<(), SimError> {
+    ) -> Result<(), RunError> {
         let network = std::mem::take(&mut checkpoint.network);
         let take = |node: &NodeId| (*node, checkpoint.nodes.get_mut(node.index()).and_then(Option::take));
         let anew: Vec<(NodeId, Option<NodeState>)> = servers.iter().map(take).collect();
@@ -153,9 +153,9 @@ impl<R: Runner> Conductor<'_, R> {
         Ok(())
     }
 
-    async fn restore(&mut self, checkpoint: Checkpoint) -> Result<(), SimError> {
+    async fn restore(&mut self, checkpoint: Checkpoint) -> Result<(), RunError> {
         if checkpoint.nodes.len() != self.plan.nodes.len() {
-            return Err(SimError::Checkpoint(format!(
+            return Err(RunError::Checkpoint(format!(
                 "the checkpoint has {} nodes and the plan {}: it belongs to another scenario",
                 checkpoint.nodes.len(),
                 self.plan.nodes.len()

@@ -1,26 +1,26 @@
 //! The conductor: one event at a time, the earliest first.
 
-use super::account::Account;
 use super::bonds::Bonds;
-use super::compute::Compute;
-use super::director::Director;
-use super::execute::Tools;
 use super::guide::{Gate, Kept, Recorded};
 use super::heap::{Heap, Pending};
 use super::jobs::{Jobs, Promise};
 use super::network::{Network, Packet};
-use super::outcome::{Clock, Observer, Progress, SimOptions, SpanKind, TimelineSpan};
-use super::pool::Pool;
-use super::probe::Probe;
-use super::run::SimError;
-use super::runner::Runner;
 use crate::domain::digest::Chain;
 use crate::domain::{JobId, NodeId, Params, Time, Token};
 use crate::factory::{Birth, Factory};
+use crate::measure::account::Account;
+use crate::measure::outcome::{Clock, Observer, Progress, SimOptions, SpanKind, TimelineSpan};
 use crate::net::FlowId;
 use crate::node::work::Outcome;
 use crate::node::{Cx, Effects, Event, NodeState, Reason};
-use crate::scenario::plan::{Plan, Role};
+use crate::plan::{Plan, Role};
+use crate::run::RunError;
+use crate::run::compute::Compute;
+use crate::run::director::Director;
+use crate::run::execute::Tools;
+use crate::run::pool::Pool;
+use crate::run::probe::Probe;
+use crate::run::runner::Runner;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -101,7 +101,7 @@ const LOOK_EVERY: u64 = 1024;
 
 impl<R: Runner> Conductor<'_, R> {
     /// Handles events until the run is over.
-    pub async fn conduct(&mut self) -> Result<(), SimError> {
+    pub async fn conduct(&mut self) -> Result<(), RunError> {
         let mut steps = 0u64;
         while self.finished.is_none() {
             steps += 1;
@@ -144,7 +144,7 @@ impl<R: Runner> Conductor<'_, R> {
         best
     }
 
-    async fn step(&mut self, next: Next) -> Result<(), SimError> {
+    async fn step(&mut self, next: Next) -> Result<(), RunError> {
         match next {
             Next::Transfer(flow) => {
                 let arrival = self.network.complete(self.now, flow, &mut self.heap);
@@ -164,7 +164,7 @@ impl<R: Runner> Conductor<'_, R> {
         Ok(())
     }
 
-    pub(super) async fn happen(&mut self, pending: Pending) -> Result<(), SimError> {
+    pub(super) async fn happen(&mut self, pending: Pending) -> Result<(), RunError> {
         match pending {
             Pending::Fault(index) => self.fault(index).await,
             Pending::Start(node) => self.dispatch(node, Event::Start, [0, 0]).await,
@@ -204,7 +204,7 @@ impl<R: Runner> Conductor<'_, R> {
         }
     }
 
-    async fn job_done(&mut self, node: NodeId, job: JobId, key: u64) -> Result<(), SimError> {
+    async fn job_done(&mut self, node: NodeId, job: JobId, key: u64) -> Result<(), RunError> {
         let Some(entry) = self.jobs.remove(key) else { return Ok(()) };
         self.account.job_ended(self.now, node);
         if self.observer.wants_spans() && self.now > entry.started {
@@ -264,7 +264,7 @@ impl<R: Runner> Conductor<'_, R> {
         node: NodeId,
         event: Event,
         words: [u64; 2],
-    ) -> Result<(), SimError> {
+    ) -> Result<(), RunError> {
         if self.down.contains(&node) {
             return Ok(());
         }
@@ -327,7 +327,7 @@ impl<R: Runner> Conductor<'_, R> {
     }
 
     /// Things that need not be looked at for every event.
-    async fn look_around(&mut self) -> Result<(), SimError> {
+    async fn look_around(&mut self) -> Result<(), RunError> {
         if self.interrupt.load(Ordering::Relaxed) {
             self.finished = Some(Reason::Interrupted);
         }
@@ -379,9 +379,9 @@ impl<R: Runner> Conductor<'_, R> {
     }
 
     /// Puts a node (back) in its place.
-    pub(super) async fn birth(&mut self, node: NodeId, birth: Birth) -> Result<(), SimError> {
+    pub(super) async fn birth(&mut self, node: NodeId, birth: Birth) -> Result<(), RunError> {
         let incarnation = self.life(node);
-        let built = self.factory.node(node, birth, incarnation, &self.down).map_err(SimError::Build)?;
+        let built = self.factory.node(node, birth, incarnation, &self.down).map_err(RunError::Build)?;
         self.runner.place(node, built).await
     }
 

@@ -4,13 +4,13 @@ use super::conductor::Conductor;
 use super::heap::Pending;
 use super::jobs::{Job, Promise};
 use super::network::{Arrival, Sent};
-use super::outcome::{CommitRow, SpanKind, TimelineSpan};
-use super::run::SimError;
-use super::runner::Runner;
 use crate::domain::{JobId, Message, NodeId};
+use crate::measure::outcome::{CommitRow, SpanKind, TimelineSpan};
 use crate::node::kinds::UPDATE;
 use crate::node::work::{Train, Work};
 use crate::node::{Commit, Effect, Effects, Reason};
+use crate::run::RunError;
+use crate::run::runner::Runner;
 
 /// Work below so many floating-point operations is done by the event loop itself when its result is due: waking
 /// a thread costs more.
@@ -18,7 +18,7 @@ const SMALL_FLOPS: f64 = 100_000.0;
 
 impl<R: Runner> Conductor<'_, R> {
     /// Does what a node wants, in order.
-    pub(super) async fn apply(&mut self, node: NodeId, effects: &mut Effects) -> Result<(), SimError> {
+    pub(super) async fn apply(&mut self, node: NodeId, effects: &mut Effects) -> Result<(), RunError> {
         for effect in effects.0.drain(..) {
             match effect {
                 Effect::Run { job, work } => self.start_job(node, job, work),
@@ -166,7 +166,7 @@ impl<R: Runner> Conductor<'_, R> {
         });
     }
 
-    async fn commit(&mut self, node: NodeId, commit: Commit) -> Result<(), SimError> {
+    async fn commit(&mut self, node: NodeId, commit: Commit) -> Result<(), RunError> {
         if let Some(gate) = &mut self.gate {
             gate.commits(node, &commit);
         }

@@ -4,17 +4,17 @@
 use super::conductor::Conductor;
 use super::heap::Pending;
 use super::network::Cut;
-use super::outcome::{SpanKind, TimelineSpan};
-use super::run::SimError;
-use super::runner::Runner;
 use crate::domain::NodeId;
 use crate::factory::Birth;
+use crate::measure::outcome::{SpanKind, TimelineSpan};
 use crate::node::Reason;
-use crate::scenario::plan::Fault;
+use crate::plan::Fault;
+use crate::run::RunError;
+use crate::run::runner::Runner;
 
 impl<R: Runner> Conductor<'_, R> {
     /// A fault of the plan happens.
-    pub(super) async fn fault(&mut self, index: u32) -> Result<(), SimError> {
+    pub(super) async fn fault(&mut self, index: u32) -> Result<(), RunError> {
         let plan = self.plan;
         let event = &plan.faults.events[index as usize];
         self.trace.push(&[self.now.0, u64::from(index) | (7 << 32), 0, 0]);
@@ -70,7 +70,7 @@ impl<R: Runner> Conductor<'_, R> {
     }
 
     /// A node starts (again).
-    pub(super) async fn bring(&mut self, node: NodeId, birth: Birth) -> Result<(), SimError> {
+    pub(super) async fn bring(&mut self, node: NodeId, birth: Birth) -> Result<(), RunError> {
         if !self.down.remove(&node) {
             return Ok(());
         }

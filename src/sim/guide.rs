@@ -6,13 +6,13 @@
 
 use super::conductor::Conductor;
 use super::heap::Pending;
-use super::run::SimError;
-use super::runner::Runner;
 use crate::domain::digest::of_values;
 use crate::domain::{Digest, JobId, Lane, NodeId, Span, Version};
 use crate::node::{Commit, Event, Reason};
+use crate::plan::{LinkPlan, MessageRule, Plan};
 use crate::record::order::What;
-use crate::scenario::plan::{LinkPlan, MessageRule, Plan};
+use crate::run::RunError;
+use crate::run::runner::Runner;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
@@ -230,7 +230,7 @@ fn is(pending: &Pending, what: &What) -> bool {
 
 impl<R: Runner> Conductor<'_, R> {
     /// Something wants to happen: it does when it is its turn.
-    pub(super) async fn at_gate(&mut self, pending: Pending) -> Result<(), SimError> {
+    pub(super) async fn at_gate(&mut self, pending: Pending) -> Result<(), RunError> {
         let Some(gate) = &mut self.gate else { return self.happen(pending).await };
         let Some(node) = pending.to() else { return self.happen(pending).await };
         gate.tracks[node.index()].held.push(pending);
@@ -246,7 +246,7 @@ impl<R: Runner> Conductor<'_, R> {
     }
 
     /// Lets a node's next input happen, if it can.
-    async fn turn(&mut self, node: NodeId, what: &What) -> Result<bool, SimError> {
+    async fn turn(&mut self, node: NodeId, what: &What) -> Result<bool, RunError> {
         let outside = match what {
             // Nothing here brings these about.
             What::Up(other) => Some(Event::Up(*other)),

@@ -1,8 +1,8 @@
 //! The jobs under way, found by their key or by the name that their node gave them.
 
-use super::pool::Handle;
 use crate::domain::{JobId, NodeId, Span, Time};
 use crate::node::work::{Outcome, Train};
+use crate::run::pool::Handle;
 
 /// A job that has begun and whose end its node has not seen.
 pub(super) struct Job {

@@ -3,13 +3,14 @@
 use super::checkpoint::Checkpoint;
 use super::conductor::Conductor;
 use super::guide::{Gate, Guide, Kept, Recorded};
-use super::outcome::{Observer, SimOptions};
-use super::run::{Parts, RunResult, SimError, initial_model};
-use super::runner::Direct;
+use super::run::{Parts, RunResult, initial_model};
 use crate::domain::NodeId;
 use crate::learn::Learner;
+use crate::measure::outcome::{Observer, SimOptions};
+use crate::plan::Plan;
 use crate::registry::Registry;
-use crate::scenario::plan::Plan;
+use crate::run::RunError;
+use crate::run::runner::Direct;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
@@ -35,7 +36,7 @@ pub fn lead(
     observer: &mut dyn Observer,
     interrupt: Arc<AtomicBool>,
     guide: Guide,
-) -> Result<(Led, Kept), SimError> {
+) -> Result<(Led, Kept), RunError> {
     let started = Instant::now();
     let init = initial_model(plan, learner.as_ref());
     let until = guide.order.as_ref().and_then(|order| order.until);
@@ -77,7 +78,7 @@ pub fn go_on(
     from: Checkpoint,
     recorded: Option<Arc<Recorded>>,
     changed: &[NodeId],
-) -> Result<RunResult, SimError> {
+) -> Result<RunResult, RunError> {
     let started = Instant::now();
     let init = initial_model(plan, learner.as_ref());
     let parts = Parts { plan, registry, learner, options, observer, director: None, interrupt };
@@ -94,8 +95,8 @@ pub fn go_on(
     })
 }
 
-fn block_on<T>(future: impl Future<Output = Result<T, SimError>>) -> Result<T, SimError> {
-    tokio::runtime::Builder::new_current_thread().build().map_err(SimError::Runtime)?.block_on(future)
+fn block_on<T>(future: impl Future<Output = Result<T, RunError>>) -> Result<T, RunError> {
+    tokio::runtime::Builder::new_current_thread().build().map_err(RunError::Runtime)?.block_on(future)
 }
 
 impl Conductor<'_, Direct> {

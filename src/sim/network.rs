@@ -1,13 +1,13 @@
 //! The simulated transport, the only thing that moves a message between nodes: links, contention, faults.
 
-use super::director::{Director, Sending};
 use super::guide::Recorded;
 use super::heap::{Heap, Pending};
 use crate::domain::{Kind, Lane, Message, NodeId, Span, Stream, Streams, Time};
-use crate::inject::{Direction, Hop, InjectState, Injector};
+use crate::inject::{InjectState, Injector};
 use crate::net::transfer::{loss_delay, rate_cap, wire_bytes};
 use crate::net::{Fabric, FabricState, FlowId, FlowSpec, PortId};
-use crate::scenario::plan::{Contention, HostPlan, LinkPlan, MessageRule, NodePlan, Plan, Role};
+use crate::plan::{Contention, HostPlan, LinkPlan, MessageRule, NodePlan, Plan};
+use crate::run::director::{Director, Sending};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::hash::{BuildHasherDefault, Hasher};
@@ -230,7 +230,7 @@ impl<'a> Network<'a> {
         // A recorded trip stands for the draw and the transfer; what was decided or injected comes on top all the same.
         let mut latency = decided.latency.or(trip).unwrap_or_else(drawn) + fate.delay;
         if !self.injector.is_empty() {
-            let hop = hop(self.plan, from, to);
+            let hop = crate::plan::hop(self.plan, from, to);
             latency = self.injector.latency(now, hop, number, latency);
         }
         if trip.is_some() {
@@ -470,20 +470,6 @@ struct Fate {
     delay: Span,
     /// The largest probabilities of a loss and of a duplicate.
     chances: (f64, f64),
-}
-
-/// A message's way as injections see it.
-pub(crate) fn hop(plan: &Plan, from: NodeId, to: NodeId) -> Hop {
-    let (sender, receiver) = (&plan.nodes[from.index()], &plan.nodes[to.index()]);
-    let direction = if sender.parent == Some(to) {
-        Some(Direction::Up)
-    } else if receiver.parent == Some(from) {
-        Some(Direction::Down)
-    } else {
-        None
-    };
-    let trains = |node: &NodePlan| !matches!(node.role, Role::Server(_));
-    Hop { from, to, direction, lan: trains(sender) || trains(receiver) }
 }
 
 /// A directed pair as one number; also names its random streams.

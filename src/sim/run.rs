@@ -1,53 +1,34 @@
 //! Running a plan from beginning to end.
 
-use super::account::Account;
 use super::bonds::Bonds;
 use super::checkpoint::Checkpoint;
-use super::compute::Compute;
 use super::conductor::{Conductor, RealClock};
-use super::director::{Director, Player};
-use super::execute::Tools;
 use super::heap::{Heap, Pending};
 use super::jobs::Jobs;
 use super::network::Network;
-use super::outcome::{Clock, Observer, RunnerKind, SimOptions, Summary};
-use super::pool::Pool;
-use super::probe::Probe;
-use super::runner::{Direct, Runner};
-use crate::actor::Actors;
 use crate::domain::digest::{Chain, of_values};
-use crate::domain::{NodeId, OptionError, Params, Time, Version};
+use crate::domain::{NodeId, Params, Time, Version};
 use crate::factory::{Birth, Delivery, Factory};
 use crate::learn::Learner;
 use crate::learn::kernels::Isa;
+use crate::measure::account::Account;
+use crate::measure::outcome::{Clock, Observer, RunnerKind, SimOptions, Summary};
 use crate::node::kinds::UPDATE;
 use crate::node::{Effects, NodeState, Reason};
+use crate::plan::{Fault, Plan, Role};
 use crate::registry::Registry;
-use crate::scenario::plan::{Fault, Plan, Role};
+use crate::run::RunError;
+use crate::run::actors::Actors;
+use crate::run::compute::Compute;
+use crate::run::director::{Director, Player};
+use crate::run::execute::Tools;
+use crate::run::pool::Pool;
+use crate::run::probe::{self, Probe};
+use crate::run::runner::{Direct, Runner};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
-
-/// Why a simulation could not run.
-#[derive(Debug, thiserror::Error)]
-pub enum SimError {
-    /// A choice of the plan cannot be built.
-    #[error("the plan cannot be built: {0}")]
-    Build(OptionError),
-    /// An actor panicked.
-    #[error("the actor of node {0} died: this is a bug, please report it with the scenario and the seed")]
-    ActorDied(NodeId),
-    /// Threads could not be started.
-    #[error("the compute threads cannot be started: {0}")]
-    Threads(#[from] rayon::ThreadPoolBuildError),
-    /// The runtime could not be started.
-    #[error("the actor runtime cannot be started: {0}")]
-    Runtime(std::io::Error),
-    /// A checkpoint could not be written or read.
-    #[error("{0}")]
-    Checkpoint(String),
-}
 
 /// The result of a run.
 #[derive(Clone, Debug)]
@@ -69,7 +50,7 @@ pub struct RunResult {
 /// is a checkpoint directory, a checkpoint.
 ///
 /// # Errors
-/// [`SimError`]; a run that ends because training cannot go on is not an error but a [`Reason::Stalled`].
+/// [`RunError`]; a run that ends because training cannot go on is not an error but a [`Reason::Stalled`].
 pub fn run(
     plan: &Plan,
     registry: &Registry,
@@ -78,7 +59,7 @@ pub fn run(
     observer: &mut dyn Observer,
     interrupt: Arc<AtomicBool>,
     resume: Option<Checkpoint>,
-) -> Result<RunResult, SimError> {
+) -> Result<RunResult, RunError> {
     let mut player = plan.schedule.as_ref().map(Player::new);
     let director = player.as_mut().map(|player| player as &mut dyn Director);
     let learner = &learner;
@@ -97,15 +78,15 @@ pub fn run_directed(
     observer: &mut dyn Observer,
     director: &mut dyn Director,
     interrupt: Arc<AtomicBool>,
-) -> Result<RunResult, SimError> {
+) -> Result<RunResult, RunError> {
     let learner = &learner;
     // The cast lets it live as long as the other parts do.
     let director = Some(director as &mut dyn Director);
     carry(Parts { plan, registry, learner, options, observer, director, interrupt }, None)
 }
 
-fn carry(parts: Parts<'_>, resume: Option<Checkpoint>) -> Result<RunResult, SimError> {
-    let runtime = tokio::runtime::Builder::new_current_thread().build().map_err(SimError::Runtime)?;
+fn carry(parts: Parts<'_>, resume: Option<Checkpoint>) -> Result<RunResult, RunError> {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().map_err(RunError::Runtime)?;
     runtime.block_on(async {
         match parts.options.runner {
             RunnerKind::Actors => drive(parts, resume, Actors::new()).await,
@@ -130,7 +111,7 @@ async fn drive<R: Runner>(
     parts: Parts<'_>,
     resume: Option<Checkpoint>,
     runner: R,
-) -> Result<RunResult, SimError> {
+) -> Result<RunResult, RunError> {
     let started = Instant::now();
     let init = initial_model(parts.plan, parts.learner.as_ref());
     let mut conductor = Conductor::assemble(parts, runner, &init)?;
@@ -165,9 +146,9 @@ fn durable_nodes(plan: &Plan) -> BTreeMap<NodeId, Option<NodeState>> {
 
 impl<'a, R: Runner> Conductor<'a, R> {
     /// A conductor before its first event.
-    pub(super) fn assemble(parts: Parts<'a>, runner: R, init: &Params) -> Result<Self, SimError> {
+    pub(super) fn assemble(parts: Parts<'a>, runner: R, init: &Params) -> Result<Self, RunError> {
         let Parts { plan, registry, learner, options, observer, director, interrupt } = parts;
-        let tools = Tools::new(plan, registry, Arc::clone(learner)).map_err(SimError::Build)?;
+        let tools = Tools::new(plan, registry, Arc::clone(learner)).map_err(RunError::Build)?;
         let pool = match options.clock {
             Clock::Virtual => Pool::new(options.threads)?,
             Clock::Real => Pool::detached(options.threads)?,
@@ -212,7 +193,7 @@ impl<'a, R: Runner> Conductor<'a, R> {
     }
 
     /// Puts every node in its place and the first events on the heap.
-    pub(super) async fn begin_run(&mut self, init: &Params) -> Result<(), SimError> {
+    pub(super) async fn begin_run(&mut self, init: &Params) -> Result<(), RunError> {
         for id in (0..self.plan.nodes.len() as u32).map(NodeId) {
             if !self.down.contains(&id) {
                 self.birth(id, Birth::New).await?;
@@ -251,7 +232,7 @@ impl<'a, R: Runner> Conductor<'a, R> {
         }
     }
 
-    pub(super) async fn end(mut self, init: &Params, started: Instant) -> Result<RunResult, SimError> {
+    pub(super) async fn end(mut self, init: &Params, started: Instant) -> Result<RunResult, RunError> {
         let commits = self.commits();
         self.evaluate_end(Version(commits));
         if let Some(why) = self.probe.not_finite()
@@ -259,7 +240,7 @@ impl<'a, R: Runner> Conductor<'a, R> {
         {
             self.finished = Some(Reason::Stalled(why));
         }
-        let model = super::probe::mean(&self.models).unwrap_or_else(|| init.clone());
+        let model = probe::mean(&self.models).unwrap_or_else(|| init.clone());
         let weights = match self.models.len() {
             0 | 1 => model.values().map_or(of_values(&[]), of_values),
             _ => {
@@ -311,7 +292,7 @@ impl<'a, R: Runner> Conductor<'a, R> {
     }
 
     /// Updates that were sent, but are neither committed, dropped by a policy, waiting nor on their way.
-    async fn lost_updates(&mut self) -> Result<u64, SimError> {
+    async fn lost_updates(&mut self) -> Result<u64, RunError> {
         if self.plan.peers.is_some() {
             return Ok(0);
         }
@@ -344,7 +325,7 @@ impl<'a, R: Runner> Conductor<'a, R> {
 
     /// Updates that reliable delivery still has to bring to their servers: on their way or lost underway, but
     /// to be sent again.
-    async fn resending(&mut self) -> Result<u64, SimError> {
+    async fn resending(&mut self) -> Result<u64, RunError> {
         let mut count = 0;
         for (i, node) in self.plan.nodes.iter().enumerate() {
             let (me, Some(parent)) = (NodeId(i as u32), node.parent) else { continue };

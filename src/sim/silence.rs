@@ -5,10 +5,10 @@
 
 use super::conductor::Conductor;
 use super::heap::Pending;
-use super::run::SimError;
-use super::runner::Runner;
 use crate::domain::{NodeId, Span, Stream, Time};
 use crate::factory::Delivery;
+use crate::run::RunError;
+use crate::run::runner::Runner;
 
 /// Signs of life within `faults.detection`: as many as in a deployment with default settings.
 const BEATS: u64 = 10;
@@ -33,7 +33,7 @@ impl<R: Runner> Conductor<'_, R> {
     }
 
     /// Two nodes one of which may be silent are looked at.
-    pub(super) async fn listen(&mut self, a: NodeId, b: NodeId) -> Result<(), SimError> {
+    pub(super) async fn listen(&mut self, a: NodeId, b: NodeId) -> Result<(), RunError> {
         let Some(pair) = self.bonds.known(a, b) else { return Ok(()) };
         if pair.silent {
             return self.call(a, b).await;
@@ -64,7 +64,7 @@ impl<R: Runner> Conductor<'_, R> {
     }
 
     /// One calls the other: they meet if that gets through both ways.
-    async fn call(&mut self, a: NodeId, b: NodeId) -> Result<(), SimError> {
+    async fn call(&mut self, a: NodeId, b: NodeId) -> Result<(), RunError> {
         let (seed, now) = (self.plan.seeds.interleaving, self.now);
         let mut stream = Stream::new(seed, "call", (u64::from(a.0) << 32) | u64::from(b.0), now.0);
         let there = self.network.loss(now, a, b) <= stream.uniform();

@@ -376,10 +376,10 @@ fn check_empty(path: &Path) -> Result<(), StudyError> {
 }
 
 fn json_text(json: &StudyJson) -> String {
-    crate::report::json(json)
+    crate::files::json(json)
 }
 
 /// Replaces a file as a whole or not at all.
 pub(super) fn replace(path: &Path, bytes: &[u8]) -> Result<(), StudyError> {
-    crate::atomic::replace(path, bytes).map_err(StudyError::io("write", path))
+    crate::files::atomic::replace(path, bytes).map_err(StudyError::io("write", path))
 }

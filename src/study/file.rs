@@ -3,7 +3,7 @@
 use crate::error::UserError;
 use crate::scenario::Source;
 use crate::scenario::load::{self, Base};
-use crate::scenario::yaml;
+use crate::yaml;
 use serde::{Deserialize, Deserializer, Serialize, de::Error};
 use serde_json::{Map, Value};
 use std::path::Path;
@@ -166,7 +166,7 @@ fn base(path: &Path, source: &Source, file: &StudyFile) -> Result<(Base, String)
         Value::Object(_) => {
             let name = path.file_stem().map_or("study".into(), |stem| stem.to_string_lossy());
             let base = Base::inline(source.below("scenario"), file.scenario.clone(), folder, &name);
-            Ok((base, crate::record::yaml::block(&file.scenario)))
+            Ok((base, crate::yaml::block::block(&file.scenario)))
         }
         other => {
             let message = format!("expected a scenario, found `{other}`");

@@ -3,8 +3,8 @@
 use super::design::{Cell, Study};
 use crate::error::UserError;
 use crate::learn::Learner;
+use crate::plan::Plan;
 use crate::scenario::Written;
-use crate::scenario::plan::Plan;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 

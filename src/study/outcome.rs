@@ -1,8 +1,8 @@
 //! What remains of a run: a line of finished.jsonl, from which every table is written.
 
 use crate::domain::{NodeId, Time};
+use crate::measure::outcome::Summary;
 use crate::node::Reason;
-use crate::sim::outcome::Summary;
 use serde::{Deserialize, Serialize};
 
 /// A run that is over.

@@ -3,7 +3,7 @@
 use super::StudyError;
 use super::dir::StudyDir;
 use super::outcome::{Finished, Status};
-use crate::report::terminal;
+use crate::domain::Span;
 use comfy_table::{CellAlignment, Table, presets};
 
 /// What is shown of a level combination.
@@ -117,12 +117,12 @@ fn measured(row: &Row, timing_only: bool, target: bool) -> Vec<String> {
         let share = 100.0 * reached as f64 / row.times.len().max(1) as f64;
         cells.push(if row.times.is_empty() { String::new() } else { format!("{share:.0} %") });
         cells.push(match of(&row.times, 0.5) {
-            Some(time) if time.is_finite() => terminal::seconds(time),
+            Some(time) if time.is_finite() => Span::from_seconds(time).to_string(),
             Some(_) => "not reached".to_owned(),
             None => String::new(),
         });
     }
-    cells.push(of(&row.durations, 0.5).map_or(String::new(), terminal::seconds));
+    cells.push(of(&row.durations, 0.5).map_or(String::new(), |time| Span::from_seconds(time).to_string()));
     cells
 }
 

@@ -3,9 +3,9 @@
 use super::StudyError;
 use super::dir::{StudyDir, StudyJson, file};
 use super::outcome::{Finished, Point};
-use crate::atomic::Replacement;
+use crate::files::atomic::Replacement;
+use crate::measure::outcome::TimeSplit;
 use crate::record::table::seconds;
-use crate::sim::outcome::TimeSplit;
 use csv::Writer;
 use std::path::{Path, PathBuf};
 

@@ -2,8 +2,8 @@
 
 use super::outcome::{Counted, Point};
 use crate::domain::NodeId;
-use crate::scenario::plan::Plan;
-use crate::sim::outcome::{CommitRow, EvaluationRow, Observer, Progress, TimelineSpan};
+use crate::measure::outcome::{CommitRow, EvaluationRow, Observer, Progress, TimelineSpan};
+use crate::plan::Plan;
 use std::collections::BTreeMap;
 
 /// See the module.

@@ -208,7 +208,7 @@ mod tests {
     #[test]
     fn every_example_builds_connected() {
         for row in table().rows() {
-            let example = crate::scenario::yaml::parse(row.example).unwrap().value;
+            let example = crate::yaml::parse(row.example).unwrap().value;
             let topology = build(example).unwrap_or_else(|error| panic!("{}: {error}", row.name));
             assert!(topology.trainers() > 0, "{}", row.name);
             if topology.is_peer_graph() {

@@ -2,7 +2,6 @@
 
 use super::*;
 use crate::domain::{Coded, Data, Head, Kind, Params};
-use crate::transport::wire;
 use proptest::prelude::*;
 use std::borrow::Cow;
 
@@ -54,7 +53,7 @@ async fn a_stream_is_as_long_as_the_simulator_charges_plus_its_envelopes() {
     let message = &messages()[3];
     let empty = written(&[]).await.len();
     let (envelope, checksum) =
-        (4 + wire::to_bytes(&Envelope::Message { birth: 0, ordinal: 0 }).unwrap().len(), 8);
+        (4 + crate::files::bytes::to_bytes(&Envelope::Message { birth: 0, ordinal: 0 }).unwrap().len(), 8);
     let expected = empty + envelope + message.bytes() as usize + checksum;
     assert_eq!(written(std::slice::from_ref(message)).await.len(), expected);
 }

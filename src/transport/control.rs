@@ -8,7 +8,6 @@ use super::gate::Repeats;
 use super::links::LinkError;
 use super::queue::{EdgeEvent, EdgeSender};
 use super::stream::Stream;
-use super::wire;
 use crate::domain::NodeId;
 use ractor::{Actor, ActorCell, ActorId, ActorProcessingErr, ActorRef, SupervisionEvent};
 use ractor_cluster::node::{NodeConnectionMode, SessionCheckReply};
@@ -63,7 +62,7 @@ pub(super) enum Content {
 impl Frame {
     /// Casts it to the other end. Nothing happens when that is gone: the connection will be reported lost.
     pub fn cast(&self, to: &ActorRef<Call>) {
-        match wire::to_bytes(self) {
+        match crate::files::bytes::to_bytes(self) {
             Ok(bytes) => drop(to.cast(Call::Frame(bytes))),
             Err(error) => tracing::error!("a control frame cannot be encoded: {error}"),
         }
@@ -87,7 +86,7 @@ impl Actor for Receiver {
         Call::Frame(bytes): Call,
         (): &mut (),
     ) -> Result<(), ActorProcessingErr> {
-        match wire::from_bytes::<Frame>(&bytes, CONTENT_BYTES_MAX) {
+        match crate::files::bytes::from_bytes::<Frame>(&bytes, CONTENT_BYTES_MAX) {
             Ok(frame) => self.0.deliver(frame),
             // The session does not say whose it was; the sequence numbers of what is lost will tell its sender.
             Err(error) => {

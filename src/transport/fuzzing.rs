@@ -29,16 +29,16 @@ pub fn frame(bytes: &[u8]) {
 
 /// The first words of a connection, by both ends.
 pub fn hello(bytes: &[u8]) {
-    if let Ok(hello) = wire::from_bytes::<Hello>(bytes, HELLO_BYTES_MAX as u64) {
-        assert_eq!(wire::to_bytes(&hello).expect("what was read can be written"), bytes);
+    if let Ok(hello) = crate::files::bytes::from_bytes::<Hello>(bytes, HELLO_BYTES_MAX as u64) {
+        assert_eq!(crate::files::bytes::to_bytes(&hello).expect("what was read can be written"), bytes);
         let _ = hello.refusal("run", crate::domain::NodeId(0));
     }
-    let _ = wire::from_bytes::<Answer>(bytes, HELLO_BYTES_MAX as u64);
+    let _ = crate::files::bytes::from_bytes::<Answer>(bytes, HELLO_BYTES_MAX as u64);
 }
 
 /// A frame of the control lane and the message in it.
 pub fn control(bytes: &[u8]) {
-    if let Ok(frame) = wire::from_bytes::<Frame>(bytes, 1 << 19)
+    if let Ok(frame) = crate::files::bytes::from_bytes::<Frame>(bytes, 1 << 19)
         && let super::control::Content::Message { frame, .. } = frame.content
     {
         let _ = wire::decode(&frame, &LIMITS);

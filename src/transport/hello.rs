@@ -1,6 +1,6 @@
 //! The first words on every connection: who is calling, whom, what for, and what has happened between the two.
 
-use super::wire::{self, WIRE_VERSION};
+use super::wire::WIRE_VERSION;
 use crate::domain::NodeId;
 pub(super) use crate::node::bond::Standing;
 use bytes::{Bytes, BytesMut};
@@ -80,14 +80,15 @@ pub(super) struct Values<T> {
 impl<T: Serialize> Serializer<T> for Values<T> {
     type Error = io::Error;
     fn serialize(self: Pin<&mut Self>, value: &T) -> io::Result<Bytes> {
-        wire::to_bytes(value).map(Bytes::from).map_err(io::Error::other)
+        crate::files::bytes::to_bytes(value).map(Bytes::from).map_err(io::Error::other)
     }
 }
 
 impl<T: DeserializeOwned> Deserializer<T> for Values<T> {
     type Error = io::Error;
     fn deserialize(self: Pin<&mut Self>, bytes: &BytesMut) -> io::Result<T> {
-        wire::from_bytes(bytes, self.bytes_max).map_err(|e| io::Error::new(io::ErrorKind::InvalidData, e))
+        crate::files::bytes::from_bytes(bytes, self.bytes_max)
+            .map_err(|e| io::Error::new(io::ErrorKind::InvalidData, e))
     }
 }
 
@@ -107,7 +108,7 @@ pub(super) fn lengths(bytes_max: usize) -> LengthDelimitedCodec {
 /// Says something.
 pub(super) async fn say<T: Serialize>(io: &mut (impl AsyncWrite + Unpin), value: &T) -> io::Result<()> {
     let mut frames = tokio_util::codec::FramedWrite::new(io, lengths(HELLO_BYTES_MAX));
-    frames.send(wire::to_bytes(value).map(Bytes::from).map_err(io::Error::other)?).await
+    frames.send(crate::files::bytes::to_bytes(value).map(Bytes::from).map_err(io::Error::other)?).await
 }
 
 /// Hears something; returns also what came behind it.
@@ -166,8 +167,8 @@ mod tests {
         #[test]
         fn garbage_is_no_hello(garbage in proptest::collection::vec(any::<u8>(), 0..200)) {
             // Random bytes may be a hello only if writing it gives the same bytes again.
-            if let Ok(hello) = wire::from_bytes::<Hello>(&garbage, HELLO_BYTES_MAX as u64) {
-                prop_assert_eq!(wire::to_bytes(&hello).unwrap(), garbage);
+            if let Ok(hello) = crate::files::bytes::from_bytes::<Hello>(&garbage, HELLO_BYTES_MAX as u64) {
+                prop_assert_eq!(crate::files::bytes::to_bytes(&hello).unwrap(), garbage);
             }
         }
     }

@@ -1,4 +1,4 @@
-//! The wire format: one frame for each [`Message`], and the bytes of checkpoints.
+//! The wire format: one frame for each [`Message`].
 //!
 //! A frame is as long as [`Message::bytes`] says, so the simulator charges exactly what a deployment sends.
 //! All numbers are little-endian.
@@ -21,13 +21,10 @@
 use super::heads::{self, CHECKSUM_AT, HEAD, Heads, Payload, at_most};
 use crate::domain::Message;
 use crate::domain::message::{BODY_HEAD_BYTES, HEAD_BYTES};
-use bincode::Options;
-use serde::Serialize;
-use serde::de::DeserializeOwned;
 use thiserror::Error;
 use xxhash_rust::xxh3::Xxh3;
 
-/// Version of the frame format and of [`to_bytes`]; a reader refuses any other.
+/// Version of the frame format and of the [bytes](crate::files::bytes) of control messages; a reader refuses any other.
 pub const WIRE_VERSION: u16 = 1;
 /// Longest name of a message kind, in bytes.
 pub const KIND_BYTES_MAX: usize = 16;
@@ -115,9 +112,6 @@ pub enum WireError {
         /// What the payload is.
         actual: u64,
     },
-    /// A checkpoint or control value that does not decode.
-    #[error("{0}")]
-    Value(String),
 }
 
 /// Encodes a message; the result is exactly [`Message::bytes`] long.
@@ -173,27 +167,6 @@ pub fn decode(frame: &[u8], limits: &Limits) -> Result<Message, WireError> {
         });
     }
     heads.finish(bodies)
-}
-
-/// Encodes any value of the checkpoint or of a control message.
-///
-/// # Errors
-/// [`WireError::Value`] when the type cannot be written without its field names.
-pub fn to_bytes<T: Serialize>(value: &T) -> Result<Vec<u8>, WireError> {
-    options(u64::MAX).serialize(value).map_err(|error| WireError::Value(format!("cannot encode: {error}")))
-}
-
-/// Decodes what [`to_bytes`] wrote, reading and allocating at most `bytes_max`.
-///
-/// # Errors
-/// [`WireError::Value`] when the bytes are not an encoding of `T`. Never panics.
-pub fn from_bytes<T: DeserializeOwned>(bytes: &[u8], bytes_max: u64) -> Result<T, WireError> {
-    at_most("size in bytes", bytes.len() as u64, bytes_max)?;
-    options(bytes_max).deserialize(bytes).map_err(|error| WireError::Value(format!("cannot decode: {error}")))
-}
-
-fn options(bytes_max: u64) -> impl Options {
-    bincode::DefaultOptions::new().with_fixint_encoding().with_limit(bytes_max).reject_trailing_bytes()
 }
 
 fn checksum(frame: &[u8]) -> u64 {

@@ -4,15 +4,16 @@
 
 use hcddl::learn::Learner;
 use hcddl::learn::quadratic::Quadratic;
-use hcddl::node::Reason;
-use hcddl::registry::Registry;
-use hcddl::scenario::plan::Plan;
-use hcddl::scenario::{load::load, parse, resolve};
-use hcddl::sim::checkpoint::Checkpoint;
-use hcddl::sim::outcome::{
+use hcddl::measure::outcome::{
     CommitRow, EvaluationRow, Observer, Progress, RunnerKind, SimOptions, TimelineSpan,
 };
-use hcddl::sim::{RunResult, SimError};
+use hcddl::node::Reason;
+use hcddl::plan::Plan;
+use hcddl::registry::Registry;
+use hcddl::run::RunError;
+use hcddl::scenario::{load::load, parse, resolve};
+use hcddl::sim::RunResult;
+use hcddl::sim::checkpoint::Checkpoint;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -126,7 +127,7 @@ impl Case {
         options: &SimOptions,
         log: &mut Log,
         resume: Option<Checkpoint>,
-    ) -> Result<RunResult, SimError> {
+    ) -> Result<RunResult, RunError> {
         let interrupt = Arc::clone(&log.interrupt);
         hcddl::sim::run(
             &self.plan,

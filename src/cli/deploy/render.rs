@@ -184,7 +184,7 @@ mod tests {
 
     fn parcel() -> Parcel {
         let plan = fixture::tree(2, 2);
-        let placed = |(i, node): (usize, &crate::scenario::plan::NodePlan)| Placed {
+        let placed = |(i, node): (usize, &crate::plan::NodePlan)| Placed {
             name: node.name.clone(),
             host: format!("pi{}", i / 2),
             address: "10.0.0.1".to_owned(),
@@ -223,7 +223,7 @@ mod tests {
             }
             if form != Form::Systemd {
                 for (path, text) in &files {
-                    crate::scenario::yaml::parse(text).unwrap_or_else(|error| panic!("{path}: {error:?}"));
+                    crate::yaml::parse(text).unwrap_or_else(|error| panic!("{path}: {error:?}"));
                 }
             }
         }

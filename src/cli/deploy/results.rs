@@ -14,7 +14,7 @@ pub fn gather(dir: &Path, registry: &Registry) -> anyhow::Result<Gathered> {
     let needs_model = session.plan.peers.is_some() && session.plan.deploy.data_on_device.is_none();
     let learner = needs_model.then(|| session.learner()).transpose()?;
     let gathered = gather::gather(dir, &session.plan, learner.as_deref())?;
-    crate::atomic::replace(&dir.join("results.txt"), gather::results_text(&gathered).as_bytes())?;
+    crate::files::atomic::replace(&dir.join("results.txt"), gather::results_text(&gathered).as_bytes())?;
     Ok(gathered)
 }
 

@@ -10,11 +10,11 @@ use crate::deploy::controller::{
 };
 use crate::deploy::placement;
 use crate::deploy::remote::sha256;
+use crate::measure::outcome::Summary;
 use crate::node::Reason;
 use crate::record::rundir::{RunDir, file, file_name};
 use crate::record::utc;
 use crate::registry::Registry;
-use crate::sim::outcome::Summary;
 use clap::Args;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

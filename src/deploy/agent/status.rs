@@ -84,7 +84,7 @@ impl AgentStatus {
     /// # Errors
     /// When it cannot be written.
     pub fn write(&self, dir: &Path) -> io::Result<()> {
-        crate::atomic::replace(&dir.join(FILE), self.line().as_bytes())
+        crate::files::atomic::replace(&dir.join(FILE), self.line().as_bytes())
     }
 
     /// Whether the supervisor that wrote this is still there.

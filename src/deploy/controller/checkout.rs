@@ -19,7 +19,7 @@ pub fn record(near: &Path, run: &Path) -> io::Result<()> {
     let Some(commit) = git(&["rev-parse", "HEAD"]) else { return Ok(()) };
     let changed = git(&["status", "--short"]).unwrap_or_default();
     let changes = git(&["diff", "HEAD"]).unwrap_or_default();
-    crate::atomic::replace(&run.join(FILE), format!("commit {commit}{changed}\n{changes}").as_bytes())
+    crate::files::atomic::replace(&run.join(FILE), format!("commit {commit}{changed}\n{changes}").as_bytes())
 }
 
 #[cfg(test)]

@@ -83,7 +83,7 @@ impl Hold {
             machine: machine(),
         };
         let text = serde_json::to_string(&me).map_err(io::Error::from)? + "\n";
-        crate::atomic::refresh(&said, text.as_bytes())?;
+        crate::files::atomic::refresh(&said, text.as_bytes())?;
         Ok(Self { _folder: folder, said })
     }
 }

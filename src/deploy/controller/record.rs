@@ -1,7 +1,7 @@
 //! `deploy.json` in the local run directory: what is needed to find a run again.
 
-use crate::atomic;
 use crate::deploy::inventory::Host;
+use crate::files::atomic;
 use serde::{Deserialize, Serialize};
 use std::io;
 use std::path::Path;

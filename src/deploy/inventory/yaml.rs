@@ -2,7 +2,7 @@
 
 use super::raw::{Place, Raw, Var, Vars, list_step, refuse_templates, vault_step};
 use crate::error::UserError;
-use crate::scenario::yaml::{self, Document};
+use crate::yaml::{self, Document};
 use serde_json::Value;
 
 /// Groups below groups deeper than this are refused; the reader of YAML stops a little later.

@@ -8,20 +8,20 @@ use crate::deploy::deployment::{NodeProgress, NodeState};
 use crate::deploy::result::NodeResult;
 use crate::domain::{Message, NodeId, Params, Span, Time, Version};
 use crate::learn::safetensors;
+use crate::measure::account::Account;
+use crate::measure::outcome::{CommitRow, Observer, Progress, SpanKind, TimelineSpan};
 use crate::node::kinds::UPDATE;
 use crate::node::work::Trained;
 use crate::node::{Commit, Reason};
+use crate::plan::Plan;
 use crate::policy::Why;
+use crate::record::pace::Pace;
 use crate::record::rundir::file;
 use crate::record::{Recorder, RecorderOptions, RunDir};
 use crate::registry::Registry;
-use crate::report::pace::Pace;
-use crate::scenario::plan::Plan;
-use crate::sim::account::Account;
-use crate::sim::execute::Tools;
-use crate::sim::outcome::{CommitRow, Observer, Progress, SpanKind, TimelineSpan};
-use crate::sim::pool::Pool;
-use crate::sim::probe::Probe;
+use crate::run::execute::Tools;
+use crate::run::pool::Pool;
+use crate::run::probe::Probe;
 use crate::transport::links::Traffic;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -217,7 +217,7 @@ impl<'a> Books<'a> {
             .with_evaluation(&self.probe, &self.model, self.version)
             .ended(reason.clone(), traffic, self.round_trips.clone());
         self.recorder.close()?;
-        self.dir.write(NodeResult::FILE, &crate::report::json(&result))?;
+        self.dir.write(NodeResult::FILE, &crate::files::json(&result))?;
         if let Some(values) = self.model.values().filter(|_| top) {
             let path = self.dir.join(file::MODEL);
             safetensors::save(&path, &self.tools.learner.tensors(), values).map_err(anyhow::Error::msg)?;

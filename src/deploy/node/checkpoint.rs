@@ -2,10 +2,10 @@
 
 use super::Place;
 use crate::domain::{Time, Version};
+use crate::measure::account::Account;
 use crate::node::NodeState;
 use crate::record::checkpoint::{self, CheckpointError};
-use crate::sim::account::Account;
-use crate::sim::probe::ProbeState;
+use crate::run::probe::ProbeState;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use std::thread::JoinHandle;
@@ -35,7 +35,7 @@ pub(super) fn load(place: &Place) -> anyhow::Result<Option<Saved>> {
 /// Reads the bytes of a checkpoint, without its head.
 #[cfg(feature = "fuzzing")]
 pub(crate) fn read_bytes(bytes: &[u8]) {
-    let _ = crate::transport::wire::from_bytes::<Saved>(bytes, bytes.len() as u64);
+    let _ = crate::files::bytes::from_bytes::<Saved>(bytes, bytes.len() as u64);
 }
 
 /// Writes checkpoints on a thread of its own, one at a time.

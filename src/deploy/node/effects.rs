@@ -5,7 +5,7 @@ use crate::domain::{JobId, Message, NodeId, Time, digest};
 use crate::node::work::Work;
 use crate::node::{Commit, Effect, Effects, Event, Reason};
 use crate::record::order::{Entry, What};
-use crate::sim::runner::Runner;
+use crate::run::runner::Runner;
 use crate::transport::links::Stamp;
 
 impl Stage<'_> {

@@ -28,12 +28,12 @@ pub(super) enum Notice {
 
 impl Notice {
     pub fn encode(&self) -> Vec<u8> {
-        crate::transport::wire::to_bytes(self).expect("plain data")
+        crate::files::bytes::to_bytes(self).expect("plain data")
     }
 
     /// `None` if the bytes mean nothing.
     pub fn decode(bytes: &[u8]) -> Option<Self> {
-        crate::transport::wire::from_bytes(bytes, bytes.len() as u64).ok()
+        crate::files::bytes::from_bytes(bytes, bytes.len() as u64).ok()
     }
 }
 

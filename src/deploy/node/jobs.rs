@@ -3,7 +3,7 @@
 use super::stage::Happening;
 use crate::domain::{JobId, NodeId, Time};
 use crate::node::work::{Outcome, Work};
-use crate::sim::execute::Tools;
+use crate::run::execute::Tools;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

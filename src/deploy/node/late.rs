@@ -6,8 +6,8 @@
 
 use crate::domain::{Lane, Message, NodeId, Span, Time};
 use crate::inject::Injector;
-use crate::scenario::plan::Plan;
-use crate::sim::network::hop;
+use crate::plan::Plan;
+use crate::plan::hop;
 use crate::transport::links::Input;
 use std::collections::BTreeMap;
 

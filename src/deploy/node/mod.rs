@@ -16,13 +16,13 @@ mod timers;
 
 use super::deployment::{Deployment, NodeProgress, NodeState};
 use super::node_file;
-use crate::atomic;
 use crate::domain::{NodeId, NodeName};
+use crate::files::atomic;
 use crate::learn::Learner;
 use crate::learn::engine::Engine;
 use crate::learn::portion::Portion;
+use crate::plan::{Plan, Role};
 use crate::registry::Registry;
-use crate::scenario::plan::{Plan, Role};
 use crate::scenario::{self, Written};
 use crate::transport::identity::Identity;
 use crate::transport::links::{Links, LinksConfig, Neighbour};

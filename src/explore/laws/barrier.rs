@@ -3,7 +3,7 @@
 use super::{At, Law, LawRow, World};
 use crate::domain::NodeId;
 use crate::node::{Commit, Effect, Event};
-use crate::scenario::plan::Role;
+use crate::plan::Role;
 use std::collections::{BTreeMap, BTreeSet};
 
 pub(super) const ROW: LawRow = LawRow {

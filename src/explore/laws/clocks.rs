@@ -5,7 +5,7 @@ use super::{At, Law, LawRow, World};
 use crate::domain::{Message, NodeId};
 use crate::node::Event;
 use crate::node::kinds::{ASSIGN, UPDATE};
-use crate::scenario::plan::Role;
+use crate::plan::Role;
 use std::collections::BTreeMap;
 
 pub(super) const ROW: LawRow = LawRow {

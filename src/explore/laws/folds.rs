@@ -7,8 +7,8 @@ use crate::domain::{JobId, Message, NodeId, Params, Version};
 use crate::node::kinds::ASSIGN;
 use crate::node::work::{Fold, Outcome, Work};
 use crate::node::{Commit, Effect, Event};
+use crate::plan::Role;
 use crate::policy::fold::{self, FoldRule};
-use crate::scenario::plan::Role;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 

@@ -9,10 +9,10 @@ mod updates;
 mod versions;
 
 use crate::domain::{Lane, Message, NodeId, Time, Version};
+use crate::measure::outcome::Summary;
 use crate::node::{Commit, Effect, Event};
+use crate::plan::{Plan, Role};
 use crate::registry::Registry;
-use crate::scenario::plan::{Plan, Role};
-use crate::sim::outcome::Summary;
 use serde::Serialize;
 use std::collections::BTreeMap;
 

@@ -2,10 +2,10 @@
 
 use super::{At, Law, LawRow, World};
 use crate::domain::{Head, Message, NodeId, Version};
+use crate::measure::outcome::Summary;
 use crate::node::kinds::UPDATE;
 use crate::node::{Commit, Effect, Event};
-use crate::scenario::plan::Fault;
-use crate::sim::outcome::Summary;
+use crate::plan::Fault;
 use std::collections::{BTreeMap, BTreeSet};
 
 pub(super) const ONCE: LawRow = LawRow {

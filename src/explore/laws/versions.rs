@@ -3,8 +3,8 @@
 
 use super::{At, Law, LawRow, World};
 use crate::domain::{NodeId, Version};
+use crate::measure::outcome::Summary;
 use crate::node::{Commit, Event};
-use crate::sim::outcome::Summary;
 use std::collections::BTreeMap;
 
 pub(super) const ROW: LawRow = LawRow {

@@ -11,7 +11,7 @@ fn reads_every_form() {
         assert_eq!(read(normal), Init::Normal(0.1));
     }
     for row in table().rows() {
-        let example = crate::scenario::yaml::parse(row.example).unwrap().value;
+        let example = crate::yaml::parse(row.example).unwrap().value;
         let init = read(example);
         assert_eq!(read(init.to_value()), init);
         assert_eq!(init == Init::Normal(0.1), row.name == "normal");

@@ -37,7 +37,7 @@ fn every_example_builds_and_shows_every_option() {
             "residual" => DataShape::images(1, 12, 12, 10),
             _ => images(),
         };
-        let example = crate::scenario::yaml::parse(row.example).unwrap().value;
+        let example = crate::yaml::parse(row.example).unwrap().value;
         let choice = Choice::from_value(&example).unwrap();
         assert_eq!(choice.name, row.name);
         let network = (row.build)(&choice, NetworkBuilder::new(&shape)).unwrap();
@@ -66,7 +66,7 @@ fn a_lenet_in_yaml_is_the_lenet_of_the_table() {
     let text = "{layers: [conv2d(6, 5), tanh, avg_pool(2), {name: conv2d, filters: 16, kernel: 5, activation: tanh}, \
                 avg_pool(2), flatten, linear(120), tanh, linear(84, relu), linear(classes)], \
                 loss: cross_entropy, init: glorot_uniform}";
-    let options = crate::scenario::yaml::parse(text).unwrap().value;
+    let options = crate::yaml::parse(text).unwrap().value;
     let shape = DataShape::images(1, 28, 28, 10);
     let own = built(&shape, options).unwrap();
     let lenet =

@@ -95,7 +95,7 @@ fn adamw_decays_apart_from_the_gradient() {
 #[test]
 fn every_row_builds_and_refuses_what_it_does_not_know() {
     for row in table().rows() {
-        let example: Value = crate::scenario::yaml::parse(row.example).unwrap().value;
+        let example: Value = crate::yaml::parse(row.example).unwrap().value;
         let choice = Choice::from_value(&example).unwrap();
         let optimizer = (row.build)(&choice).unwrap();
         assert_eq!(optimizer.name(), row.name);

@@ -52,7 +52,7 @@ fn epochs_are_those_of_the_node() {
 #[test]
 fn every_row_builds_and_refuses_what_makes_no_sense() {
     for row in table().rows() {
-        let example = crate::scenario::yaml::parse(row.example).unwrap().value;
+        let example = crate::yaml::parse(row.example).unwrap().value;
         let schedule = (row.build)(&Choice::from_value(&example).unwrap()).unwrap();
         assert_eq!((schedule.name(), schedule.factor(0, 5)), (row.name, 1.0));
     }

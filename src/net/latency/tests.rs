@@ -60,7 +60,7 @@ fn a_heavy_tail_has_no_mean() {
 fn every_example_builds_and_draws_the_same_again() {
     for row in Latencies::default().rows() {
         // The examples are flow YAML; their names and values are what JSON would quote.
-        let example = crate::net::tests::flow_yaml(row.example);
+        let example = crate::yaml::flow(row.example);
         assert_eq!(example["name"], row.name);
         assert_eq!(draws(&example, 50), draws(&example, 50), "{}", row.name);
     }

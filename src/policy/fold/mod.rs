@@ -7,7 +7,7 @@ mod sum;
 mod weighted;
 
 use crate::domain::work::{FoldInput, Folded, OptState, UpdateKind};
-use crate::domain::{Choice, OptionError, Params, Row, Strange, Table};
+use crate::domain::{Choice, OptionError, Params, Row, Table};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -229,6 +229,7 @@ fn distance(model: &[f32], base: &[f32]) -> Vec<f32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::Strange;
 
     fn input(values: &[f32], samples: u64) -> FoldInput {
         FoldInput { tensor: Params::new(values.to_vec()), weight: 1.0, samples, snapshot: None }

@@ -29,7 +29,8 @@ pub fn write(report: &Report, dir: &Path) -> anyhow::Result<Written> {
         std::fs::create_dir_all(dir).with_context(|| format!("cannot create `{}`", dir.display()))?;
     }
     let write = |path: PathBuf, bytes: &[u8]| {
-        crate::atomic::refresh(&path, bytes).with_context(|| format!("cannot write `{}`", path.display()))
+        crate::files::atomic::refresh(&path, bytes)
+            .with_context(|| format!("cannot write `{}`", path.display()))
     };
     let page = html::page(report);
     write(dir.join("report.html"), page.as_bytes())?;

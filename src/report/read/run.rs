@@ -3,8 +3,8 @@
 use super::csv::Csv;
 use super::timeline::Timeline;
 use crate::error::UserError;
+use crate::measure::outcome::Summary;
 use crate::record::rundir::file;
-use crate::sim::outcome::Summary;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 

@@ -50,7 +50,7 @@ pub fn part(
     let mut card = super::validity::section(validity);
     card.blocks.push(Block::Verbatim("The scenario as it was run".to_owned(), run.plan.clone()));
     sections.push(card);
-    let about = format!("Ended {}.", super::reason(&run.summary.reason));
+    let about = format!("Ended {}.", run.summary.reason);
     Ok((Part { title: run.summary.name.clone(), about, sections }, cx.sheets))
 }
 

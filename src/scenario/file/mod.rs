@@ -20,7 +20,7 @@ pub use pick::{OptimizerPick, Pick};
 pub use tiers::{CompressionFile, PeersFile, TierFile, UplinkFile};
 pub use training::{EvaluationFile, LocalFile, TrainingFile};
 
-use super::plan::Expect;
+use crate::plan::Expect;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;

@@ -2,7 +2,7 @@
 
 use super::Pick;
 use crate::node::work::UpdateKind;
-use crate::scenario::plan::Traffic;
+use crate::plan::Traffic;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 

@@ -3,8 +3,8 @@
 use crate::domain::units::Duration;
 use crate::learn::local::NotFinite;
 use crate::node::work::UpdateKind;
+use crate::plan::BestBy;
 use crate::scenario::file::{OptimizerPick, Pick};
-use crate::scenario::plan::BestBy;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;

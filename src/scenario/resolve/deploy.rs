@@ -3,7 +3,7 @@
 use super::Resolver;
 use super::names::Names;
 use crate::error::UserError;
-use crate::scenario::plan::DeployPlan;
+use crate::plan::DeployPlan;
 use std::path::PathBuf;
 
 pub(super) fn resolve(cx: &mut Resolver<'_>, names: &Names<'_>) -> Result<DeployPlan, UserError> {

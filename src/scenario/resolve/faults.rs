@@ -5,8 +5,8 @@ use super::names::Names;
 use super::network::linked;
 use crate::domain::{NodeId, Time};
 use crate::error::UserError;
+use crate::plan::{Fault, FaultEvent, FaultsPlan, MessageRule, NodePlan, Role};
 use crate::scenario::file::{FaultEventFile, MessageRuleFile};
-use crate::scenario::plan::{Fault, FaultEvent, FaultsPlan, MessageRule, NodePlan, Role};
 use std::collections::BTreeMap;
 
 const ONE_OF: &str = "crash, restart, leave, join, slow_down, link_down, link_up, partition, heal";

@@ -7,8 +7,8 @@ use crate::device::SlowPhase;
 use crate::domain::{Choice, NodeId, Seeds, Stream, Time};
 use crate::error::UserError;
 use crate::inject::{Amount, Bursts, Change, Direction, Injection, Place, Trace};
+use crate::plan::{NodePlan, Role};
 use crate::scenario::file::{BurstsFile, InjectionFile, Pick, PlaceFile};
-use crate::scenario::plan::{NodePlan, Role};
 
 const ONE_OF: &str = "add, scale, replace, slow_down";
 

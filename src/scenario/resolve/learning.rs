@@ -4,7 +4,7 @@ use super::Resolver;
 use super::tiers::Tiers;
 use crate::error::UserError;
 use crate::node::work::UpdateKind;
-use crate::scenario::plan::{LearningPlan, LocalRule, LocalWork};
+use crate::plan::{LearningPlan, LocalRule, LocalWork};
 use crate::topology::{NodeKind, Topology, TopologyNode};
 
 pub(super) fn resolve(

@@ -5,8 +5,8 @@ use super::names::Names;
 use crate::device::{Named, Profile};
 use crate::domain::{HostId, Seeds, Stream};
 use crate::error::UserError;
+use crate::plan::{NodePlan, Role};
 use crate::scenario::file::Pick;
-use crate::scenario::plan::{NodePlan, Role};
 use std::collections::BTreeMap;
 
 /// A machine before it is plugged into the network.

@@ -16,11 +16,11 @@ mod tiers;
 mod topology;
 
 use super::file::{Pick, ScenarioFile};
-use super::plan::{NodePlan, Plan, Role};
 use super::{Source, Written};
 use crate::domain::{Choice, NodeId, OptionError, Seeds, Table};
 use crate::error::UserError;
 use crate::net::profile::LinkProfile;
+use crate::plan::{NodePlan, Plan, Role};
 use crate::registry::Registry;
 use crate::topology::{NodeKind, Topology};
 use names::Names;

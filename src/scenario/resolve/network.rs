@@ -7,8 +7,8 @@ use crate::domain::{HostId, NodeId, OptionError, Time, units::Rate};
 use crate::error::UserError;
 use crate::net::profile::LinkProfile;
 use crate::net::{Distribution, PortId};
+use crate::plan::{Contention, HostPlan, LinkPlan, NetworkPlan, NodePlan, PortPlan, Role};
 use crate::scenario::file::{LinkFile, Pick};
-use crate::scenario::plan::{Contention, HostPlan, LinkPlan, NetworkPlan, NodePlan, PortPlan, Role};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 

@@ -3,8 +3,8 @@
 use super::Resolver;
 use crate::domain::NodeId;
 use crate::error::UserError;
+use crate::plan::{Neighbour, NodePlan, PeerPlan};
 use crate::scenario::file::PeersFile;
-use crate::scenario::plan::{Neighbour, NodePlan, PeerPlan};
 use crate::topology::{Topology, metropolis};
 
 pub(super) fn resolve(

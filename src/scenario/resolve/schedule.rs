@@ -5,8 +5,8 @@ use super::names::Names;
 use super::network::linked;
 use crate::domain::Time;
 use crate::error::UserError;
-use crate::scenario::plan::{FaultsPlan, NodePlan};
-use crate::scenario::schedule::{Decision, DecisionFile, Schedule, ScheduleFile};
+use crate::plan::schedule::{Decision, DecisionFile, Schedule, ScheduleFile};
+use crate::plan::{FaultsPlan, NodePlan};
 use crate::scenario::{Source, Written};
 
 const ABOUT: &str = "message with from and to, job with node, or fault";

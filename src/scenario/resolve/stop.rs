@@ -2,7 +2,7 @@
 
 use super::Resolver;
 use crate::error::UserError;
-use crate::scenario::plan::{EvaluationPlan, Expect, StopPlan};
+use crate::plan::{EvaluationPlan, Expect, StopPlan};
 use crate::topology::Topology;
 
 /// Rounds when a scenario says nothing about its end.

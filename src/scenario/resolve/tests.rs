@@ -2,9 +2,9 @@
 
 use super::resolve;
 use crate::node::work::UpdateKind;
+use crate::plan::{Contention, LocalWork, Plan, Push, Role, TierPlan, UplinkPlan};
 use crate::registry::Registry;
 use crate::scenario::parse;
-use crate::scenario::plan::{Contention, LocalWork, Plan, Push, Role, TierPlan, UplinkPlan};
 
 fn plan(text: &str) -> Plan {
     let written = parse("x.yml", text, &[]).unwrap_or_else(|error| panic!("{error}"));

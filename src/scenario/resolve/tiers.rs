@@ -6,9 +6,9 @@ use crate::domain::table::nearest;
 use crate::domain::{Choice, OptionError};
 use crate::error::UserError;
 use crate::node::work::UpdateKind;
+use crate::plan::{Push, TierPlan, Traffic, UplinkPlan};
 use crate::policy::Composition;
 use crate::scenario::file::{Pick, TierFile};
-use crate::scenario::plan::{Push, TierPlan, Traffic, UplinkPlan};
 use crate::topology::{NodeKind, Topology};
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -122,7 +122,7 @@ mod tests {
         #[test]
         fn our_own_reader_reads_it_back(value in proptest::collection::btree_map("[a-z]{1,4}", value(), 1..4)) {
             let value = Value::Object(value.into_iter().collect());
-            let read = crate::scenario::yaml::parse(&block(&value)).map(|parsed| parsed.value);
+            let read = crate::yaml::parse(&block(&value)).map(|parsed| parsed.value);
             prop_assert_eq!(read.ok(), Some(value.clone()), "{}", block(&value));
         }
     }

@@ -4,7 +4,7 @@
 use super::account::Account;
 use crate::domain::{NodeId, Params, Row, Table, Time};
 use crate::learn::Learner;
-use crate::scenario::plan::Plan;
+use crate::plan::Plan;
 use std::collections::BTreeMap;
 
 /// What a computed metric may look at.

@@ -1,20 +1,20 @@
 //! Who carries the nodes: plain calls, or one actor for each. The order of events is the conductor's business,
 //! so both give the same trace.
 
-use super::SimError;
+use super::RunError;
 use crate::domain::NodeId;
 use crate::node::{Cx, Effects, Event, Node, NodeState};
 
 /// Carries nodes.
 pub(crate) trait Runner {
     /// Hands an event to a node and takes its effects.
-    async fn handle(&mut self, cx: Cx, event: Event, out: &mut Effects) -> Result<(), SimError>;
+    async fn handle(&mut self, cx: Cx, event: Event, out: &mut Effects) -> Result<(), RunError>;
     /// Puts a node in its place, which must be empty.
-    async fn place(&mut self, id: NodeId, node: Box<dyn Node>) -> Result<(), SimError>;
+    async fn place(&mut self, id: NodeId, node: Box<dyn Node>) -> Result<(), RunError>;
     /// Takes a node out, if it is there.
     async fn remove(&mut self, id: NodeId);
     /// A node's state, if it is there.
-    async fn save(&mut self, id: NodeId) -> Result<Option<NodeState>, SimError>;
+    async fn save(&mut self, id: NodeId) -> Result<Option<NodeState>, RunError>;
 }
 
 /// Plain calls: for sweeps and very many nodes.
@@ -24,14 +24,14 @@ pub(crate) struct Direct {
 }
 
 impl Runner for Direct {
-    async fn handle(&mut self, cx: Cx, event: Event, out: &mut Effects) -> Result<(), SimError> {
+    async fn handle(&mut self, cx: Cx, event: Event, out: &mut Effects) -> Result<(), RunError> {
         if let Some(Some(node)) = self.nodes.get_mut(cx.me.index()) {
             node.on(&cx, event, out);
         }
         Ok(())
     }
 
-    async fn place(&mut self, id: NodeId, node: Box<dyn Node>) -> Result<(), SimError> {
+    async fn place(&mut self, id: NodeId, node: Box<dyn Node>) -> Result<(), RunError> {
         if self.nodes.len() <= id.index() {
             self.nodes.resize_with(id.index() + 1, || None);
         }
@@ -45,7 +45,7 @@ impl Runner for Direct {
         }
     }
 
-    async fn save(&mut self, id: NodeId) -> Result<Option<NodeState>, SimError> {
+    async fn save(&mut self, id: NodeId) -> Result<Option<NodeState>, RunError> {
         Ok(self.nodes.get(id.index()).and_then(|n| n.as_ref()).map(|n| n.save()))
     }
 }

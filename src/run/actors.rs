@@ -3,8 +3,8 @@
 
 use crate::domain::NodeId;
 use crate::node::{Cx, Effects, Event, Node, NodeState};
-use crate::sim::SimError;
-use crate::sim::runner::Runner;
+use crate::run::RunError;
+use crate::run::runner::Runner;
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
@@ -86,20 +86,20 @@ impl Actors {
         Self { actors: Vec::new(), answers, sender }
     }
 
-    async fn ask(&mut self, id: NodeId, call: Call) -> Result<Option<Answer>, SimError> {
+    async fn ask(&mut self, id: NodeId, call: Call) -> Result<Option<Answer>, RunError> {
         let Some(Some(actor)) = self.actors.get(id.index()) else { return Ok(None) };
         if actor.cast(call).is_err() {
-            return Err(SimError::ActorDied(id));
+            return Err(RunError::ActorDied(id));
         }
         match self.answers.recv().await {
-            Some(Answer::Gone) | None => Err(SimError::ActorDied(id)),
+            Some(Answer::Gone) | None => Err(RunError::ActorDied(id)),
             answer => Ok(answer),
         }
     }
 }
 
 impl Runner for Actors {
-    async fn handle(&mut self, cx: Cx, event: Event, out: &mut Effects) -> Result<(), SimError> {
+    async fn handle(&mut self, cx: Cx, event: Event, out: &mut Effects) -> Result<(), RunError> {
         let call = Call::Handle(cx, event, std::mem::take(out));
         if let Some(Answer::Effects(effects)) = self.ask(cx.me, call).await? {
             *out = effects;
@@ -107,13 +107,13 @@ impl Runner for Actors {
         Ok(())
     }
 
-    async fn place(&mut self, id: NodeId, node: Box<dyn Node>) -> Result<(), SimError> {
+    async fn place(&mut self, id: NodeId, node: Box<dyn Node>) -> Result<(), RunError> {
         if self.actors.len() <= id.index() {
             self.actors.resize_with(id.index() + 1, || None);
         }
         // Names are process-wide in ractor, and several runs may share the process: none is given.
         let carrier = Carrier { answers: self.sender.clone() };
-        let (actor, _) = Actor::spawn(None, carrier, node).await.map_err(|_| SimError::ActorDied(id))?;
+        let (actor, _) = Actor::spawn(None, carrier, node).await.map_err(|_| RunError::ActorDied(id))?;
         self.actors[id.index()] = Some(actor);
         Ok(())
     }
@@ -126,7 +126,7 @@ impl Runner for Actors {
         }
     }
 
-    async fn save(&mut self, id: NodeId) -> Result<Option<NodeState>, SimError> {
+    async fn save(&mut self, id: NodeId) -> Result<Option<NodeState>, RunError> {
         match self.ask(id, Call::Save).await? {
             Some(Answer::State(state)) => Ok(Some(*state)),
             _ => Ok(None),

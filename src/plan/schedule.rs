@@ -1,7 +1,7 @@
 //! Schedules: delays and fates that are decided instead of drawn, as a sparse list. With the scenario's seeds a
 //! schedule says exactly which order of events is meant; `hcddl explore` writes them, `hcddl sim` repeats them.
 
-use super::plan::{Plan, StopPlan};
+use super::{Plan, StopPlan};
 use crate::domain::units::Duration;
 use crate::domain::{NodeId, Span, Time};
 use serde::{Deserialize, Serialize};
@@ -67,7 +67,7 @@ impl Schedule {
 pub struct ScheduleFile {
     /// Name of the scenario that it belongs to.
     pub scenario: String,
-    /// Digest of that scenario and its options ([`Written::digest`](super::Written::digest)).
+    /// Digest of that scenario and its options (`scenario::Written::digest`).
     #[serde(default)]
     pub digest: Option<String>,
     /// Ends the run after so many commits of the root.

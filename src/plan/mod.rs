@@ -1,16 +1,18 @@
 //! The meaning of a scenario: everything checked, named things resolved, units gone. `sim` and `deploy`
 //! take a [`Plan`]; only `scenario/` makes one.
 
+pub mod schedule;
+
 pub use crate::learn::local::LocalRule;
 pub use crate::learn::plan::{LearningPlan, LocalWork};
 pub use crate::net::Contention;
 pub use crate::node::server::Traffic;
 pub use crate::node::uplink::{Push, UplinkPlan};
-pub use crate::scenario::schedule::Schedule;
+pub use schedule::Schedule;
 
 use crate::domain::work::UpdateKind;
 use crate::domain::{Choice, HostId, NodeId, NodeName, Seeds, Span, Time};
-use crate::inject::Injection;
+use crate::inject::{Direction, Hop, Injection};
 use crate::net::{Distribution, PortId};
 use serde::Serialize;
 use std::sync::Arc;
@@ -374,4 +376,19 @@ pub struct Expect {
     pub weight_digest: Option<String>,
     /// The trace digest is this (32 hexadecimal digits).
     pub trace_digest: Option<String>,
+}
+
+/// A message's way as injections see it.
+#[must_use]
+pub fn hop(plan: &Plan, from: NodeId, to: NodeId) -> Hop {
+    let (sender, receiver) = (&plan.nodes[from.index()], &plan.nodes[to.index()]);
+    let direction = if sender.parent == Some(to) {
+        Some(Direction::Up)
+    } else if receiver.parent == Some(from) {
+        Some(Direction::Down)
+    } else {
+        None
+    };
+    let trains = |node: &NodePlan| !matches!(node.role, Role::Server(_));
+    Hop { from, to, direction, lan: trains(sender) || trains(receiver) }
 }

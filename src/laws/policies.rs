@@ -2,16 +2,16 @@
 //! writes a test. A real server node, with the reliable delivery of a deployment, is driven by workers that answer
 //! in random order, get lost and come back.
 
-use super::{BuildPolicy, table};
 use crate::domain::{
     Choice, Coded, Data, Head, JobId, Lane, Message, NodeId, Params, Row, Seeds, Stream, Time, Token, Version,
 };
 use crate::node::kinds::{ASSIGN, CANCEL, UPDATE};
 use crate::node::reliable::Reliable;
+use crate::node::server::Traffic;
 use crate::node::server::{Server, ServerConfig, ServerState};
 use crate::node::work::{Outcome, Work};
 use crate::node::{Cx, Effect, Effects, Event, Node, NodeState};
-use crate::scenario::plan::Traffic;
+use crate::policy::{BuildPolicy, Composition, table};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Choices that together exercise every branch of every row.
@@ -51,7 +51,7 @@ fn choices() -> Vec<Choice> {
     .collect()
 }
 
-fn build(choice: &Choice) -> super::Composition {
+fn build(choice: &Choice) -> Composition {
     let table = table();
     let row: &Row<BuildPolicy> = table.get(&choice.name).unwrap();
     (row.build)(choice).unwrap_or_else(|e| panic!("{choice:?}: {e}"))

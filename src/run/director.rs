@@ -6,7 +6,7 @@
 use crate::device::JobCost;
 use crate::domain::{Message, NodeId, Span, Time};
 use crate::node::work::Work;
-use crate::scenario::schedule::{Decision, Schedule};
+use crate::plan::schedule::{Decision, Schedule};
 use std::collections::BTreeMap;
 
 /// A message that is about to leave, on a link between two hosts.

@@ -9,7 +9,7 @@ use crate::inject::Injector;
 use crate::learn::Learner;
 use crate::net::{FabricState, FlowId, FlowSpec, PortId};
 use crate::node::work::Work;
-use crate::scenario::plan::{Contention, Plan};
+use crate::plan::{Contention, Plan};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -1,5 +1,8 @@
 //! YAML text to a value with its lines. One document, no anchors, no duplicate keys; never panics.
 
+#[cfg(feature = "runtime")]
+pub mod block;
+
 use saphyr_parser::{Event, Parser, ScalarStyle, Span};
 use serde_json::{Map, Number, Value};
 use std::collections::BTreeMap;
@@ -335,6 +338,12 @@ pub fn put(value: &mut Value, path: &str, new: Value) -> Result<(), YamlError> {
 
 fn refused(path: &str, message: String, next_step: &str) -> YamlError {
     YamlError { line: 1, path: path.to_owned(), message, next_step: next_step.to_owned() }
+}
+
+/// What a row's example says.
+#[cfg(test)]
+pub(crate) fn flow(text: &str) -> Value {
+    parse(text).unwrap().value
 }
 
 #[cfg(test)]

@@ -1,17 +1,15 @@
 //! The probe: evaluates models beside the run. It takes no virtual time and no node knows of it.
 
-use super::account::Account;
-use super::conductor::Conductor;
 use super::execute::Tools;
-use super::metrics::{Metric, MetricView};
-use super::outcome::{Best, EvaluationRow, Observer};
 use super::pool::{Handle, Pool};
-use super::runner::Runner;
 use crate::domain::{NodeId, Params, Table, Time, Version};
 use crate::learn::local::NotFinite;
 use crate::learn::{EvalPart, Learner, Split};
-use crate::node::{Commit, Reason};
-use crate::scenario::plan::{BestBy, Plan};
+use crate::measure::account::Account;
+use crate::measure::metrics::{Metric, MetricView};
+use crate::measure::outcome::{Best, EvaluationRow, Observer};
+use crate::node::Commit;
+use crate::plan::{BestBy, Plan};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -26,9 +24,9 @@ pub(crate) struct ProbeState {
     /// When the target was reached.
     pub target_reached: Option<Time>,
     /// Models of the peers at rounds that not all of them have finished.
-    rounds: BTreeMap<u64, BTreeMap<NodeId, Params>>,
+    pub rounds: BTreeMap<u64, BTreeMap<NodeId, Params>>,
     /// Last round of each peer.
-    peer_rounds: BTreeMap<NodeId, u64>,
+    pub peer_rounds: BTreeMap<NodeId, u64>,
     /// Weighted training loss of the commits since the last evaluation.
     loss_sum: f64,
     loss_samples: u64,
@@ -258,56 +256,8 @@ impl<'a> Probe<'a> {
     }
 }
 
-impl<R: Runner> Conductor<'_, R> {
-    /// Looks at a commit of the root or of a peer; says if the target is reached.
-    pub(super) fn probe_commit(&mut self, node: NodeId, commit: &Commit) -> Option<Reason> {
-        self.probe.note_loss(commit);
-        if self.plan.peers.is_none() {
-            if self.probe.is_due(commit.version.0) {
-                let models = BTreeMap::from([(node, commit.model.clone())]);
-                return self.evaluate(commit.version, &models);
-            }
-            return None;
-        }
-        let round = commit.version.0;
-        self.probe.state.peer_rounds.insert(node, round);
-        if self.probe.is_due(round) {
-            self.probe.state.rounds.entry(round).or_default().insert(node, commit.model.clone());
-        }
-        let living = |models: &BTreeMap<NodeId, Params>| {
-            (0..self.plan.nodes.len() as u32)
-                .map(NodeId)
-                .all(|id| models.contains_key(&id) || self.down.contains(&id))
-        };
-        let (round, models) =
-            self.probe.state.rounds.first_key_value().filter(|(_, models)| living(models))?;
-        let (round, models) = (*round, models.clone());
-        self.probe.state.rounds.remove(&round);
-        self.evaluate(Version(round), &models)
-    }
-
-    /// Evaluates; waits for the result only if a target hangs on it.
-    pub(super) fn evaluate(&mut self, version: Version, models: &BTreeMap<NodeId, Params>) -> Option<Reason> {
-        let learner = Arc::clone(&self.tools.learner);
-        self.probe.begin(&mut self.pool, version, models, &self.account, self.now, learner.as_ref());
-        let wait = self.plan.stop.target_accuracy.is_some();
-        self.probe.collect(&mut self.pool, self.observer, wait);
-        let reached = wait && self.probe.state.target_reached.is_some();
-        reached.then_some(Reason::Target)
-    }
-
-    /// Evaluates the last model, unless that was done.
-    pub(super) fn evaluate_end(&mut self, version: Version) {
-        if !self.probe.has_evaluated(version) {
-            let models = self.models.clone();
-            self.evaluate(version, &models);
-        }
-        self.probe.collect(&mut self.pool, self.observer, true);
-    }
-}
-
 /// The mean of models, added up in order of their nodes; one model is itself.
-pub(super) fn mean(models: &BTreeMap<NodeId, Params>) -> Option<Params> {
+pub(crate) fn mean(models: &BTreeMap<NodeId, Params>) -> Option<Params> {
     let values: Vec<&[f32]> = models.values().filter_map(Params::values).collect();
     if values.len() < 2 {
         return models.values().next().cloned();

@@ -2,12 +2,12 @@
 //! every kind of legal graph, in whatever order of their names, with messages in random order; what is checked against
 //! arithmetic by hand is the mean of all models, which every exact algorithm moves by the mean gradient.
 
-use super::{PeerSetup, table};
 use crate::domain::work::{Trained, UpdateKind};
 use crate::domain::{Choice, Message, NodeId, Params, Seeds, Stream, Time};
 use crate::node::{Cx, Effect, Effects, Event, Node, NodeState, Outcome, Reason, Work};
+use crate::peer::{PeerSetup, table};
+use crate::plan::Plan;
 use crate::registry::Registry;
-use crate::scenario::plan::Plan;
 use std::collections::{BTreeMap, VecDeque};
 
 const ROUNDS: u64 = 6;

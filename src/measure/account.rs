@@ -3,7 +3,7 @@
 use super::outcome::{Staleness, TimeSplit};
 use crate::domain::{NodeId, Span, Strange, Time};
 use crate::node::Commit;
-use crate::scenario::plan::{HostPlan, Plan, Role};
+use crate::plan::{HostPlan, Plan, Role};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
