@@ -2,8 +2,10 @@
 
 use super::outcome::{Staleness, TimeSplit};
 use crate::domain::{NodeId, Span, Strange, Time};
-use crate::node::Commit;
+use crate::node::work::Trained;
+use crate::node::{Commit, Metric};
 use crate::plan::{HostPlan, Plan, Role};
+use crate::policy::Why;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -36,7 +38,7 @@ pub struct Account {
     bytes_in: Vec<u64>,
     nodes: Vec<NodeTime>,
     /// Jobs that each node had to skip because they were not finite.
-    pub skipped: BTreeMap<NodeId, u64>,
+    skipped: BTreeMap<NodeId, u64>,
     /// Batches that each node has trained on.
     pub batches: Vec<u64>,
     /// How often something was strange about what a node sent, by node and counter.
@@ -143,6 +145,33 @@ impl Account {
         time.settle(now);
         time.down = down;
         time.jobs = 0;
+    }
+
+    /// Takes note of a training job's end.
+    pub(crate) fn trained(&mut self, node: NodeId, trained: &Trained) {
+        self.client_fits += 1;
+        self.gradient_steps += trained.steps;
+        self.samples += trained.samples;
+        self.forward_passes += trained.forward_passes;
+        self.batches[node.index()] += trained.steps;
+    }
+
+    /// Takes note of a job that was skipped; returns how many of this node were by now.
+    pub(crate) fn skipped(&mut self, node: NodeId) -> u64 {
+        *self.metrics.entry("skipped_jobs".to_owned()).or_insert(0.0) += 1.0;
+        let count = self.skipped.entry(node).or_insert(0);
+        *count += 1;
+        *count
+    }
+
+    /// Takes note of an update that a policy dropped.
+    pub(crate) fn dropped(&mut self, why: Why) {
+        *self.dropped.entry(why.name().to_owned()).or_insert(0) += 1;
+    }
+
+    /// Adds to a counter that nodes keep themselves.
+    pub(crate) fn counted(&mut self, metric: Metric) {
+        *self.metrics.entry(metric.name.into_owned()).or_insert(0.0) += metric.value;
     }
 
     /// Takes note of something strange about what `from` sent to `to`; what is to be said the first time, the tenth, ...

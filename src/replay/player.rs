@@ -2,15 +2,16 @@
 
 use super::{Cut, Difference, Divergence, Logs, ReplayError, Replayed, Until};
 use crate::domain::digest::of_values;
-use crate::domain::{Digest, JobId, Message, NodeId, Params, Time, Version};
+use crate::domain::{Digest, JobId, Message, NodeId, Params, Span, Time, Token, Version};
 use crate::factory::{Birth, Factory};
 use crate::learn::Learner;
 use crate::node::work::{Outcome, Train, Work};
-use crate::node::{Cx, Effect, Effects, Event, NodeState};
+use crate::node::{Commit, Event, NodeState, Reason};
 use crate::plan::Plan;
 use crate::record::order::{Entry, What};
 use crate::registry::Registry;
 use crate::run::RunError;
+use crate::run::carrier::{Carrier, Core};
 use crate::run::execute::Tools;
 use crate::run::pool::{Handle, Pool};
 use crate::run::runner::{Direct, Runner};
@@ -32,17 +33,14 @@ pub fn replay(
 ) -> Result<Replayed, ReplayError> {
     let init = Params::new(learner.init(plan.seeds.init));
     let tools = Tools::new(plan, registry, Arc::clone(&learner)).map_err(RunError::Build)?;
+    let factory = Factory::new(plan, registry, learner.as_ref(), init).over_streams();
     let mut player = Player {
-        plan,
-        factory: Factory::new(plan, registry, learner.as_ref(), init).over_streams(),
-        runner: Direct::default(),
-        tools,
+        core: Core::new(plan, factory, Direct::default(), tools),
         pool: Pool::new(threads).map_err(RunError::Threads)?,
         tracks: logs.0.iter().map(|entries| Track::new(entries)).collect(),
         sent: BTreeMap::new(),
         ready: BTreeSet::new(),
         waiting: BTreeMap::new(),
-        effects: Effects::default(),
         result: Replayed::default(),
         until,
     };
@@ -100,10 +98,7 @@ impl<'a> Track<'a> {
 type Stream = (NodeId, NodeId, u32);
 
 struct Player<'a> {
-    plan: &'a Plan,
-    factory: Factory<'a>,
-    runner: Direct,
-    tools: Tools,
+    core: Core<'a, Direct>,
     pool: Pool,
     tracks: Vec<Track<'a>>,
     /// Messages that have been sent and not been received, by ordinal; and how many were sent.
@@ -112,7 +107,6 @@ struct Player<'a> {
     ready: BTreeSet<(Time, NodeId)>,
     /// Who waits for a message of this stream.
     waiting: BTreeMap<Stream, NodeId>,
-    effects: Effects,
     result: Replayed,
     until: Option<Until>,
 }
@@ -122,6 +116,62 @@ enum Step {
     Went,
     Waits(Stream),
     Ended,
+}
+
+impl<'a> Carrier<'a> for Player<'a> {
+    type Runner = Direct;
+    type Error = RunError;
+
+    fn core(&mut self) -> &mut Core<'a, Direct> {
+        &mut self.core
+    }
+
+    /// The run has said it already.
+    fn warn(&mut self, text: &str) {
+        tracing::debug!("{text}");
+    }
+
+    fn start_job(&mut self, now: Time, node: NodeId, job: JobId, work: Work) {
+        self.result.timing.job_begun(node, job, now, &work);
+        self.result.moments.job_begun(node, job, work.label(), now);
+        let track = &mut self.tracks[node.index()];
+        let begun = match track.ends.get(&(track.birth, job)) {
+            Some(None) => {
+                let tools = self.core.tools.clone();
+                Job::Running(self.pool.start(move || tools.execute(node, work)))
+            }
+            _ => Job::Described(work),
+        };
+        track.jobs.insert(job, begun);
+    }
+
+    fn send(&mut self, now: Time, from: NodeId, to: NodeId, message: Message) {
+        self.result.timing.sent(from, to, now, &message);
+        let stream = (from, to, self.tracks[from.index()].birth);
+        let (count, messages) = self.sent.entry(stream).or_default();
+        if stream.2 == 0 {
+            self.result.moments.sent(from, to, *count, message.lane(), now);
+        }
+        messages.insert(*count, message);
+        *count += 1;
+        if let Some(node) = self.waiting.remove(&stream) {
+            self.make_ready(node);
+        }
+    }
+
+    async fn commit(&mut self, _: Time, node: NodeId, commit: Commit) -> Result<(), RunError> {
+        let digest = commit.model.values().map_or_else(|| of_values(&[]), of_values);
+        let track = &mut self.tracks[node.index()];
+        track.commits.push_back((commit.version, digest));
+        track.digest = Some(digest);
+        Ok(())
+    }
+
+    // The log says which jobs were given up, which timers ran down, and when the run was over.
+    fn cancel_job(&mut self, _: Time, _: NodeId, _: JobId, _: bool) {}
+    fn set_timer(&mut self, _: Time, _: NodeId, _: Span, _: Token) {}
+    fn clear_timer(&mut self, _: NodeId, _: Token) {}
+    fn finish(&mut self, _: Time, _: NodeId, _: Reason) {}
 }
 
 impl Player<'_> {
@@ -184,7 +234,7 @@ impl Player<'_> {
                 None
             }
             What::Checkpoint { number } => {
-                let state = self.runner.save(node).await?;
+                let state = self.core.runner.save(node).await?;
                 self.tracks[node.index()].saved.entry(number).and_modify(|saved| *saved = state);
                 None
             }
@@ -229,80 +279,23 @@ impl Player<'_> {
         track.jobs.clear();
         let state = checkpoint.and_then(|number| track.saved.get_mut(&number)?.take());
         let how = if birth == 0 { Birth::New } else { Birth::Restart(state) };
-        self.runner.remove(node).await;
-        let built = self.factory.node(node, how, birth, &BTreeSet::new()).map_err(RunError::Build)?;
-        self.runner.place(node, built).await
+        self.core.runner.remove(node).await;
+        self.core.place(node, how, birth, &BTreeSet::new()).await
     }
 
     async fn dispatch(&mut self, node: NodeId, now: Time, event: Event) -> Result<(), RunError> {
         self.result.events += 1;
         self.tracks[node.index()].inputs += 1;
-        let cx = Cx { now, me: node, seeds: self.plan.seeds };
-        let mut effects = std::mem::take(&mut self.effects);
-        self.runner.handle(cx, event, &mut effects).await?;
-        for effect in effects.0.drain(..) {
-            match effect {
-                Effect::Send { to, message } => {
-                    self.result.timing.sent(node, to, now, &message);
-                    self.send(node, to, now, message);
-                }
-                Effect::Run { job, work } => {
-                    self.result.timing.job_begun(node, job, now, &work);
-                    self.result.moments.job_begun(node, job, work.label(), now);
-                    self.start(node, job, work);
-                }
-                Effect::Commit(commit) => {
-                    let digest = commit.model.values().map_or_else(|| of_values(&[]), of_values);
-                    let track = &mut self.tracks[node.index()];
-                    track.commits.push_back((commit.version, digest));
-                    track.digest = Some(digest);
-                }
-                // The log says which timers ran down and which jobs were given up.
-                Effect::Cancel { .. }
-                | Effect::SetTimer { .. }
-                | Effect::ClearTimer(_)
-                | Effect::Dropped { .. }
-                | Effect::Noticed { .. }
-                | Effect::Record(_)
-                | Effect::Finish(_) => {}
-            }
-        }
-        self.effects = effects;
-        Ok(())
-    }
-
-    fn send(&mut self, from: NodeId, to: NodeId, now: Time, message: Message) {
-        let stream = (from, to, self.tracks[from.index()].birth);
-        let (count, messages) = self.sent.entry(stream).or_default();
-        if stream.2 == 0 {
-            self.result.moments.sent(from, to, *count, message.lane(), now);
-        }
-        messages.insert(*count, message);
-        *count += 1;
-        if let Some(node) = self.waiting.remove(&stream) {
-            self.make_ready(node);
-        }
-    }
-
-    fn start(&mut self, node: NodeId, job: JobId, work: Work) {
-        let track = &mut self.tracks[node.index()];
-        let begun = match track.ends.get(&(track.birth, job)) {
-            Some(None) => {
-                let tools = self.tools.clone();
-                Job::Running(self.pool.start(move || tools.execute(node, work)))
-            }
-            _ => Job::Described(work),
-        };
-        track.jobs.insert(job, begun);
+        self.tell(now, node, event).await
     }
 
     fn outcome(&mut self, node: NodeId, job: JobId, steps: Option<u64>) -> Option<Outcome> {
         Some(match (self.tracks[node.index()].jobs.remove(&job)?, steps) {
             (Job::Running(handle), _) => self.pool.wait(handle),
             (Job::Described(Work::Train(train)), Some(steps)) => {
-                self.tools.execute(node, Work::Train(Train { steps, ..train }))
+                self.core.tools.execute(node, Work::Train(Train { steps, ..train }))
             }
-            (Job::Described(work), _) => self.tools.execute(node, work),
+            (Job::Described(work), _) => self.core.tools.execute(node, work),
         })
     }
 
@@ -334,7 +327,7 @@ impl Player<'_> {
     }
 
     fn end(mut self) -> Replayed {
-        let name = |id: NodeId| self.plan.nodes[id.index()].name.as_str();
+        let name = |id: NodeId| self.core.plan.nodes[id.index()].name.as_str();
         if self.result.divergence.is_none() && !self.is_there() {
             for (stream, node) in &self.waiting {
                 let track = &self.tracks[node.index()];
@@ -350,7 +343,8 @@ impl Player<'_> {
         self.result.digest = self.tracks.first().and_then(|track| track.digest);
         if let Some(until) = self.until {
             let runtime = tokio::runtime::Builder::new_current_thread().build();
-            let save = runtime.ok().and_then(|runtime| runtime.block_on(self.runner.save(until.node)).ok());
+            let save =
+                runtime.ok().and_then(|runtime| runtime.block_on(self.core.runner.save(until.node)).ok());
             self.result.state = save.flatten();
         }
         self.result

@@ -1,9 +1,11 @@
 //! What carriers of nodes share, whatever decides their time: the simulator, the process of a deployment, the replay.
 
 pub(crate) mod actors;
+pub(crate) mod carrier;
 pub(crate) mod compute;
 pub mod director;
 pub(crate) mod execute;
+pub(crate) mod jobs;
 pub(crate) mod pool;
 pub(crate) mod probe;
 pub(crate) mod runner;

@@ -181,7 +181,7 @@ impl<R: Runner> Conductor<'_, R> {
             // What it has sent; the other end decides about the other way, where a new life may have spoken already.
             self.network.void(to, about);
         }
-        self.tell(to, about, changes).await
+        self.tell_changes(to, about, changes).await
     }
 
     /// Two nodes that get through to each other are connected again, if they were not.
@@ -196,11 +196,11 @@ impl<R: Runner> Conductor<'_, R> {
         let changes = [pair.ends[0].bond.meet(standings[1]), pair.ends[1].bond.meet(standings[0])];
         pair.join();
         self.network.release(self.now, &mut self.heap);
-        self.tell(a, b, changes[0]).await?;
-        self.tell(b, a, changes[1]).await
+        self.tell_changes(a, b, changes[0]).await?;
+        self.tell_changes(b, a, changes[1]).await
     }
 
-    async fn tell(&mut self, to: NodeId, about: NodeId, changes: &[Change]) -> Result<(), RunError> {
+    async fn tell_changes(&mut self, to: NodeId, about: NodeId, changes: &[Change]) -> Result<(), RunError> {
         for change in changes {
             let (event, word) = match change {
                 Change::Down => (Event::Down(about), 0),

@@ -4,7 +4,7 @@
 use super::bonds::Bonds;
 use super::conductor::Conductor;
 use super::heap::Heap;
-use super::jobs::{Job, Jobs, Promise};
+use super::jobs::{Job, Promise};
 use super::network::NetworkState;
 use crate::domain::digest::Chain;
 use crate::domain::{JobId, NodeId, Params, Span, Time, Token};
@@ -14,6 +14,7 @@ use crate::node::NodeState;
 use crate::node::work::{Outcome, Train};
 use crate::run::RunError;
 use crate::run::compute::ComputeState;
+use crate::run::jobs::Jobs;
 use crate::run::probe::ProbeState;
 use crate::run::runner::Runner;
 use serde::{Deserialize, Serialize};
@@ -74,7 +75,7 @@ impl<R: Runner> Conductor<'_, R> {
         self.probe.collect(&mut self.pool, self.observer, true);
         let mut nodes = Vec::with_capacity(self.plan.nodes.len());
         for id in (0..self.plan.nodes.len() as u32).map(NodeId) {
-            nodes.push(if self.down.contains(&id) { None } else { self.runner.save(id).await? });
+            nodes.push(if self.down.contains(&id) { None } else { self.core.runner.save(id).await? });
         }
         Ok(Checkpoint {
             now: self.now,
@@ -82,7 +83,7 @@ impl<R: Runner> Conductor<'_, R> {
             heap: self.heap.clone(),
             network: self.network.save(),
             compute: self.compute.save(),
-            account: self.account.clone(),
+            account: self.core.account.clone(),
             probe: self.probe.state.clone(),
             trace: self.trace.clone(),
             jobs: self.settle_jobs(),
@@ -95,7 +96,7 @@ impl<R: Runner> Conductor<'_, R> {
             durable: self.durable.clone(),
             models: self.models.clone(),
             finished_peers: self.finished_peers.clone(),
-            counted: self.counted.iter().map(|(k, v)| (*k, *v)).collect(),
+            counted: self.core.counted.iter().map(|(k, v)| (*k, *v)).collect(),
             observer: self.observer.position(),
         })
     }
@@ -172,7 +173,7 @@ impl<R: Runner> Conductor<'_, R> {
         }
         self.heap = checkpoint.heap;
         self.compute.load(checkpoint.compute);
-        self.account = checkpoint.account;
+        self.core.account = checkpoint.account;
         self.probe.state = checkpoint.probe;
         self.trace = checkpoint.trace;
         let jobs = checkpoint.jobs.into_iter().map(|saved| {
@@ -194,7 +195,7 @@ impl<R: Runner> Conductor<'_, R> {
         self.durable = checkpoint.durable;
         self.models = checkpoint.models;
         self.finished_peers = checkpoint.finished_peers;
-        self.counted = checkpoint.counted.into_iter().collect();
+        self.core.counted = checkpoint.counted.into_iter().collect();
         Ok(())
     }
 }

@@ -3,21 +3,20 @@
 use super::bonds::Bonds;
 use super::guide::{Gate, Kept, Recorded};
 use super::heap::{Heap, Pending};
-use super::jobs::{Jobs, Promise};
+use super::jobs::{Job, Promise};
 use super::network::{Network, Packet};
 use crate::domain::digest::Chain;
 use crate::domain::{JobId, NodeId, Params, Time, Token};
-use crate::factory::{Birth, Factory};
-use crate::measure::account::Account;
+use crate::factory::Birth;
 use crate::measure::outcome::{Clock, Observer, Progress, SimOptions, SpanKind, TimelineSpan};
 use crate::net::FlowId;
-use crate::node::work::Outcome;
-use crate::node::{Cx, Effects, Event, NodeState, Reason};
-use crate::plan::{Plan, Role};
+use crate::node::{Event, NodeState, Reason};
+use crate::plan::Plan;
 use crate::run::RunError;
+use crate::run::carrier::{Carrier, Core};
 use crate::run::compute::Compute;
 use crate::run::director::Director;
-use crate::run::execute::Tools;
+use crate::run::jobs::Jobs;
 use crate::run::pool::Pool;
 use crate::run::probe::Probe;
 use crate::run::runner::Runner;
@@ -30,14 +29,11 @@ use std::time::{Duration, Instant};
 /// Everything of a running simulation.
 pub(super) struct Conductor<'a, R: Runner> {
     pub plan: &'a Plan,
-    pub factory: Factory<'a>,
-    pub runner: R,
+    pub core: Core<'a, R>,
     pub network: Network<'a>,
     pub compute: Compute<'a>,
     pub heap: Heap,
-    pub account: Account,
     pub pool: Pool,
-    pub tools: Tools,
     pub probe: Probe<'a>,
     pub observer: &'a mut dyn Observer,
     /// Decides delays and fates in place of the random streams, where it wants to.
@@ -45,7 +41,7 @@ pub(super) struct Conductor<'a, R: Runner> {
     pub interrupt: Arc<AtomicBool>,
     pub trace: Chain,
     pub now: Time,
-    pub jobs: Jobs,
+    pub jobs: Jobs<Job>,
     pub timers: BTreeMap<(NodeId, Token), u64>,
     pub timers_set: u64,
     pub down: BTreeSet<NodeId>,
@@ -56,10 +52,7 @@ pub(super) struct Conductor<'a, R: Runner> {
     /// The last committed model of the root, or of each peer.
     pub models: BTreeMap<NodeId, Params>,
     pub finished_peers: BTreeSet<NodeId>,
-    /// The largest sequence number of an update that was counted as sent, by directed pair.
-    pub counted: BTreeMap<(NodeId, NodeId), u64>,
     pub finished: Option<Reason>,
-    pub effects: Effects,
     pub clock: RealClock,
     pub options: &'a SimOptions,
     pub last_checkpoint: Instant,
@@ -171,7 +164,7 @@ impl<R: Runner> Conductor<'_, R> {
             Pending::Notice { to, about, up, life } => self.noticed(to, about, up, life).await,
             Pending::Listen { a, b } => self.listen(a, b).await,
             Pending::Deliver { from, to, number, message } => {
-                self.account.departed(self.now, from);
+                self.core.account.departed(self.now, from);
                 if self.network.is_void(from, to, number) {
                     return Ok(());
                 }
@@ -184,7 +177,7 @@ impl<R: Runner> Conductor<'_, R> {
                 }
                 // Who gets through is there.
                 self.meet(from, to).await?;
-                self.account.arrived(self.now, to);
+                self.core.account.arrived(self.now, to);
                 let words = [u64::from(from.0), message.head.version.0 ^ (message.bytes() << 32)];
                 self.dispatch(to, Event::Received { from, message }, words).await
             }
@@ -206,7 +199,6 @@ impl<R: Runner> Conductor<'_, R> {
 
     async fn job_done(&mut self, node: NodeId, job: JobId, key: u64) -> Result<(), RunError> {
         let Some(entry) = self.jobs.remove(key) else { return Ok(()) };
-        self.account.job_ended(self.now, node);
         if self.observer.wants_spans() && self.now > entry.started {
             self.observer.span(&TimelineSpan {
                 node,
@@ -222,40 +214,11 @@ impl<R: Runner> Conductor<'_, R> {
             Promise::Ready(outcome) => outcome,
             Promise::Running(handle) => self.pool.wait(handle),
         };
-        match &outcome {
-            Outcome::Failed(why) => {
-                let name = &self.plan.nodes[node.index()].name;
-                let why = format!("{name}, job {} at {}: {why}", job.0, self.now);
-                self.finished = Some(Reason::Stalled(why));
-                return Ok(());
-            }
-            Outcome::Trained(trained) => {
-                self.account.client_fits += 1;
-                self.account.gradient_steps += trained.steps;
-                self.account.samples += trained.samples;
-                self.account.forward_passes += trained.forward_passes;
-                self.account.batches[node.index()] += trained.steps;
-                if let Some(step) = trained.skipped {
-                    self.note_skipped(node, job, step);
-                }
-            }
-            _ => {}
+        if let Err(why) = self.core.job_ended(self.now, node, job, &outcome) {
+            self.finished = Some(Reason::Stalled(why));
+            return Ok(());
         }
         self.dispatch(node, Event::Done { job, outcome }, [job.0, entry.duration.0]).await
-    }
-
-    /// Counts a job that its node had to skip, and warns of the first one of each node.
-    fn note_skipped(&mut self, node: NodeId, job: JobId, step: u64) {
-        *self.account.metrics.entry("skipped_jobs".to_owned()).or_insert(0.0) += 1.0;
-        let count = self.account.skipped.entry(node).or_insert(0);
-        *count += 1;
-        if *count == 1 {
-            let (name, now) = (&self.plan.nodes[node.index()].name, self.now);
-            tracing::warn!(
-                "{name} skips job {} at {now}: not finite at step {step}; later ones of {name} are only counted",
-                job.0
-            );
-        }
     }
 
     /// Hands one event to one node and does what it wants.
@@ -280,21 +243,10 @@ impl<R: Runner> Conductor<'_, R> {
         };
         tracing::debug!("{}: {} {what}", self.now, self.plan.nodes[node.index()].name);
         self.trace.push(&[self.now.0, u64::from(node.0) | (class << 32), words[0], words[1]]);
-        self.account.events += 1;
-        let cx = Cx { now: self.now, me: node, seeds: self.plan.seeds };
-        // One buffer serves all events.
-        let mut effects = std::mem::take(&mut self.effects);
-        let watched = self.observer.wants_events();
-        if watched {
+        if self.observer.wants_events() {
             self.observer.event(self.now, node, &event);
         }
-        self.runner.handle(cx, event, &mut effects).await?;
-        if watched {
-            self.observer.effects(self.now, node, &effects.0);
-        }
-        self.apply(node, &mut effects).await?;
-        self.effects = effects;
-        Ok(())
+        self.tell(self.now, node, event).await
     }
 
     /// In real time: waits until `until` for a job that really ends before; true if one did.
@@ -336,7 +288,7 @@ impl<R: Runner> Conductor<'_, R> {
         self.observer.progress(&Progress {
             now: self.now,
             commits,
-            events: self.account.events,
+            events: self.core.account.events,
             accuracy: self.probe.accuracy(),
         });
         let every = Duration::from_nanos(self.options.checkpoint_every.0);
@@ -349,7 +301,7 @@ impl<R: Runner> Conductor<'_, R> {
 
     /// Commits of the root, or rounds that every peer has finished.
     pub(super) fn commits(&self) -> u64 {
-        if self.plan.peers.is_some() { self.probe.rounds_finished() } else { self.account.commits }
+        if self.plan.peers.is_some() { self.probe.rounds_finished() } else { self.core.account.commits }
     }
 
     pub(super) fn stall_message(&self) -> String {
@@ -380,14 +332,7 @@ impl<R: Runner> Conductor<'_, R> {
 
     /// Puts a node (back) in its place.
     pub(super) async fn birth(&mut self, node: NodeId, birth: Birth) -> Result<(), RunError> {
-        let incarnation = self.life(node);
-        let built = self.factory.node(node, birth, incarnation, &self.down).map_err(RunError::Build)?;
-        self.runner.place(node, built).await
-    }
-
-    /// Whether a node is the root, or one of the peers.
-    pub(super) fn is_top(&self, node: NodeId) -> bool {
-        let plan = &self.plan.nodes[node.index()];
-        plan.parent.is_none() && plan.role != Role::Worker
+        let life = self.life(node);
+        self.core.place(node, birth, life, &self.down).await
     }
 }

@@ -1,64 +1,41 @@
-//! Doing what nodes want: the effects of one event become later events.
+//! What nodes want becomes later events.
 
 use super::conductor::Conductor;
 use super::heap::Pending;
 use super::jobs::{Job, Promise};
 use super::network::{Arrival, Sent};
-use crate::domain::{JobId, Message, NodeId};
+use crate::domain::{JobId, Message, NodeId, Span, Time, Token};
 use crate::measure::outcome::{CommitRow, SpanKind, TimelineSpan};
-use crate::node::kinds::UPDATE;
 use crate::node::work::{Train, Work};
-use crate::node::{Commit, Effect, Effects, Reason};
+use crate::node::{Commit, Effect, Reason};
 use crate::run::RunError;
+use crate::run::carrier::{Carrier, Core};
 use crate::run::runner::Runner;
 
 /// Work below so many floating-point operations is done by the event loop itself when its result is due: waking
 /// a thread costs more.
 const SMALL_FLOPS: f64 = 100_000.0;
 
-impl<R: Runner> Conductor<'_, R> {
-    /// Does what a node wants, in order.
-    pub(super) async fn apply(&mut self, node: NodeId, effects: &mut Effects) -> Result<(), RunError> {
-        for effect in effects.0.drain(..) {
-            match effect {
-                Effect::Run { job, work } => self.start_job(node, job, work),
-                Effect::Cancel { job, keep_partial } => self.cancel_job(node, job, keep_partial),
-                Effect::Send { to, message } => self.send(node, to, message),
-                Effect::SetTimer { after, token } => {
-                    self.timers_set += 1;
-                    let set = self.timers_set;
-                    self.timers.insert((node, token), set);
-                    self.heap.push(self.now + after, Pending::Timer { node, token, set });
-                }
-                Effect::ClearTimer(token) => {
-                    self.timers.remove(&(node, token));
-                }
-                Effect::Commit(commit) => self.commit(node, commit).await?,
-                Effect::Dropped { why, .. } => {
-                    *self.account.dropped.entry(why.name().to_owned()).or_insert(0) += 1;
-                }
-                Effect::Noticed { from, what } => {
-                    let (from, to) =
-                        (&self.plan.nodes[from.index()].name, &self.plan.nodes[node.index()].name);
-                    if let Some(text) = self.account.noticed(from.as_str(), to.as_str(), what) {
-                        tracing::warn!("{text}");
-                    }
-                }
-                Effect::Record(metric) => {
-                    *self.account.metrics.entry(metric.name.into_owned()).or_insert(0.0) += metric.value;
-                }
-                Effect::Finish(reason) => self.finish(node, reason),
-            }
-        }
-        Ok(())
+impl<'a, R: Runner> Carrier<'a> for Conductor<'a, R> {
+    type Runner = R;
+    type Error = RunError;
+
+    fn core(&mut self) -> &mut Core<'a, R> {
+        &mut self.core
     }
 
-    fn start_job(&mut self, node: NodeId, job: JobId, work: Work) {
+    fn look(&mut self, now: Time, node: NodeId, effects: &[Effect]) {
+        if self.observer.wants_events() {
+            self.observer.effects(now, node, effects);
+        }
+    }
+
+    fn start_job(&mut self, now: Time, node: NodeId, job: JobId, work: Work) {
         let label = work.label();
         let recorded = self.recorded.as_ref().and_then(|recorded| recorded.job(node, job, label));
         let duration = match recorded {
-            Some(duration) => self.compute.slowed(self.now, node, duration),
-            None => self.compute.duration(self.now, node, &work, self.director.as_deref_mut()),
+            Some(duration) => self.compute.slowed(now, node, duration),
+            None => self.compute.duration(now, node, &work, self.director.as_deref_mut()),
         };
         let key = self.jobs.next_key();
         let train = match &work {
@@ -68,45 +45,23 @@ impl<R: Runner> Conductor<'_, R> {
         let real = self.clock.started.is_some();
         let shared = !real && recorded.is_none() && self.compute.is_crowded(node);
         let result = self.begin(node, work, key, real);
-        self.jobs.insert(Job { node, job, started: self.now, duration, label, result, train, shared });
-        self.account.job_started(self.now, node);
+        self.jobs.insert(Job { node, job, started: now, duration, label, result, train, shared });
         if shared {
-            self.compute.start_shared(self.now, node, duration, key);
+            self.compute.start_shared(now, node, duration, key);
         } else if !real {
-            self.heap.push(self.now + duration, Pending::JobDone { node, job, key });
+            self.heap.push(now + duration, Pending::JobDone { node, job, key });
         }
     }
 
-    /// Starts the real computation behind a job.
-    fn begin(&mut self, node: NodeId, work: Work, key: u64, real: bool) -> Promise {
-        if real {
-            let (tools, sender) = (self.tools.clone(), self.clock.sender.clone());
-            return Promise::Running(self.pool.start(move || {
-                let outcome = tools.execute(node, work);
-                // The receiver is gone when the run is over.
-                let _ = sender.send(key);
-                outcome
-            }));
-        }
-        if self.tools.timing_only {
-            return Promise::Ready(self.tools.execute(node, work));
-        }
-        let tools = self.tools.clone();
-        if self.compute.flops(node, &work) < SMALL_FLOPS {
-            return Promise::Running(self.pool.later(move || tools.execute(node, work)));
-        }
-        Promise::Running(self.pool.start(move || tools.execute(node, work)))
-    }
-
-    fn cancel_job(&mut self, node: NodeId, job: JobId, keep_partial: bool) {
+    fn cancel_job(&mut self, now: Time, node: NodeId, job: JobId, keep_partial: bool) {
         let Some(key) = self.jobs.named(node, job) else { return };
         let Some(entry) = self.jobs.remove(key) else { return };
         if entry.shared {
-            self.compute.cancel_shared(self.now, key);
+            self.compute.cancel_shared(now, key);
         }
-        self.account.job_ended(self.now, node);
+        self.core.account.job_ended(now, node);
         let Some(train) = entry.train.filter(|_| keep_partial) else { return };
-        let elapsed = self.now.since(entry.started).0;
+        let elapsed = now.since(entry.started).0;
         let steps = match &self.gate {
             Some(gate) => gate.end_of(node, job).map_or(0, |steps| steps.unwrap_or(train.steps)),
             None => {
@@ -120,34 +75,102 @@ impl<R: Runner> Conductor<'_, R> {
         let partial = Train { steps: steps.min(train.steps), ..train };
         let key = self.jobs.next_key();
         let result = self.begin(node, Work::Train(partial), key, false);
-        let duration = self.now.since(entry.started);
+        let duration = now.since(entry.started);
         let label = entry.label;
         let job_entry =
             Job { node, job, started: entry.started, duration, label, result, train: None, shared: false };
         self.jobs.insert(job_entry);
-        self.account.job_started(self.now, node);
-        self.heap.push(self.now, Pending::JobDone { node, job, key });
+        self.core.account.job_started(now, node);
+        self.heap.push(now, Pending::JobDone { node, job, key });
     }
 
-    fn send(&mut self, from: NodeId, to: NodeId, message: Message) {
-        if message.kind == UPDATE {
-            // Without numbers nothing is sent twice.
-            let is_new = message.sequence == 0 || {
-                let counted = self.counted.entry((from, to)).or_insert(0);
-                message.sequence > std::mem::replace(counted, message.sequence.max(*counted))
-            };
-            self.account.updates_sent += u64::from(is_new);
-        }
-        self.account.sent(self.plan, self.now, from, to, message.bytes());
+    fn send(&mut self, now: Time, from: NodeId, to: NodeId, message: Message) {
         let director = self.director.as_deref_mut();
-        match self.network.send(self.now, from, to, message, director, &mut self.heap) {
+        match self.network.send(now, from, to, message, director, &mut self.heap) {
             Sent::Lost => {
-                self.account.departed(self.now, from);
+                self.core.account.departed(now, from);
                 self.suspect(from, to);
             }
             Sent::Flows => {}
             Sent::Arrives(arrival) => self.show_transfer(arrival),
         }
+    }
+
+    fn set_timer(&mut self, now: Time, node: NodeId, after: Span, token: Token) {
+        self.timers_set += 1;
+        let set = self.timers_set;
+        self.timers.insert((node, token), set);
+        self.heap.push(now + after, Pending::Timer { node, token, set });
+    }
+
+    fn clear_timer(&mut self, node: NodeId, token: Token) {
+        self.timers.remove(&(node, token));
+    }
+
+    async fn commit(&mut self, now: Time, node: NodeId, commit: Commit) -> Result<(), RunError> {
+        if let Some(gate) = &mut self.gate {
+            gate.commits(node, &commit);
+        }
+        let top = self.core.is_top(node);
+        let bytes_in = self.core.account.committed(node, &commit, top, self.plan.peers.is_none());
+        if top {
+            let (name, updates) = (&self.plan.nodes[node.index()].name, commit.contributors.len());
+            tracing::info!("{}: {name} commits version {} ({updates} updates)", now, commit.version.0);
+            self.models.insert(node, commit.model.clone());
+            if let Some(reason) = self.probe_commit(node, &commit) {
+                for id in self.top_nodes() {
+                    self.heap.push(now, Pending::Stop { node: id, reason: reason.clone() });
+                }
+            }
+        }
+        self.observer.commit(&CommitRow {
+            node,
+            version: commit.version,
+            at: now,
+            contributors: commit.contributors,
+            bytes_in,
+        });
+        if self.durable.contains_key(&node) {
+            let state = self.core.runner.save(node).await?;
+            self.durable.insert(node, state);
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self, _: Time, node: NodeId, reason: Reason) {
+        if self.plan.peers.is_none() || reason != Reason::Rounds {
+            self.finished = Some(reason);
+            return;
+        }
+        self.finished_peers.insert(node);
+        let all =
+            self.top_nodes().iter().all(|id| self.finished_peers.contains(id) || self.down.contains(id));
+        if all {
+            self.finished = Some(Reason::Rounds);
+        }
+    }
+}
+
+impl<R: Runner> Conductor<'_, R> {
+    /// Starts the real computation behind a job.
+    fn begin(&mut self, node: NodeId, work: Work, key: u64, real: bool) -> Promise {
+        if real {
+            let (tools, sender) = (self.core.tools.clone(), self.clock.sender.clone());
+            return Promise::Running(self.pool.start(move || {
+                let outcome = tools.execute(node, work);
+                // The receiver is gone when the run is over.
+                let _ = sender.send(key);
+                outcome
+            }));
+        }
+        if self.core.tools.timing_only {
+            return Promise::Ready(self.core.tools.execute(node, work));
+        }
+        let tools = self.core.tools.clone();
+        if self.compute.flops(node, &work) < SMALL_FLOPS {
+            return Promise::Running(self.pool.later(move || tools.execute(node, work)));
+        }
+        Promise::Running(self.pool.start(move || tools.execute(node, work)))
     }
 
     /// Shows a transfer on the timeline.
@@ -166,50 +189,7 @@ impl<R: Runner> Conductor<'_, R> {
         });
     }
 
-    async fn commit(&mut self, node: NodeId, commit: Commit) -> Result<(), RunError> {
-        if let Some(gate) = &mut self.gate {
-            gate.commits(node, &commit);
-        }
-        let top = self.is_top(node);
-        let bytes_in = self.account.committed(node, &commit, top, self.plan.peers.is_none());
-        if top {
-            let (name, updates) = (&self.plan.nodes[node.index()].name, commit.contributors.len());
-            tracing::info!("{}: {name} commits version {} ({updates} updates)", self.now, commit.version.0);
-            self.models.insert(node, commit.model.clone());
-            if let Some(reason) = self.probe_commit(node, &commit) {
-                for id in self.top_nodes() {
-                    self.heap.push(self.now, Pending::Stop { node: id, reason: reason.clone() });
-                }
-            }
-        }
-        self.observer.commit(&CommitRow {
-            node,
-            version: commit.version,
-            at: self.now,
-            contributors: commit.contributors,
-            bytes_in,
-        });
-        if self.durable.contains_key(&node) {
-            let state = self.runner.save(node).await?;
-            self.durable.insert(node, state);
-        }
-        Ok(())
-    }
-
     fn top_nodes(&self) -> Vec<NodeId> {
-        (0..self.plan.nodes.len() as u32).map(NodeId).filter(|id| self.is_top(*id)).collect()
-    }
-
-    fn finish(&mut self, node: NodeId, reason: Reason) {
-        if self.plan.peers.is_none() || reason != Reason::Rounds {
-            self.finished = Some(reason);
-            return;
-        }
-        self.finished_peers.insert(node);
-        let all =
-            self.top_nodes().iter().all(|id| self.finished_peers.contains(id) || self.down.contains(id));
-        if all {
-            self.finished = Some(Reason::Rounds);
-        }
+        (0..self.plan.nodes.len() as u32).map(NodeId).filter(|id| self.core.is_top(*id)).collect()
     }
 }

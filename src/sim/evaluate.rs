@@ -37,8 +37,8 @@ impl<R: Runner> Conductor<'_, R> {
 
     /// Evaluates; waits for the result only if a target hangs on it.
     pub(super) fn evaluate(&mut self, version: Version, models: &BTreeMap<NodeId, Params>) -> Option<Reason> {
-        let learner = Arc::clone(&self.tools.learner);
-        self.probe.begin(&mut self.pool, version, models, &self.account, self.now, learner.as_ref());
+        let learner = Arc::clone(&self.core.tools.learner);
+        self.probe.begin(&mut self.pool, version, models, &self.core.account, self.now, learner.as_ref());
         let wait = self.plan.stop.target_accuracy.is_some();
         self.probe.collect(&mut self.pool, self.observer, wait);
         let reached = wait && self.probe.state.target_reached.is_some();

@@ -47,8 +47,8 @@ impl<R: Runner> Conductor<'_, R> {
         if !self.down.insert(node) {
             return;
         }
-        self.runner.remove(node).await;
-        self.account.set_down(self.now, node, true);
+        self.core.runner.remove(node).await;
+        self.core.account.set_down(self.now, node, true);
         for key in self.jobs.of(node) {
             if self.jobs.remove(key).is_some_and(|job| job.shared) {
                 self.compute.cancel_shared(self.now, key);
@@ -64,7 +64,7 @@ impl<R: Runner> Conductor<'_, R> {
     fn end_without_root(&mut self, node: NodeId, index: u32) {
         let returns = |fault: &Fault| matches!(fault, Fault::Restart(n) | Fault::Join(n) if *n == node);
         let later = &self.plan.faults.events[index as usize + 1..];
-        if self.plan.peers.is_none() && self.is_top(node) && !later.iter().any(|e| returns(&e.fault)) {
+        if self.plan.peers.is_none() && self.core.is_top(node) && !later.iter().any(|e| returns(&e.fault)) {
             self.finished = Some(Reason::Stalled(self.stall_message()));
         }
     }
@@ -75,7 +75,7 @@ impl<R: Runner> Conductor<'_, R> {
             return Ok(());
         }
         *self.incarnations.entry(node).or_insert(0) += 1;
-        self.account.set_down(self.now, node, false);
+        self.core.account.set_down(self.now, node, false);
         self.birth(node, birth).await?;
         self.heap.push(self.now, Pending::Start(node));
         self.reborn(node);

@@ -44,7 +44,7 @@ pub fn lead(
     block_on(async {
         let mut conductor = Conductor::assemble(parts, Direct::default(), &init)?;
         conductor.follow(guide.recorded);
-        conductor.factory.deliver_over_streams();
+        conductor.core.factory.deliver_over_streams();
         conductor.gate = guide.order.map(Gate::new);
         conductor.begin_run(&init).await?;
         conductor.conduct().await?;
@@ -87,7 +87,7 @@ pub fn go_on(
         conductor.follow(recorded);
         // Streams lose no message; where the other plan has some lost, nodes need its delivery.
         if !plan.network.reliable {
-            conductor.factory.deliver_over_streams();
+            conductor.core.factory.deliver_over_streams();
         }
         conductor.resume_elsewhere(from, changed).await?;
         conductor.conduct().await?;

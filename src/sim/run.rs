@@ -4,24 +4,24 @@ use super::bonds::Bonds;
 use super::checkpoint::Checkpoint;
 use super::conductor::{Conductor, RealClock};
 use super::heap::{Heap, Pending};
-use super::jobs::Jobs;
 use super::network::Network;
 use crate::domain::digest::{Chain, of_values};
 use crate::domain::{NodeId, Params, Time, Version};
 use crate::factory::{Birth, Delivery, Factory};
 use crate::learn::Learner;
 use crate::learn::kernels::Isa;
-use crate::measure::account::Account;
 use crate::measure::outcome::{Clock, Observer, RunnerKind, SimOptions, Summary};
 use crate::node::kinds::UPDATE;
-use crate::node::{Effects, NodeState, Reason};
+use crate::node::{NodeState, Reason};
 use crate::plan::{Fault, Plan, Role};
 use crate::registry::Registry;
 use crate::run::RunError;
 use crate::run::actors::Actors;
+use crate::run::carrier::Core;
 use crate::run::compute::Compute;
 use crate::run::director::{Director, Player};
 use crate::run::execute::Tools;
+use crate::run::jobs::Jobs;
 use crate::run::pool::Pool;
 use crate::run::probe::{self, Probe};
 use crate::run::runner::{Direct, Runner};
@@ -157,15 +157,17 @@ impl<'a, R: Runner> Conductor<'a, R> {
         let absent = plan.nodes.iter().enumerate().filter(|(_, n)| n.joins_later);
         Ok(Self {
             plan,
-            factory: Factory::new(plan, registry, learner.as_ref(), init.clone()),
-            runner,
             network: Network::new(plan),
             compute: Compute::new(plan, learner.as_ref(), &tools.codecs),
             heap: Heap::default(),
-            account: Account::new(plan),
             pool,
             probe: Probe::new(plan, &registry.metrics, tools.clone()).of_all(),
-            tools,
+            core: Core::new(
+                plan,
+                Factory::new(plan, registry, learner.as_ref(), init.clone()),
+                runner,
+                tools,
+            ),
             observer,
             director,
             interrupt,
@@ -180,9 +182,7 @@ impl<'a, R: Runner> Conductor<'a, R> {
             durable: durable_nodes(plan),
             models: BTreeMap::new(),
             finished_peers: BTreeSet::new(),
-            counted: BTreeMap::new(),
             finished: None,
-            effects: Effects::default(),
             clock: RealClock::new(options.clock),
             options,
             last_checkpoint: Instant::now(),
@@ -199,7 +199,7 @@ impl<'a, R: Runner> Conductor<'a, R> {
                 self.birth(id, Birth::New).await?;
                 self.heap.push(Time::ZERO, Pending::Start(id));
             }
-            if self.is_top(id) {
+            if self.core.is_top(id) {
                 self.models.insert(id, init.clone());
             }
         }
@@ -250,11 +250,11 @@ impl<'a, R: Runner> Conductor<'a, R> {
             }
         };
         let lost_updates = self.lost_updates().await?;
-        let (bytes_up, bytes_down, bytes_by_tier) = self.account.bytes();
-        let time_split = self.account.time_split(self.plan, self.now);
-        let (energy_j, energy_marginal_j, energy_by_host_j) = self.account.energy(self.plan, self.now);
+        let (bytes_up, bytes_down, bytes_by_tier) = self.core.account.bytes();
+        let time_split = self.core.account.time_split(self.plan, self.now);
+        let (energy_j, energy_marginal_j, energy_by_host_j) = self.core.account.energy(self.plan, self.now);
         let last = self.probe.state.last.clone();
-        let mut metrics = std::mem::take(&mut self.account.metrics);
+        let mut metrics = std::mem::take(&mut self.core.account.metrics);
         metrics.extend(last.clone());
         let seeds = self.plan.seeds;
         let summary = Summary {
@@ -267,15 +267,15 @@ impl<'a, R: Runner> Conductor<'a, R> {
             virtual_time_s: self.now.seconds(),
             wall_time_s: started.elapsed().as_secs_f64(),
             commits,
-            client_fits: self.account.client_fits,
-            gradient_steps: self.account.gradient_steps,
-            events: self.account.events,
-            staleness: self.account.staleness(),
+            client_fits: self.core.account.client_fits,
+            gradient_steps: self.core.account.gradient_steps,
+            events: self.core.account.events,
+            staleness: self.core.account.staleness(),
             bytes_up,
             bytes_down,
             bytes_by_tier,
-            messages: self.account.messages,
-            dropped_updates: self.account.dropped.clone(),
+            messages: self.core.account.messages,
+            dropped_updates: self.core.account.dropped.clone(),
             lost_updates,
             time_split,
             energy_j,
@@ -296,8 +296,8 @@ impl<'a, R: Runner> Conductor<'a, R> {
         if self.plan.peers.is_some() {
             return Ok(0);
         }
-        let mut known = self.account.updates_committed + self.account.dropped.values().sum::<u64>();
-        if self.factory.delivery() != Delivery::Plain {
+        let mut known = self.core.account.updates_committed + self.core.account.dropped.values().sum::<u64>();
+        if self.core.factory.delivery() != Delivery::Plain {
             known += self.resending().await?;
         } else {
             known += self.network.updates_in_transit();
@@ -307,7 +307,7 @@ impl<'a, R: Runner> Conductor<'a, R> {
         }
         for (i, node) in self.plan.nodes.iter().enumerate() {
             if matches!(node.role, Role::Server(_)) {
-                let state = match self.runner.save(NodeId(i as u32)).await? {
+                let state = match self.core.runner.save(NodeId(i as u32)).await? {
                     Some(NodeState::Reliable(both)) => {
                         known += both.0.early(&UPDATE);
                         both.1
@@ -320,7 +320,7 @@ impl<'a, R: Runner> Conductor<'a, R> {
                 }
             }
         }
-        Ok(self.account.updates_sent.saturating_sub(known))
+        Ok(self.core.account.updates_sent.saturating_sub(known))
     }
 
     /// Updates that reliable delivery still has to bring to their servers: on their way or lost underway, but
@@ -329,7 +329,7 @@ impl<'a, R: Runner> Conductor<'a, R> {
         let mut count = 0;
         for (i, node) in self.plan.nodes.iter().enumerate() {
             let (me, Some(parent)) = (NodeId(i as u32), node.parent) else { continue };
-            let states = (self.runner.save(me).await?, self.runner.save(parent).await?);
+            let states = (self.core.runner.save(me).await?, self.core.runner.save(parent).await?);
             if let (Some(NodeState::Reliable(mine)), Some(NodeState::Reliable(its))) = states {
                 count += mine.0.undelivered(me, parent, &its.0, &UPDATE);
             }

@@ -20,7 +20,7 @@ const CALLS_MAX: u32 = 1000;
 impl<R: Runner> Conductor<'_, R> {
     /// A message was lost: if it is one of many, its ends will lose each other.
     pub(super) fn suspect(&mut self, from: NodeId, to: NodeId) {
-        if !matches!(self.factory.delivery(), Delivery::Timed(_)) {
+        if !matches!(self.core.factory.delivery(), Delivery::Timed(_)) {
             return;
         }
         let incarnations = &self.incarnations;

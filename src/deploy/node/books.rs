@@ -6,15 +6,13 @@ use super::jobs::Running;
 use super::{Place, write_progress};
 use crate::deploy::deployment::{NodeProgress, NodeState};
 use crate::deploy::result::NodeResult;
-use crate::domain::{Message, NodeId, Params, Span, Time, Version};
+use crate::domain::{Params, Span, Time, Version};
 use crate::learn::safetensors;
 use crate::measure::account::Account;
 use crate::measure::outcome::{CommitRow, Observer, Progress, SpanKind, TimelineSpan};
-use crate::node::kinds::UPDATE;
 use crate::node::work::Trained;
 use crate::node::{Commit, Reason};
 use crate::plan::Plan;
-use crate::policy::Why;
 use crate::record::pace::Pace;
 use crate::record::rundir::file;
 use crate::record::{Recorder, RecorderOptions, RunDir};
@@ -31,7 +29,6 @@ use std::time::Duration;
 pub(super) struct Books<'a> {
     place: &'a Place,
     plan: &'a Plan,
-    pub account: Account,
     probe: Probe<'a>,
     tools: Tools,
     /// Evaluates beside the node.
@@ -59,11 +56,9 @@ impl<'a> Books<'a> {
         init: Params,
     ) -> anyhow::Result<Self> {
         let dir = RunDir::create(Some(&place.own.join(format!("life{}", place.birth))), &plan.name)?;
-        let evaluates = super::evaluates(plan, place.me);
-        let mut books = Self {
+        Ok(Self {
             place,
             plan,
-            account: Account::new(plan),
             probe: Probe::new(plan, &registry.metrics, tools.clone()),
             tools,
             pool: Pool::detached(1)?,
@@ -74,17 +69,13 @@ impl<'a> Books<'a> {
             round_trips: BTreeMap::new(),
             model: init,
             version: Version(0),
-        };
-        if evaluates && plan.evaluation.at_start && place.birth == 0 {
-            books.evaluate(Time::ZERO);
-        }
-        Ok(books)
+        })
     }
 
     /// Goes on from a checkpoint; returns the node's state.
-    pub fn resume(&mut self, saved: Saved) -> crate::node::NodeState {
+    pub fn resume(&mut self, saved: Saved, account: &mut Account) -> crate::node::NodeState {
         tracing::warn!("continues from checkpoint {} (version {})", saved.number, saved.version.0);
-        self.account = saved.account;
+        *account = saved.account;
         self.probe.state = saved.probe;
         self.version = saved.version;
         self.progress.commits = saved.version.0;
@@ -92,22 +83,13 @@ impl<'a> Books<'a> {
     }
 
     /// What a checkpoint holds.
-    pub fn saved(&self, number: u64, now: Time, state: crate::node::NodeState) -> Saved {
-        let (account, probe) = (self.account.clone(), self.probe.state.clone());
+    pub fn saved(&self, number: u64, now: Time, state: crate::node::NodeState, account: &Account) -> Saved {
+        let (account, probe) = (account.clone(), self.probe.state.clone());
         Saved { number, now, state, version: self.version, account, probe }
-    }
-
-    pub fn sent(&mut self, now: Time, to: NodeId, message: &Message) {
-        let me = self.place.me;
-        self.account.updates_sent += u64::from(message.kind == UPDATE);
-        self.account.sent(self.plan, now, me, to, message.bytes());
-        // When the last byte has left is not known here.
-        self.account.departed(now, me);
     }
 
     pub fn job_ended(&mut self, now: Time, job: &Running) {
         let me = self.place.me;
-        self.account.job_ended(now, me);
         if self.recorder.wants_spans() {
             self.recorder.span(&TimelineSpan {
                 node: me,
@@ -121,17 +103,8 @@ impl<'a> Books<'a> {
         }
     }
 
-    pub fn trained(&mut self, trained: &Trained) {
-        let account = &mut self.account;
-        account.client_fits += 1;
-        account.gradient_steps += trained.steps;
-        account.samples += trained.samples;
-        account.forward_passes += trained.forward_passes;
-        account.batches[self.place.me.index()] += trained.steps;
-        if let Some(step) = trained.skipped {
-            *account.metrics.entry("skipped_jobs".to_owned()).or_insert(0.0) += 1.0;
-            tracing::warn!("skips a job: not finite at step {step}");
-        }
+    /// What a worker shows of itself is how many jobs it has finished, and the last loss.
+    pub fn trained(&mut self, trained: &Trained, account: &Account) {
         if self.plan.nodes[self.place.me.index()].children.is_empty() && self.plan.peers.is_none() {
             self.progress.commits = account.client_fits;
             self.progress.loss = Some(f64::from(trained.loss));
@@ -143,24 +116,20 @@ impl<'a> Books<'a> {
         *shortest = (*shortest).min(took);
     }
 
-    pub fn dropped(&mut self, why: Why) {
-        *self.account.dropped.entry(why.name().to_owned()).or_insert(0) += 1;
-    }
-
     /// Takes note of a commit; says if the target is reached.
-    pub fn commit(&mut self, now: Time, commit: &Commit, top: bool) -> Option<Reason> {
+    pub fn commit(&mut self, now: Time, commit: &Commit, top: bool, account: &mut Account) -> Option<Reason> {
         let me = self.place.me;
         // Staleness of every server and peer is told, also below the root.
-        let bytes_in = self.account.committed(me, commit, true, self.plan.peers.is_none());
+        let bytes_in = account.committed(me, commit, true, self.plan.peers.is_none());
         self.model = commit.model.clone();
         self.version = commit.version;
         self.progress.commits = commit.version.0;
-        self.progress.staleness = Some(self.account.staleness().mean);
+        self.progress.staleness = Some(account.staleness().mean);
         let mut reached = false;
         if top {
             self.probe.note_loss(commit);
             if self.probe.is_due(commit.version.0) {
-                reached = self.evaluate(now);
+                reached = self.evaluate(now, account);
             }
         }
         self.recorder.commit(&CommitRow {
@@ -174,10 +143,10 @@ impl<'a> Books<'a> {
     }
 
     /// Evaluates the last model; waits for the result only if a target hangs on it.
-    fn evaluate(&mut self, now: Time) -> bool {
+    pub fn evaluate(&mut self, now: Time, account: &Account) -> bool {
         let models = BTreeMap::from([(self.place.me, self.model.clone())]);
         let learner = Arc::clone(&self.tools.learner);
-        self.probe.begin(&mut self.pool, self.version, &models, &self.account, now, learner.as_ref());
+        self.probe.begin(&mut self.pool, self.version, &models, account, now, learner.as_ref());
         let wait = self.plan.stop.target_accuracy.is_some();
         self.probe.collect(&mut self.pool, &mut self.recorder, wait);
         wait && self.probe.state.target_reached.is_some()
@@ -205,15 +174,16 @@ impl<'a> Books<'a> {
         over: &Result<Reason, String>,
         reason: String,
         traffic: Traffic,
+        account: &mut Account,
     ) -> anyhow::Result<()> {
         let top = super::evaluates(self.plan, self.place.me);
         if top && over.is_ok() && !self.probe.has_evaluated(self.version) {
-            self.evaluate(now);
+            self.evaluate(now, account);
         }
         self.probe.collect(&mut self.pool, &mut self.recorder, true);
         let not_finite = self.probe.not_finite().filter(|_| top);
         let (good, reason) = (over.is_ok() && not_finite.is_none(), not_finite.unwrap_or(reason));
-        let result = NodeResult::of(self.plan, self.place.me, self.place.birth, now, &mut self.account)
+        let result = NodeResult::of(self.plan, self.place.me, self.place.birth, now, account)
             .with_evaluation(&self.probe, &self.model, self.version)
             .ended(reason.clone(), traffic, self.round_trips.clone());
         self.recorder.close()?;

@@ -1,62 +1,54 @@
-//! Carrying out what a node wants.
+//! Carrying out what the node wants.
 
 use super::stage::Stage;
-use crate::domain::{JobId, Message, NodeId, Time, digest};
+use crate::domain::{JobId, Message, NodeId, Span, Time, Token, digest};
 use crate::node::work::Work;
-use crate::node::{Commit, Effect, Effects, Event, Reason};
+use crate::node::{Commit, Event, Reason};
 use crate::record::order::{Entry, What};
+use crate::run::actors::Actors;
+use crate::run::carrier::{Carrier, Core};
 use crate::run::runner::Runner;
 use crate::transport::links::Stamp;
 
-impl Stage<'_> {
-    /// Carries out the effects of one event, in order, and leaves the buffer empty.
-    pub(super) async fn apply(&mut self, now: Time, effects: &mut Effects) -> anyhow::Result<()> {
-        for effect in effects.0.drain(..) {
-            match effect {
-                Effect::Run { job, work } => self.start_job(now, job, work),
-                Effect::Cancel { job, keep_partial } => self.jobs.cancel(job, keep_partial),
-                Effect::Send { to, message } => self.send(now, to, message),
-                Effect::SetTimer { after, token } => self.timers.set(now + after, token),
-                Effect::ClearTimer(token) => self.timers.clear(token),
-                Effect::Commit(commit) => self.commit(now, commit).await?,
-                Effect::Dropped { why, .. } => self.books.dropped(why),
-                Effect::Noticed { from, what } => {
-                    let (from, to) =
-                        (&self.plan.nodes[from.index()].name, &self.plan.nodes[self.me.index()].name);
-                    if let Some(text) = self.books.account.noticed(from.as_str(), to.as_str(), what) {
-                        tracing::warn!("{text}");
-                    }
-                }
-                Effect::Record(metric) => {
-                    *self.books.account.metrics.entry(metric.name.into_owned()).or_insert(0.0) +=
-                        metric.value;
-                }
-                Effect::Finish(reason) => self.finish(reason),
-            }
-        }
-        Ok(())
+impl<'a> Carrier<'a> for Stage<'a> {
+    type Runner = Actors;
+    type Error = anyhow::Error;
+
+    fn core(&mut self) -> &mut Core<'a, Actors> {
+        &mut self.core
     }
 
-    fn start_job(&mut self, now: Time, job: JobId, work: Work) {
-        let not_before =
-            self.pace.as_mut().map_or(Time::ZERO, |pace| now + pace.duration(now, self.me, &work, None));
-        self.books.account.job_started(now, self.me);
-        self.jobs.start(self.me, job, work, now, not_before);
+    fn start_job(&mut self, now: Time, node: NodeId, job: JobId, work: Work) {
+        let modelled = self.pace.as_mut().map(|pace| now + pace.duration(now, node, &work, None));
+        self.jobs.start(&self.core.tools, node, job, work, now, modelled.unwrap_or(Time::ZERO));
     }
 
-    fn send(&mut self, now: Time, to: NodeId, message: Message) {
-        self.books.sent(now, to, &message);
+    fn cancel_job(&mut self, _: Time, node: NodeId, job: JobId, keep_partial: bool) {
+        self.jobs.cancel(node, job, keep_partial);
+    }
+
+    fn send(&mut self, now: Time, from: NodeId, to: NodeId, message: Message) {
+        // When the last byte has left is not known here.
+        self.core.account.departed(now, from);
         let ordinal = self.ordinals.entry(to).or_insert(0);
         let stamp = Stamp { birth: self.place.birth, ordinal: *ordinal };
         *ordinal += 1;
         self.links.send(to, stamp, message);
     }
 
-    async fn commit(&mut self, now: Time, commit: Commit) -> anyhow::Result<()> {
+    fn set_timer(&mut self, now: Time, _: NodeId, after: Span, token: Token) {
+        self.timers.set(now + after, token);
+    }
+
+    fn clear_timer(&mut self, _: NodeId, token: Token) {
+        self.timers.clear(token);
+    }
+
+    async fn commit(&mut self, now: Time, _: NodeId, commit: Commit) -> anyhow::Result<()> {
         let digest = commit.model.values().map_or_else(|| digest::of_values(&[]), digest::of_values);
         self.log.push(&Entry { now, what: What::Commit { version: commit.version, digest } })?;
         let top = self.is_top();
-        if let Some(reason) = self.books.commit(now, &commit, top) {
+        if let Some(reason) = self.books.commit(now, &commit, top, &mut self.core.account) {
             self.next.push_back((What::Stop(reason.clone()), Event::Stop(reason)));
         }
         let every = self.settings.checkpoint_every;
@@ -67,28 +59,29 @@ impl Stage<'_> {
         Ok(())
     }
 
-    /// Saves the node's state, unless the last one is still being written.
-    async fn checkpoint(&mut self, now: Time) -> anyhow::Result<()> {
-        if self.saver.is_busy() {
-            return Ok(());
-        }
-        let Some(state) = self.runner.save(self.me).await? else { return Ok(()) };
-        let number = self.saver.next_number();
-        self.log.push(&Entry { now, what: What::Checkpoint { number } })?;
-        let saved = self.books.saved(number, now, state);
-        self.saver.start(saved);
-        Ok(())
-    }
-
-    fn finish(&mut self, reason: Reason) {
+    fn finish(&mut self, _: Time, node: NodeId, reason: Reason) {
         if let Reason::Stalled(why) = reason {
             self.fail(why);
         } else if self.plan.peers.is_none() {
             self.over = Some(Ok(reason));
         } else {
             // The others may still need this one.
-            let me = self.me;
-            self.peers_finished([me].into());
+            self.peers_finished([node].into());
         }
+    }
+}
+
+impl Stage<'_> {
+    /// Saves the node's state, unless the last one is still being written.
+    async fn checkpoint(&mut self, now: Time) -> anyhow::Result<()> {
+        if self.saver.is_busy() {
+            return Ok(());
+        }
+        let Some(state) = self.core.runner.save(self.me).await? else { return Ok(()) };
+        let number = self.saver.next_number();
+        self.log.push(&Entry { now, what: What::Checkpoint { number } })?;
+        let saved = self.books.saved(number, now, state, &self.core.account);
+        self.saver.start(saved);
+        Ok(())
     }
 }

@@ -121,7 +121,7 @@ impl Stage<'_> {
         let saved = self.saver.finish();
         let now = self.now();
         let traffic = self.links.traffic();
-        let ended = self.books.finish(now, &over, reason, traffic);
+        let ended = self.books.finish(now, &over, reason, traffic, &mut self.core.account);
         let deadline = Instant::now() + FAREWELL;
         let mut again = Instant::now() + AGAIN;
         while !farewell.is_done() && Instant::now() < deadline {

@@ -110,8 +110,17 @@ fn start(
             None => None,
         };
         let run = &deployment.run;
-        let parts =
-            StageParts { place, plan: &plan, registry, learner, links, received, interrupt, exporter, run };
+        let parts = StageParts {
+            place,
+            plan: &plan,
+            registry,
+            learner: &learner,
+            links,
+            received,
+            interrupt,
+            exporter,
+            run,
+        };
         Stage::run(parts, &deployment.settings).await
     });
     // Jobs that nobody waits for any more must not hold the process.

@@ -7,21 +7,21 @@ use super::jobs::{self, Jobs};
 use super::late::Late;
 use super::metrics::Exporter;
 use super::timers::Timers;
-use super::{Place, checkpoint};
+use super::{Place, checkpoint, evaluates};
 use crate::deploy::deployment::{NodeState, Settings};
 use crate::deploy::node_file;
 use crate::domain::{JobId, NodeId, Params, Time};
 use crate::factory::{Birth, Factory};
 use crate::learn::Learner;
 use crate::node::work::Outcome;
-use crate::node::{Cx, Effects, Event, Reason};
+use crate::node::{Event, Reason};
 use crate::plan::Plan;
 use crate::record::order::{Entry, OrderLog, What};
 use crate::registry::Registry;
 use crate::run::actors::Actors;
+use crate::run::carrier::{Carrier, Core};
 use crate::run::compute::Compute;
 use crate::run::execute::Tools;
-use crate::run::runner::Runner;
 use crate::transport::links::{Input, Links};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -40,7 +40,7 @@ pub(super) struct StageParts<'a> {
     pub place: &'a Place,
     pub plan: &'a Plan,
     pub registry: &'a Registry,
-    pub learner: Arc<dyn Learner>,
+    pub learner: &'a Arc<dyn Learner>,
     pub links: Links,
     pub received: UnboundedReceiver<Input>,
     pub interrupt: Arc<AtomicBool>,
@@ -55,7 +55,7 @@ pub(super) struct Stage<'a> {
     pub plan: &'a Plan,
     pub me: NodeId,
     pub settings: &'a Settings,
-    pub runner: Actors,
+    pub core: Core<'a, Actors>,
     pub links: Links,
     pub log: OrderLog,
     pub timers: Timers,
@@ -80,7 +80,6 @@ pub(super) struct Stage<'a> {
     started: Instant,
     /// What the clock showed at the start: a later life goes on from its checkpoint.
     offset: Time,
-    effects: Effects,
     interrupt: Arc<AtomicBool>,
     received: UnboundedReceiver<Input>,
     happenings: UnboundedReceiver<Happening>,
@@ -116,7 +115,7 @@ impl<'a> Stage<'a> {
         let me = place.me;
         let init = Params::new(learner.init(plan.seeds.init));
         let tools =
-            Tools::new(plan, registry, Arc::clone(&learner)).map_err(|error| anyhow::anyhow!("{error}"))?;
+            Tools::new(plan, registry, Arc::clone(learner)).map_err(|error| anyhow::anyhow!("{error}"))?;
         let (results, happenings) = unbounded_channel();
         let mut log = OrderLog::open(&place.own.join(node_file::ORDER), me)?;
         let saved = checkpoint::load(place)?;
@@ -124,27 +123,28 @@ impl<'a> Stage<'a> {
         let number = saved.as_ref().map(|saved| saved.number);
         log.push(&Entry { now: offset, what: What::Born { birth: place.birth, checkpoint: number } })?;
         let mut books = Books::new(place, plan, registry, tools.clone(), init.clone())?;
+        let factory = Factory::new(plan, registry, learner.as_ref(), init).over_streams();
+        let mut core = Core::new(plan, factory, Actors::new(), tools);
+        if evaluates(plan, me) && plan.evaluation.at_start && place.birth == 0 {
+            books.evaluate(Time::ZERO, &core.account);
+        }
         let birth = match saved {
-            Some(saved) => Birth::Restart(Some(books.resume(saved))),
+            Some(saved) => Birth::Restart(Some(books.resume(saved, &mut core.account))),
             None if place.birth == 0 => Birth::New,
             None => Birth::Restart(None),
         };
-        let factory_learner = Arc::clone(&learner);
-        let factory = Factory::new(plan, registry, factory_learner.as_ref(), init).over_streams();
-        let node = factory.node(me, birth, place.birth, &BTreeSet::new());
-        let mut runner = Actors::new();
-        runner.place(me, node.map_err(|error| anyhow::anyhow!("{error}"))?).await?;
-        let pace = settings.paced.then(|| Compute::new(plan, learner.as_ref(), &tools.codecs));
+        core.place(me, birth, place.birth, &BTreeSet::new()).await?;
+        let pace = settings.paced.then(|| Compute::new(plan, learner.as_ref(), &core.tools.codecs));
         Ok(Self {
             place,
             plan,
             me,
             settings,
-            runner,
+            core,
             links,
             log,
             timers: Timers::default(),
-            jobs: Jobs::new(tools, usize::from(settings.threads), results)?,
+            jobs: Jobs::new(plan.nodes.len(), usize::from(settings.threads), results)?,
             pace,
             held: BTreeMap::new(),
             late: Late::new(plan, me),
@@ -158,7 +158,6 @@ impl<'a> Stage<'a> {
             saver: checkpoint::Saver::new(place, number.unwrap_or(0)),
             started: Instant::now(),
             offset,
-            effects: Effects::default(),
             interrupt,
             received,
             happenings,
@@ -277,27 +276,24 @@ impl<'a> Stage<'a> {
     }
 
     async fn job_done(&mut self, result: jobs::Result) -> anyhow::Result<()> {
+        let Some(running) = self.jobs.finish(&result) else { return Ok(()) };
         let jobs::Result { job, outcome, .. } = result;
-        let Some(running) = self.jobs.finish(job) else { return Ok(()) };
-        self.books.job_ended(self.now(), &running);
+        let now = self.now();
+        self.books.job_ended(now, &running);
+        if let Err(why) = self.core.job_ended(now, self.me, job, &outcome) {
+            self.fail(why);
+            return Ok(());
+        }
         let mut steps = None;
-        match &outcome {
-            Outcome::Failed(why) => {
-                let why = format!("{}, job {} at {}: {why}", self.name(self.me), job.0, self.now());
-                self.fail(why);
+        if let Outcome::Trained(trained) = &outcome {
+            self.books.trained(trained, &self.core.account);
+            if running.steps.is_some_and(|asked| trained.steps < asked) && trained.skipped.is_none() {
+                steps = Some(trained.steps);
+            }
+            // Given up before its first step: nothing to tell, as in the simulator.
+            if steps == Some(0) {
                 return Ok(());
             }
-            Outcome::Trained(trained) => {
-                self.books.trained(trained);
-                if running.steps.is_some_and(|asked| trained.steps < asked) && trained.skipped.is_none() {
-                    steps = Some(trained.steps);
-                }
-                // Given up before its first step: nothing to tell, as in the simulator.
-                if steps == Some(0) {
-                    return Ok(());
-                }
-            }
-            _ => {}
         }
         self.dispatch(What::Done { job, steps }, Event::Done { job, outcome }).await
     }
@@ -358,14 +354,7 @@ impl<'a> Stage<'a> {
     pub async fn dispatch(&mut self, what: What, event: Event) -> anyhow::Result<()> {
         let now = self.now();
         self.log.push(&Entry { now, what })?;
-        self.books.account.events += 1;
-        let cx = Cx { now, me: self.me, seeds: self.plan.seeds };
-        // One buffer serves all events.
-        let mut effects = std::mem::take(&mut self.effects);
-        self.runner.handle(cx, event, &mut effects).await?;
-        self.apply(now, &mut effects).await?;
-        self.effects = effects;
-        Ok(())
+        self.tell(now, self.me, event).await
     }
 
     /// The run cannot go on.

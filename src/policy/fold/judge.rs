@@ -177,15 +177,15 @@ mod tests {
     /// Statistics are no part of a norm, however large they are beside the parameters: nothing cancels out.
     #[test]
     fn large_statistics_hide_no_long_update() {
-        let demands = Demands { max_norm: Some(1.0) };
+        let demands = Demands { max_norm: Some(5.0) };
         for statistic in [0.0, 1e12, 1e30, f32::MAX] {
-            let mut inputs = vec![input(&[0.6, statistic, 0.8]), input(&[3.0, statistic, 4.0])];
+            let mut inputs = vec![input(&[3.0, statistic, 4.0]), input(&[30.0, statistic, 40.0])];
             let measured = 1..2;
             let measured = std::slice::from_ref(&measured);
             let strange = admit(demands, &mut inputs, &[0.0; 3], UpdateKind::Delta, measured);
-            assert_eq!(strange, [(1, Strange::Shortened(5.0))], "{statistic}");
-            assert_eq!(values(&inputs[0]), [0.6, statistic, 0.8]);
-            assert_eq!(values(&inputs[1]), [0.6, statistic, 0.8]);
+            assert_eq!(strange, [(1, Strange::Shortened(50.0))], "{statistic}");
+            assert_eq!(values(&inputs[0]), [3.0, statistic, 4.0]);
+            assert_eq!(values(&inputs[1]), [3.0, statistic, 4.0]);
         }
     }
 }
