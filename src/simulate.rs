@@ -26,7 +26,7 @@ pub enum SimulateError {
 ///
 /// # Errors
 /// [`SimulateError`]; a run whose training cannot go on is not an error, its reason is
-/// [`Stalled`](crate::node::Reason::Stalled).
+/// [`Failed`](crate::node::Reason::Failed).
 pub fn simulate(
     file: impl AsRef<Path>,
     sets: &[&str],

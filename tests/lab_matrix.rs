@@ -292,7 +292,7 @@ impl Site<'_> {
     /// Reads what was fetched.
     fn read(&self, verdict: &mut Verdict, good: bool, node: &str, top: &str, struck: f64) {
         let (commits, reason) = (self.lab.summary("run", "commits"), self.lab.summary("run", "reason"));
-        let stalled = reason.get("Stalled").or_else(|| reason.get("stalled")).and_then(|why| why.as_str());
+        let stalled = reason.get("Stalled").or_else(|| reason.get("Failed")).and_then(|why| why.as_str());
         verdict.end = match (stalled, commits.as_u64()) {
             (Some(why), _) => why.to_owned(),
             (None, Some(commits)) if commits == self.cell.shape.rounds() => "all commits".to_owned(),

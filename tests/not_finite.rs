@@ -157,7 +157,7 @@ fn a_run_that_stops_says_where_and_what_to_try() {
         "topology: flat(3)\ntiers: {global: {policy: async}}",
     ] {
         let case = case(world, NotFinite::Stop, |node, batch| node == NodeId(2) && batch == 5);
-        let Reason::Stalled(why) = case.run().summary.reason else { panic!("it goes on: {}", case.line) };
+        let Reason::Failed(why) = case.run().summary.reason else { panic!("it goes on: {}", case.line) };
         let place = "worker2, job 3 at ";
         assert!(why.starts_with(place), "{why}");
         for part in ["s: the loss is NaN at step 2 of 2; try", "clip_norm", "training.not_finite: skip"] {

@@ -60,7 +60,7 @@ pub(super) fn execute(
     output::result(&report::terminal::table(&done.result.summary))?;
     Ok(match done.result.summary.reason {
         Reason::Interrupted => Ending::Interrupted,
-        Reason::Stalled(_) => Ending::Failed,
+        Reason::Stalled(_) | Reason::Failed(_) => Ending::Failed,
         Reason::Rounds | Reason::Target | Reason::TimeLimit => Ending::Done,
     })
 }

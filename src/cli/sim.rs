@@ -152,7 +152,7 @@ pub fn execute(args: &SimArgs, registry: &Registry) -> anyhow::Result<Ending> {
     output::result(&if args.json { crate::files::json(summary) } else { report::terminal::table(summary) })?;
     Ok(match summary.reason {
         Reason::Interrupted => Ending::Interrupted,
-        Reason::Stalled(_) => Ending::Failed,
+        Reason::Stalled(_) | Reason::Failed(_) => Ending::Failed,
         Reason::Rounds | Reason::Target | Reason::TimeLimit => Ending::Done,
     })
 }

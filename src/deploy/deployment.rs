@@ -1,6 +1,7 @@
 //! What the processes of a deployed run are told, and what they tell.
 
 use crate::domain::{NodeId, NodeName, Span};
+use crate::node::Reason;
 use crate::plan::Plan;
 use serde::{Deserialize, Serialize};
 
@@ -109,7 +110,8 @@ pub struct NodeProgress {
     /// Neighbours that are lost now.
     pub lost: Vec<String>,
     /// Why it ended, or what went wrong.
-    pub reason: Option<String>,
+    #[serde(default, deserialize_with = "Reason::read")]
+    pub reason: Option<Reason>,
 }
 
 /// What a node's process is doing.

@@ -273,7 +273,10 @@ fn summary(
     let seeds = plan.seeds;
     Ok(Summary {
         name: plan.name.clone(),
-        reason: reason(root, tops.first().map_or("the root", |top| plan.nodes[*top].name.as_str())),
+        reason: root.reason.clone().unwrap_or_else(|| {
+            let name = tops.first().map_or("the root", |top| plan.nodes[*top].name.as_str());
+            Reason::Failed(format!("{name} left no result"))
+        }),
         accuracy: metrics.get("accuracy").copied(),
         loss: metrics.get("loss").copied(),
         metrics,
@@ -312,17 +315,6 @@ fn mean_metrics<'a>(nodes: impl Iterator<Item = &'a NodeResult>) -> BTreeMap<Str
         *count += 1.0;
     }
     sums.into_iter().map(|(name, (sum, count))| (name, sum / count)).collect()
-}
-
-fn reason(root: &NodeResult, name: &str) -> Reason {
-    match root.reason.as_str() {
-        "rounds" => Reason::Rounds,
-        "target" => Reason::Target,
-        "timelimit" => Reason::TimeLimit,
-        "interrupted" => Reason::Interrupted,
-        "" => Reason::Stalled(format!("{name} left no result")),
-        why => Reason::Stalled(why.to_owned()),
-    }
 }
 
 /// Shares of time with a job and without one; a deployed node does not know when its last byte has left.

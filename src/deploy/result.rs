@@ -3,6 +3,7 @@
 use crate::domain::{NodeId, Params, Span, Time, Version, digest};
 use crate::measure::account::Account;
 use crate::measure::outcome::{Best, Staleness};
+use crate::node::Reason;
 use crate::plan::{Plan, Role};
 use crate::run::probe::Probe;
 use crate::transport::links::Traffic;
@@ -18,8 +19,9 @@ pub struct NodeResult {
     pub kind: String,
     /// How often it was started before.
     pub birth: u32,
-    /// Why it ended.
-    pub reason: String,
+    /// Why it ended; `None` of a result that does not say.
+    #[serde(default, deserialize_with = "Reason::read")]
+    pub reason: Option<Reason>,
     /// Seconds from its start to its end, former lives included where it went on from a checkpoint.
     pub seconds: f64,
     /// Seconds in which a job of its own ran.
@@ -110,11 +112,11 @@ impl NodeResult {
 
     pub(crate) fn ended(
         mut self,
-        reason: String,
+        reason: Reason,
         traffic: Traffic,
         round_trips: BTreeMap<String, Span>,
     ) -> Self {
-        self.reason = reason;
+        self.reason = Some(reason);
         self.round_trips = round_trips;
         self.wire_bytes = (traffic.sent, traffic.received);
         self

@@ -1,6 +1,6 @@
 //! One run under one director: its result, its verdict, and the decisions that were made.
 
-use super::judge::{Judge, is_stall};
+use super::judge::Judge;
 use super::laws::{Breach, World};
 use crate::domain::{Span, Time};
 use crate::learn::Learner;
@@ -45,7 +45,7 @@ impl Attempt {
     #[must_use]
     pub fn failure(&self) -> Option<&str> {
         match &self.summary.as_ref()?.reason {
-            Reason::Stalled(why) if !is_stall(why) => Some(why),
+            Reason::Failed(why) => Some(why),
             _ => None,
         }
     }

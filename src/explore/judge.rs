@@ -79,7 +79,7 @@ impl<'a> Judge<'a> {
     pub fn verdict(mut self, summary: Option<&Summary>) -> Option<Breach> {
         if let Some(summary) = summary {
             match &summary.reason {
-                Reason::Stalled(why) if is_stall(why) => self.note("goes on", why.clone()),
+                Reason::Stalled(why) => self.note("goes on", why.clone()),
                 // What was cut off shows nothing at its end.
                 Reason::Interrupted => {}
                 _ => self.ask(|law| law.end(summary)),
@@ -87,11 +87,6 @@ impl<'a> Judge<'a> {
         }
         self.breach
     }
-}
-
-/// Whether a run ended because nothing more could happen, not because a job failed.
-pub(super) fn is_stall(why: &str) -> bool {
-    why.starts_with("nothing more can happen")
 }
 
 impl Observer for Judge<'_> {

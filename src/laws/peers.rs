@@ -94,7 +94,7 @@ impl World {
                     self.rounds[i] = commit.version.0;
                     self.models[i] = commit.model;
                 }
-                Effect::Finish(Reason::Stalled(why)) => self.stalled = Some(why),
+                Effect::Finish(Reason::Failed(why)) => self.stalled = Some(why),
                 _ => {}
             }
         }

@@ -199,8 +199,45 @@ pub enum Reason {
     TimeLimit,
     /// Somebody pressed Ctrl-C.
     Interrupted,
-    /// Training cannot go on; says why.
+    /// Nothing more can happen: everybody waits for somebody; says for whom.
     Stalled(String),
+    /// Something went wrong: a job failed, or a node got what it cannot work with; says what.
+    Failed(String),
+}
+
+impl Reason {
+    /// What kept training from going on to its end; `None` of an end as configured, or by the user's wish.
+    #[must_use]
+    pub fn problem(&self) -> Option<&str> {
+        match self {
+            Reason::Stalled(why) | Reason::Failed(why) => Some(why),
+            Reason::Rounds | Reason::Target | Reason::TimeLimit | Reason::Interrupted => None,
+        }
+    }
+
+    /// Reads a reason, also as text, as results and progress files had it before it was data.
+    ///
+    /// # Errors
+    /// What is neither.
+    pub fn read<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Option<Self>, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Either {
+            Now(Reason),
+            Before(Option<String>),
+        }
+        Ok(match Either::deserialize(from)? {
+            Either::Now(reason) => Some(reason),
+            Either::Before(text) => match text.as_deref() {
+                None | Some("") => None,
+                Some("rounds") => Some(Reason::Rounds),
+                Some("target") => Some(Reason::Target),
+                Some("timelimit") => Some(Reason::TimeLimit),
+                Some("interrupted") => Some(Reason::Interrupted),
+                Some(why) => Some(Reason::Failed(why.to_owned())),
+            },
+        })
+    }
 }
 
 /// As the end of a sentence that starts with "ended".
@@ -211,7 +248,7 @@ impl std::fmt::Display for Reason {
             Reason::Target => write!(f, "at the target accuracy"),
             Reason::TimeLimit => write!(f, "at the limit of virtual time"),
             Reason::Interrupted => write!(f, "early: interrupted"),
-            Reason::Stalled(why) => write!(f, "early: {why}"),
+            Reason::Stalled(why) | Reason::Failed(why) => write!(f, "early: {why}"),
         }
     }
 }

@@ -110,7 +110,7 @@ impl PeerState {
     /// have sent, and there is no server to do without it.
     pub(crate) fn misfit(from: &str, what: &str, out: &mut Effects) {
         let why = format!("{from} sent {what}: it runs another version of hcddl, or is broken");
-        out.push(Effect::Finish(Reason::Stalled(why)));
+        out.push(Effect::Finish(Reason::Failed(why)));
     }
 
     /// The outcome of the running job; `None` for one of a former life.

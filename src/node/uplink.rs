@@ -293,7 +293,7 @@ impl Server {
         let (got, expected) = (model.len(), self.state.model.len());
         if got != expected {
             let why = format!("the parent sent a model of {got} values, expected {expected}");
-            self.finish(Reason::Stalled(why), out);
+            self.finish(Reason::Failed(why), out);
             return;
         }
         if self.is_folding() {

@@ -201,7 +201,7 @@ impl Peer {
 impl Node for Peer {
     fn on(&mut self, cx: &Cx, event: Event, out: &mut Effects) {
         match event {
-            Event::Start if self.setup.restarted => out.push(Effect::Finish(Reason::Stalled(
+            Event::Start if self.setup.restarted => out.push(Effect::Finish(Reason::Failed(
                 "a peer of a ring all-reduce was restarted: its gradient sum is lost and a ring cannot take it back"
                     .to_owned(),
             ))),
@@ -220,7 +220,7 @@ impl Node for Peer {
                 Some(Outcome::Folded(folded)) => self.folded(cx.me, *folded, out),
                 _ => {}
             },
-            Event::Down(lost) if !self.state.idle => out.push(Effect::Finish(Reason::Stalled(format!(
+            Event::Down(lost) if !self.state.idle => out.push(Effect::Finish(Reason::Failed(format!(
                 "{} of the ring is lost, and ring all-reduce cannot go on without it; d_psgd and servers can",
                 self.setup.name(lost)
             )))),

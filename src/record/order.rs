@@ -155,6 +155,7 @@ fn reason_word(reason: &Reason) -> u64 {
         Reason::TimeLimit => 2,
         Reason::Interrupted => 3,
         Reason::Stalled(_) => 4,
+        Reason::Failed(_) => 5,
     }
 }
 
@@ -165,6 +166,7 @@ fn reason_of(word: u64) -> Option<Reason> {
         2 => Reason::TimeLimit,
         3 => Reason::Interrupted,
         4 => Reason::Stalled("told to stop".to_owned()),
+        5 => Reason::Failed("told to stop".to_owned()),
         _ => return None,
     })
 }

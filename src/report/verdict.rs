@@ -9,7 +9,7 @@ use crate::plan::Expect;
 #[must_use]
 pub fn failures(expect: &Expect, summary: &Summary) -> Vec<String> {
     let mut failures = Vec::new();
-    if let Reason::Stalled(why) = &summary.reason {
+    if let Some(why) = summary.reason.problem() {
         failures.push(format!("training stopped early: {why}"));
     }
     if summary.reason == Reason::Interrupted {

@@ -215,7 +215,7 @@ impl<R: Runner> Conductor<'_, R> {
             Promise::Running(handle) => self.pool.wait(handle),
         };
         if let Err(why) = self.core.job_ended(self.now, node, job, &outcome) {
-            self.finished = Some(Reason::Stalled(why));
+            self.finished = Some(Reason::Failed(why));
             return Ok(());
         }
         self.dispatch(node, Event::Done { job, outcome }, [job.0, entry.duration.0]).await

@@ -50,7 +50,7 @@ pub struct RunResult {
 /// is a checkpoint directory, a checkpoint.
 ///
 /// # Errors
-/// [`RunError`]; a run that ends because training cannot go on is not an error but a [`Reason::Stalled`].
+/// [`RunError`]; a run that ends because training cannot go on is not an error but a [`Reason`].
 pub fn run(
     plan: &Plan,
     registry: &Registry,
@@ -236,9 +236,12 @@ impl<'a, R: Runner> Conductor<'a, R> {
         let commits = self.commits();
         self.evaluate_end(Version(commits));
         if let Some(why) = self.probe.not_finite()
-            && !matches!(self.finished, Some(Reason::Stalled(_) | Reason::Interrupted))
+            && !self
+                .finished
+                .as_ref()
+                .is_some_and(|reason| reason.problem().is_some() || *reason == Reason::Interrupted)
         {
-            self.finished = Some(Reason::Stalled(why));
+            self.finished = Some(Reason::Failed(why));
         }
         let model = probe::mean(&self.models).unwrap_or_else(|| init.clone());
         let weights = match self.models.len() {

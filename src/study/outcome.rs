@@ -130,7 +130,7 @@ pub fn ended(reason: &Reason) -> Option<(Status, String)> {
         Reason::Rounds => (Status::Finished, "rounds".to_owned()),
         Reason::Target => (Status::Finished, "target".to_owned()),
         Reason::TimeLimit => (Status::Finished, "time limit".to_owned()),
-        Reason::Stalled(why) => (Status::Stalled, why.clone()),
+        Reason::Stalled(why) | Reason::Failed(why) => (Status::Stalled, why.clone()),
         Reason::Interrupted => return None,
     })
 }

@@ -4,6 +4,7 @@ use crate::deploy::agent::NodeStatus;
 use crate::deploy::controller::{Follower, HostState, Record};
 use crate::deploy::deployment::NodeState;
 use crate::domain::text::in_cell;
+use crate::node::Reason;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
@@ -117,7 +118,7 @@ fn remarks(record: &Record, hosts: &[HostState]) -> String {
         text += &format!("; held by a signal (SIGSTOP): {paused}");
     }
     let failed = names(nodes().filter(|node| state(node) == FAILED).map(|node| {
-        let reason = node.progress.as_ref().and_then(|progress| progress.reason.as_deref());
+        let reason = node.progress.as_ref().and_then(|progress| progress.reason.as_ref()?.problem());
         format!("{} ({})", node.name, reason.or(node.ended.as_deref()).unwrap_or("it did not say why"))
     }));
     if !failed.is_empty() {
@@ -178,13 +179,15 @@ pub fn table(record: &Record, hosts: &[HostState]) -> String {
                 state.status.as_ref().and_then(|status| status.nodes.iter().find(|node| node.name == *name));
             let progress = node.and_then(|node| node.progress.clone()).unwrap_or_default();
             let what = match (node, &state.problem) {
-                (Some(node), _) if node.ended.is_some() => match &progress.reason {
-                    Some(reason) if !node.succeeded() => {
-                        format!("{}: {reason}", node.ended.clone().unwrap_or_default())
+                (Some(node), _) if node.ended.is_some() => {
+                    match progress.reason.as_ref().and_then(Reason::problem) {
+                        Some(reason) if !node.succeeded() => {
+                            format!("{}: {reason}", node.ended.clone().unwrap_or_default())
+                        }
+                        _ if node.succeeded() => "finished".to_owned(),
+                        _ => node.ended.clone().unwrap_or_default(),
                     }
-                    _ if node.succeeded() => "finished".to_owned(),
-                    _ => node.ended.clone().unwrap_or_default(),
-                },
+                }
                 (_, Some(problem)) => problem.clone(),
                 (Some(node), None) if node.paused => "held by a signal (SIGSTOP)".to_owned(),
                 (Some(node), None) if node.pid.is_some() => match &progress.lost[..] {

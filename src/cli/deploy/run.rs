@@ -11,7 +11,6 @@ use crate::deploy::controller::{
 use crate::deploy::placement;
 use crate::deploy::remote::sha256;
 use crate::measure::outcome::Summary;
-use crate::node::Reason;
 use crate::record::rundir::{RunDir, file, file_name};
 use crate::record::utc;
 use crate::registry::Registry;
@@ -305,8 +304,7 @@ impl Run<'_> {
         self.report(&states, gathered.as_ref().map(|gathered| &gathered.summary))?;
         // A node without a result may never have trained: that must not look like a good run.
         let complete = gathered.as_ref().is_none_or(|gathered| gathered.nodes.iter().all(Option::is_some));
-        let stalled =
-            gathered.as_ref().is_some_and(|gathered| matches!(gathered.summary.reason, Reason::Stalled(_)));
+        let stalled = gathered.as_ref().is_some_and(|gathered| gathered.summary.reason.problem().is_some());
         if let Some(gathered) = gathered.filter(|_| !self.args.target.json && !self.args.silent) {
             results::show(&gathered)?;
         }

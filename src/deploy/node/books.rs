@@ -2,6 +2,7 @@
 //! measured instead of modelled times, and where it stands.
 
 use super::checkpoint::Saved;
+use super::ending::End;
 use super::jobs::Running;
 use super::{Place, write_progress};
 use crate::deploy::deployment::{NodeProgress, NodeState};
@@ -171,18 +172,18 @@ impl<'a> Books<'a> {
     pub fn finish(
         &mut self,
         now: Time,
-        over: &Result<Reason, String>,
-        reason: String,
+        over: &End,
         traffic: Traffic,
         account: &mut Account,
     ) -> anyhow::Result<()> {
         let top = super::evaluates(self.plan, self.place.me);
-        if top && over.is_ok() && !self.probe.has_evaluated(self.version) {
+        if top && over.is_good && !self.probe.has_evaluated(self.version) {
             self.evaluate(now, account);
         }
         self.probe.collect(&mut self.pool, &mut self.recorder, true);
         let not_finite = self.probe.not_finite().filter(|_| top);
-        let (good, reason) = (over.is_ok() && not_finite.is_none(), not_finite.unwrap_or(reason));
+        let good = over.is_good && not_finite.is_none();
+        let reason = not_finite.map_or_else(|| over.reason.clone(), Reason::Failed);
         let result = NodeResult::of(self.plan, self.place.me, self.place.birth, now, account)
             .with_evaluation(&self.probe, &self.model, self.version)
             .ended(reason.clone(), traffic, self.round_trips.clone());

@@ -1,5 +1,6 @@
 //! Carrying out what the node wants.
 
+use super::ending::End;
 use super::stage::Stage;
 use crate::domain::{JobId, Message, NodeId, Span, Time, Token, digest};
 use crate::node::work::Work;
@@ -60,10 +61,10 @@ impl<'a> Carrier<'a> for Stage<'a> {
     }
 
     fn finish(&mut self, _: Time, node: NodeId, reason: Reason) {
-        if let Reason::Stalled(why) = reason {
-            self.fail(why);
+        if let Some(why) = reason.problem() {
+            self.fail(why.to_owned());
         } else if self.plan.peers.is_none() {
-            self.over = Some(Ok(reason));
+            self.over = Some(End::of(reason));
         } else {
             // The others may still need this one.
             self.peers_finished([node].into());

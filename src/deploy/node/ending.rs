@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) enum Notice {
     /// The run is over: from a parent.
-    Over(String),
+    Over(Reason),
     /// I know that it is over, and so do those below me.
     Understood,
     /// Peers that have finished or are lost.
@@ -34,6 +34,22 @@ impl Notice {
     /// `None` if the bytes mean nothing.
     pub fn decode(bytes: &[u8]) -> Option<Self> {
         crate::files::bytes::from_bytes(bytes, bytes.len() as u64).ok()
+    }
+}
+
+/// How a run is over for a node.
+#[derive(Clone, Debug)]
+pub(super) struct End {
+    pub reason: Reason,
+    /// Whether this node did its part: also when others failed.
+    pub is_good: bool,
+}
+
+impl End {
+    /// The node itself says so.
+    pub fn of(reason: Reason) -> Self {
+        let is_good = reason.problem().is_none();
+        Self { reason, is_good }
     }
 }
 
@@ -72,7 +88,7 @@ impl Stage<'_> {
     pub(super) fn noticed(&mut self, from: NodeId, notice: Notice) {
         match notice {
             Notice::Over(reason) => {
-                self.over.get_or_insert(Ok(Reason::Stalled(reason)));
+                self.over.get_or_insert(End { reason, is_good: true });
             }
             Notice::Understood => {}
             Notice::Ping(at) => self.links.notice(from, Notice::Pong(at).encode()),
@@ -103,25 +119,21 @@ impl Stage<'_> {
             self.above().into_iter().for_each(|peer| self.links.notice(peer, notice.clone()));
         }
         if self.finished_peers.len() == self.plan.nodes.len() {
-            self.over.get_or_insert(Ok(Reason::Rounds));
+            self.over.get_or_insert(End::of(Reason::Rounds));
         }
     }
 
     /// Tells those below that the run is over, writes what only the end knows, and waits for them.
     pub(super) async fn end(mut self) -> anyhow::Result<bool> {
         let over = self.over.take().expect("a stage ends when the run is over");
-        let reason = match &over {
-            Ok(Reason::Stalled(why)) | Err(why) => why.clone(),
-            Ok(reason) => format!("{reason:?}").to_lowercase(),
-        };
         let children = self.plan.nodes[self.me.index()].children.clone();
         let mut farewell = Farewell::to(&children);
-        let notice = Notice::Over(reason.clone()).encode();
+        let notice = Notice::Over(over.reason.clone()).encode();
         farewell.waiting().for_each(|child| self.links.notice(child, notice.clone()));
         let saved = self.saver.finish();
         let now = self.now();
         let traffic = self.links.traffic();
-        let ended = self.books.finish(now, &over, reason, traffic, &mut self.core.account);
+        let ended = self.books.finish(now, &over, traffic, &mut self.core.account);
         let deadline = Instant::now() + FAREWELL;
         let mut again = Instant::now() + AGAIN;
         while !farewell.is_done() && Instant::now() < deadline {
@@ -146,7 +158,7 @@ impl Stage<'_> {
         self.links.close(FLUSH).await;
         saved?;
         ended?;
-        Ok(over.is_ok())
+        Ok(over.is_good)
     }
 }
 

@@ -21,6 +21,7 @@ use crate::files::atomic;
 use crate::learn::Learner;
 use crate::learn::engine::Engine;
 use crate::learn::portion::Portion;
+use crate::node::Reason;
 use crate::plan::{Plan, Role};
 use crate::registry::Registry;
 use crate::scenario::{self, Written};
@@ -67,7 +68,7 @@ pub fn run(dir: &Path, name: &str, registry: &Registry, interrupt: Arc<AtomicBoo
     let place = Place { run: dir.to_owned(), own, me, birth };
     let ended = start(&place, &deployment, registry, interrupt);
     if let Err(error) = &ended {
-        let reason = Some(format!("{error:#}"));
+        let reason = Some(Reason::Failed(format!("{error:#}")));
         write_progress(
             &place,
             &NodeProgress { state: NodeState::Failed, birth, reason, ..Default::default() },

@@ -2,7 +2,7 @@
 //! deployed node what the conductor is to the simulated ones.
 
 use super::books::Books;
-use super::ending::Notice;
+use super::ending::{End, Notice};
 use super::jobs::{self, Jobs};
 use super::late::Late;
 use super::metrics::Exporter;
@@ -74,8 +74,8 @@ pub(super) struct Stage<'a> {
     pub finished_peers: BTreeSet<NodeId>,
     /// Events that follow from effects, before anything from outside.
     pub next: VecDeque<(What, Event)>,
-    /// Why the run is over; an error if it did not end as it should.
-    pub over: Option<Result<Reason, String>>,
+    /// How the run is over.
+    pub over: Option<End>,
     pub saver: checkpoint::Saver,
     started: Instant,
     /// What the clock showed at the start: a later life goes on from its checkpoint.
@@ -340,12 +340,12 @@ impl<'a> Stage<'a> {
             return Ok(());
         }
         if self.interrupt.load(Ordering::Relaxed) {
-            self.over = Some(Ok(Reason::Interrupted));
+            self.over = Some(End::of(Reason::Interrupted));
         } else if self.is_top() && self.plan.stop.time.is_some_and(|limit| self.now().0 >= limit.0) {
-            self.over = Some(Ok(Reason::TimeLimit));
+            self.over = Some(End::of(Reason::TimeLimit));
         } else if self.orphan_since.is_some_and(|since| since.elapsed() > ORPHAN) {
             let why = format!("{} has been lost for an hour", self.parent().map_or("", |p| self.name(p)));
-            self.over = Some(Err(why));
+            self.over = Some(End::of(Reason::Failed(why)));
         }
         Ok(())
     }
@@ -361,12 +361,12 @@ impl<'a> Stage<'a> {
     pub fn fail(&mut self, why: String) {
         tracing::error!("{why}");
         if self.is_top() {
-            self.over = Some(Err(why.clone()));
+            self.over = Some(End::of(Reason::Failed(why.clone())));
         }
         for node in self.above() {
             self.links.notice(node, Notice::Failed(why.clone()).encode());
         }
-        self.books.progress.reason = Some(why);
+        self.books.progress.reason = Some(Reason::Failed(why));
     }
 
     /// Whether this is the root server or a peer.
