@@ -114,6 +114,9 @@ pub mod sim;
 pub mod simulate;
 pub mod stats;
 #[cfg(feature = "runtime")]
+#[doc(hidden)]
+pub mod storm;
+#[cfg(feature = "runtime")]
 pub mod study;
 pub mod topology;
 #[cfg(feature = "runtime")]

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// From what knows nothing of the others to what knows all of them.
-const LAYERS: [&str; 32] = [
+const LAYERS: [&str; 33] = [
     // The vocabulary, and help with files and texts.
     "domain",
     "error",
@@ -40,6 +40,7 @@ const LAYERS: [&str; 32] = [
     "transport",
     "deploy",
     "replay",
+    "storm",
     "report",
     "fetch",
     "cli",

@@ -188,11 +188,11 @@ impl OrderLog {
         let mut file = OpenOptions::new().create(true).append(true).open(path).map_err(io)?;
         let io = |error| RecordError::io("write", path)(error);
         let len = file.metadata().map_err(&io)?.len();
-        if len == 0 {
+        // A power cut may have left part of a record, or of the head.
+        let whole = len - len % RECORD_BYTES as u64;
+        file.set_len(whole).map_err(&io)?;
+        if whole == 0 {
             file.write_all(&record(MAGIC, 0, node.0, [ORDER_VERSION, 0, 0])).map_err(&io)?;
-        } else {
-            // A power cut may have left part of a record.
-            file.set_len(len - len % RECORD_BYTES as u64).map_err(&io)?;
         }
         Ok(Self { file, path: path.to_owned() })
     }

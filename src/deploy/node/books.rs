@@ -28,7 +28,7 @@ use std::time::Duration;
 
 /// See the module.
 pub(super) struct Books<'a> {
-    place: &'a Place,
+    place: Place,
     plan: &'a Plan,
     probe: Probe<'a>,
     tools: Tools,
@@ -50,7 +50,7 @@ const PROGRESS_EVERY: Duration = Duration::from_millis(250);
 impl<'a> Books<'a> {
     /// Opens the files of this life of the node: `nodes/<name>/life<birth>/`.
     pub fn new(
-        place: &'a Place,
+        place: &Place,
         plan: &'a Plan,
         registry: &Registry,
         tools: Tools,
@@ -58,7 +58,7 @@ impl<'a> Books<'a> {
     ) -> anyhow::Result<Self> {
         let dir = RunDir::create(Some(&place.own.join(format!("life{}", place.birth))), &plan.name)?;
         Ok(Self {
-            place,
+            place: place.clone(),
             plan,
             probe: Probe::new(plan, &registry.metrics, tools.clone()),
             tools,
@@ -163,7 +163,7 @@ impl<'a> Books<'a> {
             self.progress.loss = self.probe.state.last.get("loss").copied();
         }
         if self.pace.due() {
-            write_progress(self.place, &self.progress)?;
+            write_progress(&self.place, &self.progress)?;
         }
         Ok(())
     }
@@ -203,6 +203,6 @@ impl<'a> Books<'a> {
         self.progress.now = now.0;
         self.progress.bytes_sent = traffic.sent;
         self.progress.reason = Some(reason);
-        write_progress(self.place, &self.progress)
+        write_progress(&self.place, &self.progress)
     }
 }

@@ -2,26 +2,28 @@
 
 use super::ending::End;
 use super::stage::Stage;
+use super::world::{Asked, World};
 use crate::domain::{JobId, Message, NodeId, Span, Time, Token, digest};
 use crate::node::work::Work;
 use crate::node::{Commit, Event, Reason};
 use crate::record::order::{Entry, What};
-use crate::run::actors::Actors;
 use crate::run::carrier::{Carrier, Core};
 use crate::run::runner::Runner;
 use crate::transport::links::Stamp;
 
-impl<'a> Carrier<'a> for Stage<'a> {
-    type Runner = Actors;
+impl<'a, W: World> Carrier<'a> for Stage<'a, W> {
+    type Runner = W::Runner;
     type Error = anyhow::Error;
 
-    fn core(&mut self) -> &mut Core<'a, Actors> {
+    fn core(&mut self) -> &mut Core<'a, W::Runner> {
         &mut self.core
     }
 
     fn start_job(&mut self, now: Time, node: NodeId, job: JobId, work: Work) {
         let modelled = self.pace.as_mut().map(|pace| now + pace.duration(now, node, &work, None));
-        self.jobs.start(&self.core.tools, node, job, work, now, modelled.unwrap_or(Time::ZERO));
+        let not_before = modelled.unwrap_or(Time::ZERO);
+        let (key, stop) = self.jobs.begin((node, job), &work, now, not_before);
+        self.world.compute(&self.core.tools, Asked { node, job, key, work }, stop);
     }
 
     fn cancel_job(&mut self, _: Time, node: NodeId, job: JobId, keep_partial: bool) {
@@ -34,7 +36,7 @@ impl<'a> Carrier<'a> for Stage<'a> {
         let ordinal = self.ordinals.entry(to).or_insert(0);
         let stamp = Stamp { birth: self.place.birth, ordinal: *ordinal };
         *ordinal += 1;
-        self.links.send(to, stamp, message);
+        self.world.send(to, stamp, message);
     }
 
     fn set_timer(&mut self, now: Time, _: NodeId, after: Span, token: Token) {
@@ -47,7 +49,7 @@ impl<'a> Carrier<'a> for Stage<'a> {
 
     async fn commit(&mut self, now: Time, _: NodeId, commit: Commit) -> anyhow::Result<()> {
         let digest = commit.model.values().map_or_else(|| digest::of_values(&[]), digest::of_values);
-        self.log.push(&Entry { now, what: What::Commit { version: commit.version, digest } })?;
+        self.world.log(&Entry { now, what: What::Commit { version: commit.version, digest } })?;
         let top = self.is_top();
         if let Some(reason) = self.books.commit(now, &commit, top, &mut self.core.account) {
             self.next.push_back((What::Stop(reason.clone()), Event::Stop(reason)));
@@ -72,17 +74,18 @@ impl<'a> Carrier<'a> for Stage<'a> {
     }
 }
 
-impl Stage<'_> {
+impl<W: World> Stage<'_, W> {
     /// Saves the node's state, unless the last one is still being written.
     async fn checkpoint(&mut self, now: Time) -> anyhow::Result<()> {
-        if self.saver.is_busy() {
+        if self.world.is_saving() {
             return Ok(());
         }
         let Some(state) = self.core.runner.save(self.me).await? else { return Ok(()) };
-        let number = self.saver.next_number();
-        self.log.push(&Entry { now, what: What::Checkpoint { number } })?;
+        self.checkpoints += 1;
+        let number = self.checkpoints;
+        self.world.log(&Entry { now, what: What::Checkpoint { number } })?;
         let saved = self.books.saved(number, now, state, &self.core.account);
-        self.saver.start(saved);
+        self.world.save(saved);
         Ok(())
     }
 }

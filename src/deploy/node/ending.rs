@@ -2,12 +2,12 @@
 //! These notices pass by the nodes, which know nothing of them.
 
 use super::stage::Stage;
-use crate::domain::{NodeId, Time};
+use super::world::World;
+use crate::domain::{NodeId, Span, Time};
 use crate::node::Reason;
 use crate::transport::links::Input;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
-use std::time::{Duration, Instant};
 
 /// What processes tell each other beside the nodes' messages.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -39,7 +39,7 @@ impl Notice {
 
 /// How a run is over for a node.
 #[derive(Clone, Debug)]
-pub(super) struct End {
+pub(crate) struct End {
     pub reason: Reason,
     /// Whether this node did its part: also when others failed.
     pub is_good: bool,
@@ -54,36 +54,28 @@ impl End {
 }
 
 /// Who still has to understand that the run is over.
-#[derive(Debug, Default)]
-pub(super) struct Farewell {
+#[derive(Debug)]
+pub(crate) struct Farewell {
     waiting: BTreeSet<NodeId>,
+    notice: Vec<u8>,
+    /// When it is said again, and when nobody is waited for any more.
+    again: Time,
+    deadline: Time,
 }
 
 impl Farewell {
-    pub fn to(children: &[NodeId]) -> Self {
-        Self { waiting: children.iter().copied().collect() }
-    }
-
-    /// A child understood.
-    pub fn gone(&mut self, child: NodeId) {
-        self.waiting.remove(&child);
-    }
-
-    pub fn waiting(&self) -> impl Iterator<Item = NodeId> + '_ {
-        self.waiting.iter().copied()
-    }
-
-    pub fn is_done(&self) -> bool {
-        self.waiting.is_empty()
+    /// When something is to be done next.
+    pub fn next(&self) -> Time {
+        self.again.min(self.deadline)
     }
 }
 
 /// How long a node waits at the end for those below it; one that is lost now may just be starting again.
-const FAREWELL: Duration = Duration::from_secs(5);
+const FAREWELL: Span = Span::from_millis(5000);
 /// Between two notices that the run is over.
-const AGAIN: Duration = Duration::from_millis(500);
+const AGAIN: Span = Span::from_millis(500);
 
-impl Stage<'_> {
+impl<W: World> Stage<'_, W> {
     /// What another process says beside the nodes.
     pub(super) fn noticed(&mut self, from: NodeId, notice: Notice) {
         match notice {
@@ -91,7 +83,7 @@ impl Stage<'_> {
                 self.over.get_or_insert(End { reason, is_good: true });
             }
             Notice::Understood => {}
-            Notice::Ping(at) => self.links.notice(from, Notice::Pong(at).encode()),
+            Notice::Ping(at) => self.world.notice(from, Notice::Pong(at).encode()),
             Notice::Pong(at) => self.books.round_trip(self.name(from), self.now().since(at)),
             Notice::Finished(peers) => self.peers_finished(peers),
             Notice::Failed(why) if self.plan.peers.is_none() => self.fail(why),
@@ -116,51 +108,62 @@ impl Stage<'_> {
         }
         if self.finished_peers.len() > before {
             let notice = Notice::Finished(self.finished_peers.clone()).encode();
-            self.above().into_iter().for_each(|peer| self.links.notice(peer, notice.clone()));
+            self.above().into_iter().for_each(|peer| self.world.notice(peer, notice.clone()));
         }
         if self.finished_peers.len() == self.plan.nodes.len() {
             self.over.get_or_insert(End::of(Reason::Rounds));
         }
     }
 
-    /// Tells those below that the run is over, writes what only the end knows, and waits for them.
-    pub(super) async fn end(mut self) -> anyhow::Result<bool> {
-        let over = self.over.take().expect("a stage ends when the run is over");
-        let children = self.plan.nodes[self.me.index()].children.clone();
-        let mut farewell = Farewell::to(&children);
+    /// Tells those below that the run is over, and writes what only the end knows.
+    pub(super) fn say_farewell(&mut self) -> anyhow::Result<()> {
+        let over = self.over.clone().expect("only when the run is over");
+        let waiting: BTreeSet<NodeId> = self.plan.nodes[self.me.index()].children.iter().copied().collect();
         let notice = Notice::Over(over.reason.clone()).encode();
-        farewell.waiting().for_each(|child| self.links.notice(child, notice.clone()));
-        let saved = self.saver.finish();
-        let now = self.now();
-        let traffic = self.links.traffic();
+        waiting.iter().for_each(|child| self.world.notice(*child, notice.clone()));
+        let saved = self.world.saved(true);
+        let (now, traffic) = (self.now(), self.world.traffic());
         let ended = self.books.finish(now, &over, traffic, &mut self.core.account);
-        let deadline = Instant::now() + FAREWELL;
-        let mut again = Instant::now() + AGAIN;
-        while !farewell.is_done() && Instant::now() < deadline {
-            // Said again however much the others talk: one that comes back now has not heard it.
-            if Instant::now() >= again {
-                again = Instant::now() + AGAIN;
-                farewell.waiting().for_each(|child| self.links.notice(child, notice.clone()));
-            }
-            match self.next_input(again.saturating_duration_since(Instant::now())).await {
-                Some(Input::Notice { from, bytes }) if Notice::decode(&bytes) == Some(Notice::Understood) => {
-                    farewell.gone(from);
-                }
-                Some(Input::Up(child) | Input::Reconnected(child)) => {
-                    self.links.notice(child, notice.clone());
-                }
-                Some(_) | None => {}
-            }
-        }
-        if let Some(parent) = self.plan.nodes[self.me.index()].parent {
-            self.links.notice(parent, Notice::Understood.encode());
-        }
-        self.links.close(FLUSH).await;
+        let now = self.now();
+        self.farewell = Some(Farewell { waiting, notice, again: now + AGAIN, deadline: now + FAREWELL });
         saved?;
-        ended?;
-        Ok(over.is_good)
+        ended
+    }
+
+    /// What the links bring when the node itself is told nothing any more.
+    pub(super) fn heard_at_the_end(&mut self, input: Input) {
+        let Some(farewell) = &mut self.farewell else { return };
+        match input {
+            Input::Notice { from, bytes } if Notice::decode(&bytes) == Some(Notice::Understood) => {
+                farewell.waiting.remove(&from);
+            }
+            Input::Up(child) | Input::Reconnected(child) => self.world.notice(child, farewell.notice.clone()),
+            _ => {}
+        }
+    }
+
+    /// Says again that it is over, however much the others talk: one that comes back now has not heard it.
+    pub(super) fn say_it_again(&mut self) {
+        let now = self.now();
+        let Some(farewell) = &mut self.farewell else { return };
+        if now >= farewell.again {
+            farewell.again = now + AGAIN;
+            farewell.waiting.iter().for_each(|child| self.world.notice(*child, farewell.notice.clone()));
+        }
+    }
+
+    /// Whether everybody below knows, or was waited for long enough: nothing is left to do but to tell the parent
+    /// ([`Stage::leave`]).
+    pub(crate) fn is_done(&self) -> bool {
+        let now = self.now();
+        self.farewell.as_ref().is_some_and(|farewell| farewell.waiting.is_empty() || now >= farewell.deadline)
+    }
+
+    /// The last word, to the parent; returns whether the node did its part.
+    pub(crate) fn leave(&mut self) -> bool {
+        if let Some(parent) = self.plan.nodes[self.me.index()].parent {
+            self.world.notice(parent, Notice::Understood.encode());
+        }
+        self.over.as_ref().is_some_and(|over| over.is_good)
     }
 }
-
-/// What has been sent gets this long to leave the process.
-const FLUSH: Duration = Duration::from_secs(2);

@@ -1,13 +1,11 @@
-//! The real computation of a node's jobs, on threads of its own.
+//! The jobs of a deployed node that are under way.
 
-use super::stage::Happening;
+use super::world::Done;
 use crate::domain::{JobId, NodeId, Time};
-use crate::node::work::{Outcome, Work};
-use crate::run::execute::Tools;
+use crate::node::work::Work;
 use crate::run::jobs::{self, Begun};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use tokio::sync::mpsc::UnboundedSender;
 
 /// A job that has begun and whose end its node has not seen.
 pub(super) struct Running {
@@ -30,56 +28,33 @@ impl Begun for Running {
     }
 }
 
-/// A result, on its way to the node.
-pub(super) struct Result {
-    pub job: JobId,
-    /// Tells the job from another one to which the node gives the same name later.
-    pub key: u64,
-    pub outcome: Outcome,
-}
-
 /// See the module.
 pub(super) struct Jobs {
-    threads: rayon::ThreadPool,
     running: jobs::Jobs<Running>,
-    results: UnboundedSender<Happening>,
 }
 
 impl Jobs {
     /// No jobs yet, of any of so many nodes.
-    pub fn new(
-        nodes: usize,
-        threads: usize,
-        results: UnboundedSender<Happening>,
-    ) -> std::result::Result<Self, rayon::ThreadPoolBuildError> {
-        let threads = rayon::ThreadPoolBuilder::new().num_threads(threads).build()?;
-        Ok(Self { threads, running: jobs::Jobs::new(nodes), results })
+    pub fn new(nodes: usize) -> Self {
+        Self { running: jobs::Jobs::new(nodes) }
     }
 
-    /// Starts a job.
-    pub fn start(
+    /// Takes note of a job that begins; returns its key, and what stops it.
+    pub fn begin(
         &mut self,
-        tools: &Tools,
-        node: NodeId,
-        job: JobId,
-        work: Work,
+        (node, job): (NodeId, JobId),
+        work: &Work,
         now: Time,
         not_before: Time,
-    ) {
+    ) -> (u64, Arc<AtomicBool>) {
         let stop = Arc::new(AtomicBool::new(false));
-        let steps = match &work {
+        let steps = match work {
             Work::Train(train) => Some(train.steps),
             _ => None,
         };
         let (started, label) = (now, work.label());
         let running = Running { node, job, started, label, not_before, steps, stop: Arc::clone(&stop) };
-        let key = self.running.insert(running);
-        let (tools, results) = (tools.clone(), self.results.clone());
-        self.threads.spawn_fifo(move || {
-            let outcome = tools.execute_while(node, work, &|| !stop.load(Ordering::Relaxed));
-            // Nobody listens any more when the run is over.
-            let _ = results.send(Happening::Job(Result { job, key, outcome }));
-        });
+        (self.running.insert(running), stop)
     }
 
     /// Gives a job up. With `keep_partial` its result still comes, with the steps that it has finished.
@@ -95,7 +70,7 @@ impl Jobs {
     }
 
     /// Holds a result back as if the job had taken `factor` times as long; `factor` is asked for its start.
-    pub fn slow_down(&mut self, result: &Result, now: Time, factor: impl FnOnce(Time) -> f64) {
+    pub fn slow_down(&mut self, result: &Done, now: Time, factor: impl FnOnce(Time) -> f64) {
         let running = self.running.get_mut(result.key);
         // A job that was given up is not waited for.
         if let Some(running) = running.filter(|r| !r.stop.load(Ordering::Relaxed)) {
@@ -108,12 +83,12 @@ impl Jobs {
     }
 
     /// Whether a result is still wanted, and if so until when it is held back.
-    pub fn held_until(&self, result: &Result) -> Option<Time> {
+    pub fn held_until(&self, result: &Done) -> Option<Time> {
         self.running.get(result.key).map(|running| running.not_before)
     }
 
     /// Takes a finished job off the list.
-    pub fn finish(&mut self, result: &Result) -> Option<Running> {
+    pub fn finish(&mut self, result: &Done) -> Option<Running> {
         self.running.remove(result.key)
     }
 }

@@ -5,14 +5,16 @@
 //! written to the order log before, so that the run can be executed again.
 
 mod books;
-mod checkpoint;
+pub(crate) mod checkpoint;
 mod effects;
 mod ending;
 mod jobs;
 mod late;
 mod metrics;
-mod stage;
+mod process;
+pub(crate) mod stage;
 mod timers;
+pub(crate) mod world;
 
 use super::deployment::{Deployment, NodeProgress, NodeState};
 use super::node_file;
@@ -31,7 +33,8 @@ use crate::transport::wire::Limits;
 use anyhow::Context;
 #[cfg(feature = "fuzzing")]
 pub(crate) use checkpoint::read_bytes as read_checkpoint;
-use stage::{Stage, StageParts};
+use process::Process;
+use stage::StageParts;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -39,6 +42,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 /// Where a node's process finds what it is told, and where it writes.
+#[derive(Clone)]
 pub(crate) struct Place {
     /// The run's directory on this host.
     pub run: PathBuf,
@@ -110,19 +114,13 @@ fn start(
             }
             None => None,
         };
-        let run = &deployment.run;
-        let parts = StageParts {
-            place,
-            plan: &plan,
-            registry,
-            learner: &learner,
-            links,
-            received,
-            interrupt,
-            exporter,
-            run,
-        };
-        Stage::run(parts, &deployment.settings).await
+        let settings = &deployment.settings;
+        let (links, threads) = ((links, received), settings.threads);
+        let process = Process::new(place, links, threads, interrupt, exporter, &deployment.run)?;
+        let saved = checkpoint::load(place)?;
+        let (plan, learner) = (&plan, &learner);
+        process::run(StageParts { place: place.clone(), plan, registry, learner, settings, saved }, process)
+            .await
     });
     // Jobs that nobody waits for any more must not hold the process.
     runtime.shutdown_background();

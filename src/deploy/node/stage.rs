@@ -1,150 +1,123 @@
 //! The stage: hands a node one event after the other, as they really come, and carries its effects out. It is to a
-//! deployed node what the conductor is to the simulated ones.
+//! deployed node what the conductor is to the simulated ones. It waits for nothing: whoever drives it tells it what
+//! happens ([`Stage::on`]) and when it wants to be woken ([`Stage::next_wake`]).
 
 use super::books::Books;
-use super::ending::{End, Notice};
-use super::jobs::{self, Jobs};
+use super::checkpoint::Saved;
+use super::ending::{End, Farewell, Notice};
+use super::jobs::Jobs;
 use super::late::Late;
-use super::metrics::Exporter;
 use super::timers::Timers;
-use super::{Place, checkpoint, evaluates};
+use super::world::{Done, Happening, World};
+use super::{Place, evaluates};
 use crate::deploy::deployment::{NodeState, Settings};
-use crate::deploy::node_file;
-use crate::domain::{JobId, NodeId, Params, Time};
+use crate::domain::{JobId, NodeId, Params, Span, Time};
 use crate::factory::{Birth, Factory};
 use crate::learn::Learner;
 use crate::node::work::Outcome;
 use crate::node::{Event, Reason};
 use crate::plan::Plan;
-use crate::record::order::{Entry, OrderLog, What};
+use crate::record::order::{Entry, What};
 use crate::registry::Registry;
-use crate::run::actors::Actors;
 use crate::run::carrier::{Carrier, Core};
 use crate::run::compute::Compute;
 use crate::run::execute::Tools;
-use crate::transport::links::{Input, Links};
+use crate::transport::links::Input;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
-use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
-
-/// What comes from within the process.
-pub(super) enum Happening {
-    /// A job has a result.
-    Job(jobs::Result),
-}
 
 /// What a stage is made of.
-pub(super) struct StageParts<'a> {
-    pub place: &'a Place,
+pub(crate) struct StageParts<'a> {
+    pub place: Place,
     pub plan: &'a Plan,
     pub registry: &'a Registry,
     pub learner: &'a Arc<dyn Learner>,
-    pub links: Links,
-    pub received: UnboundedReceiver<Input>,
-    pub interrupt: Arc<AtomicBool>,
-    pub exporter: Option<Exporter>,
-    /// Name of the run.
-    pub run: &'a str,
+    pub settings: &'a Settings,
+    /// The checkpoint from which this life goes on.
+    pub saved: Option<Saved>,
 }
 
 /// See the module.
-pub(super) struct Stage<'a> {
-    pub place: &'a Place,
-    pub plan: &'a Plan,
-    pub me: NodeId,
-    pub settings: &'a Settings,
-    pub core: Core<'a, Actors>,
-    pub links: Links,
-    pub log: OrderLog,
-    pub timers: Timers,
-    pub jobs: Jobs,
+pub(crate) struct Stage<'a, W: World> {
+    pub(crate) world: W,
+    pub(super) place: Place,
+    pub(super) plan: &'a Plan,
+    pub(super) me: NodeId,
+    pub(super) settings: &'a Settings,
+    pub(crate) core: Core<'a, W::Runner>,
+    pub(super) timers: Timers,
+    pub(super) jobs: Jobs,
     /// Modelled durations, when results are held back to them.
-    pub pace: Option<Compute<'a>>,
-    held: BTreeMap<(Time, JobId), jobs::Result>,
+    pub(super) pace: Option<Compute<'a>>,
+    held: BTreeMap<(Time, JobId), Done>,
     /// What injections delay.
     late: Late<'a>,
-    pub books: Books<'a>,
+    pub(super) books: Books<'a>,
     /// Messages sent to each neighbour in this life.
-    pub ordinals: BTreeMap<NodeId, u64>,
-    pub lost: BTreeSet<NodeId>,
+    pub(super) ordinals: BTreeMap<NodeId, u64>,
+    pub(super) lost: BTreeSet<NodeId>,
     /// Since when the parent is lost.
-    orphan_since: Option<Instant>,
-    pub finished_peers: BTreeSet<NodeId>,
+    orphan_since: Option<Time>,
+    pub(super) finished_peers: BTreeSet<NodeId>,
     /// Events that follow from effects, before anything from outside.
-    pub next: VecDeque<(What, Event)>,
+    pub(super) next: VecDeque<(What, Event)>,
     /// How the run is over.
-    pub over: Option<End>,
-    pub saver: checkpoint::Saver,
-    started: Instant,
+    pub(crate) over: Option<End>,
+    /// Checkpoints so far.
+    pub(super) checkpoints: u64,
+    /// Who still has to understand that the run is over.
+    pub(crate) farewell: Option<Farewell>,
     /// What the clock showed at the start: a later life goes on from its checkpoint.
     offset: Time,
-    interrupt: Arc<AtomicBool>,
-    received: UnboundedReceiver<Input>,
-    happenings: UnboundedReceiver<Happening>,
-    next_look: Instant,
-    next_ping: Instant,
-    exporter: Option<Exporter>,
-    run: &'a str,
+    next_look: Time,
+    next_ping: Time,
 }
 
 /// Between two looks at the interrupt flag, evaluations and the progress file.
-const LOOK_EVERY: Duration = Duration::from_millis(100);
+const LOOK_EVERY: Span = Span::from_millis(100);
 
 /// Between two measurements of the round trip to the neighbours.
-const PING_EVERY: Duration = Duration::from_millis(100);
+const PING_EVERY: Span = Span::from_millis(100);
 /// How long a node waits for a parent that is lost, and may be resumed by hand.
-const ORPHAN: Duration = Duration::from_secs(3600);
+const ORPHAN: Span = Span::from_millis(3_600_000);
 
-impl<'a> Stage<'a> {
-    /// Runs a node to its end; returns whether the run ended as it should.
+impl<'a, W: World> Stage<'a, W> {
+    /// A node in its place, before its first event; `runner` is empty.
     ///
     /// # Errors
     /// A full disk, or a bug.
-    pub async fn run(parts: StageParts<'a>, settings: &'a Settings) -> anyhow::Result<bool> {
-        let mut stage = Self::open(parts, settings).await?;
-        stage.books.progress.state = NodeState::Running;
-        stage.dispatch(What::Start, Event::Start).await?;
-        stage.live().await?;
-        stage.end().await
-    }
-
-    async fn open(parts: StageParts<'a>, settings: &'a Settings) -> anyhow::Result<Self> {
-        let StageParts { place, plan, registry, learner, links, received, interrupt, exporter, run } = parts;
-        let me = place.me;
+    pub async fn open(parts: StageParts<'a>, mut world: W, runner: W::Runner) -> anyhow::Result<Self> {
+        let StageParts { place, plan, registry, learner, settings, saved } = parts;
+        let (me, life) = (place.me, place.birth);
         let init = Params::new(learner.init(plan.seeds.init));
         let tools =
             Tools::new(plan, registry, Arc::clone(learner)).map_err(|error| anyhow::anyhow!("{error}"))?;
-        let (results, happenings) = unbounded_channel();
-        let mut log = OrderLog::open(&place.own.join(node_file::ORDER), me)?;
-        let saved = checkpoint::load(place)?;
         let offset = saved.as_ref().map_or(Time::ZERO, |saved| saved.now);
         let number = saved.as_ref().map(|saved| saved.number);
-        log.push(&Entry { now: offset, what: What::Born { birth: place.birth, checkpoint: number } })?;
-        let mut books = Books::new(place, plan, registry, tools.clone(), init.clone())?;
+        world.log(&Entry { now: offset, what: What::Born { birth: life, checkpoint: number } })?;
+        let mut books = Books::new(&place, plan, registry, tools.clone(), init.clone())?;
         let factory = Factory::new(plan, registry, learner.as_ref(), init).over_streams();
-        let mut core = Core::new(plan, factory, Actors::new(), tools);
-        if evaluates(plan, me) && plan.evaluation.at_start && place.birth == 0 {
+        let mut core = Core::new(plan, factory, runner, tools);
+        if evaluates(plan, me) && plan.evaluation.at_start && life == 0 {
             books.evaluate(Time::ZERO, &core.account);
         }
         let birth = match saved {
             Some(saved) => Birth::Restart(Some(books.resume(saved, &mut core.account))),
-            None if place.birth == 0 => Birth::New,
+            None if life == 0 => Birth::New,
             None => Birth::Restart(None),
         };
-        core.place(me, birth, place.birth, &BTreeSet::new()).await?;
+        core.place(me, birth, life, &BTreeSet::new()).await?;
+        books.progress.state = NodeState::Running;
         let pace = settings.paced.then(|| Compute::new(plan, learner.as_ref(), &core.tools.codecs));
         Ok(Self {
+            world,
             place,
             plan,
             me,
             settings,
             core,
-            links,
-            log,
             timers: Timers::default(),
-            jobs: Jobs::new(plan.nodes.len(), usize::from(settings.threads), results)?,
+            jobs: Jobs::new(plan.nodes.len()),
             pace,
             held: BTreeMap::new(),
             late: Late::new(plan, me),
@@ -153,46 +126,66 @@ impl<'a> Stage<'a> {
             lost: BTreeSet::new(),
             orphan_since: None,
             finished_peers: BTreeSet::new(),
-            next: VecDeque::new(),
+            next: VecDeque::from([(What::Start, Event::Start)]),
             over: None,
-            saver: checkpoint::Saver::new(place, number.unwrap_or(0)),
-            started: Instant::now(),
+            checkpoints: number.unwrap_or(0),
+            farewell: None,
             offset,
-            interrupt,
-            received,
-            happenings,
-            next_look: Instant::now(),
-            next_ping: Instant::now(),
-            exporter,
-            run,
+            next_look: offset,
+            next_ping: offset,
         })
     }
 
-    /// Nanoseconds since the node started.
+    /// What the node's clock showed when this life began.
+    pub fn began(&self) -> Time {
+        self.offset
+    }
+
+    /// The node's clock: it goes on from the checkpoint of a former life.
     pub fn now(&self) -> Time {
-        Time(self.offset.0 + self.started.elapsed().as_nanos() as u64)
+        self.offset + self.world.age()
     }
 
-    async fn live(&mut self) -> anyhow::Result<()> {
-        while self.over.is_none() {
-            if let Some((what, event)) = self.next.pop_front() {
-                self.dispatch(what, event).await?;
-                continue;
+    /// Something happens to the node; afterwards all that follows from it has been done.
+    ///
+    /// # Errors
+    /// A full disk, or a bug.
+    pub async fn on(&mut self, happening: Happening) -> anyhow::Result<()> {
+        if self.farewell.is_some() {
+            if let Happening::Input(input) = happening {
+                self.heard_at_the_end(input);
             }
-            let wake = self.next_wake();
-            tokio::select! {
-                Some(input) = self.received.recv() => self.heard(input).await?,
-                Some(Happening::Job(result)) = self.happenings.recv() => self.job_result(result).await?,
-                () = tokio::time::sleep_until(wake.into()) => self.woken().await?,
-            }
+            self.say_it_again();
+            return Ok(());
         }
-        Ok(())
+        match happening {
+            Happening::Input(input) => self.heard(input).await?,
+            Happening::Job(done) => self.job_result(done).await?,
+            Happening::Wake => self.woken().await?,
+        }
+        self.go_on().await
     }
 
-    fn next_wake(&self) -> Instant {
+    /// What follows before anything from outside: at the start, and after each event.
+    ///
+    /// # Errors
+    /// A full disk, or a bug.
+    pub async fn go_on(&mut self) -> anyhow::Result<()> {
+        while self.over.is_none()
+            && let Some((what, event)) = self.next.pop_front()
+        {
+            self.dispatch(what, event).await?;
+        }
+        if self.over.is_some() && self.farewell.is_none() { self.say_farewell() } else { Ok(()) }
+    }
+
+    /// When it wants to be woken, by its own clock, if nothing happens before.
+    pub fn next_wake(&self) -> Time {
+        if let Some(farewell) = &self.farewell {
+            return farewell.next();
+        }
         let held = self.held.keys().next().map(|(at, _)| *at);
         let due = self.timers.next().into_iter().chain(held).chain(self.late.next()).min();
-        let due = due.map(|at| self.started + Duration::from_nanos(at.0.saturating_sub(self.offset.0)));
         due.map_or(self.next_look, |due| due.min(self.next_look))
     }
 
@@ -244,7 +237,7 @@ impl<'a> Stage<'a> {
             Input::Down(node) => {
                 self.lost.insert(node);
                 if self.parent() == Some(node) {
-                    self.orphan_since = Some(Instant::now());
+                    self.orphan_since = Some(self.now());
                 }
                 tracing::warn!("{} is lost", self.name(node));
                 self.dispatch(What::Down(node), Event::Down(node)).await?;
@@ -259,7 +252,7 @@ impl<'a> Stage<'a> {
         }
     }
 
-    async fn job_result(&mut self, result: jobs::Result) -> anyhow::Result<()> {
+    async fn job_result(&mut self, result: Done) -> anyhow::Result<()> {
         if self.pace.is_none() {
             // A modelled duration has the slow-down in it already.
             let (now, me, injector) = (self.now(), self.me, &mut self.late.injector);
@@ -275,9 +268,9 @@ impl<'a> Stage<'a> {
         }
     }
 
-    async fn job_done(&mut self, result: jobs::Result) -> anyhow::Result<()> {
+    async fn job_done(&mut self, result: Done) -> anyhow::Result<()> {
         let Some(running) = self.jobs.finish(&result) else { return Ok(()) };
-        let jobs::Result { job, outcome, .. } = result;
+        let Done { job, outcome, .. } = result;
         let now = self.now();
         self.books.job_ended(now, &running);
         if let Err(why) = self.core.job_ended(now, self.me, job, &outcome) {
@@ -315,35 +308,33 @@ impl<'a> Stage<'a> {
                 self.job_done(result).await?;
             }
         }
-        if Instant::now() >= self.next_look {
-            self.next_look = Instant::now() + LOOK_EVERY;
+        if self.now() >= self.next_look {
+            self.next_look = self.now() + LOOK_EVERY;
             self.look_around()?;
         }
         Ok(())
     }
 
     fn look_around(&mut self) -> anyhow::Result<()> {
-        if Instant::now() >= self.next_ping {
-            self.next_ping = Instant::now() + PING_EVERY;
+        if self.now() >= self.next_ping {
+            self.next_ping = self.now() + PING_EVERY;
             let ping = Notice::Ping(self.now()).encode();
-            self.above().into_iter().for_each(|node| self.links.notice(node, ping.clone()));
+            self.above().into_iter().for_each(|node| self.world.notice(node, ping.clone()));
         }
-        let traffic = self.links.traffic();
+        let traffic = self.world.traffic();
         self.books.progress.bytes_sent = traffic.sent;
         self.books.progress.lost = self.lost.iter().map(|node| self.name(*node).to_owned()).collect();
         self.books.look(self.now())?;
-        if let Some(exporter) = &self.exporter {
-            exporter.show(self.run, self.name(self.me), &self.books.progress);
-        }
-        self.saver.check()?;
+        self.world.show(self.name(self.me), &self.books.progress);
+        self.world.saved(false)?;
         if self.over.is_some() {
             return Ok(());
         }
-        if self.interrupt.load(Ordering::Relaxed) {
+        if self.world.is_interrupted() {
             self.over = Some(End::of(Reason::Interrupted));
         } else if self.is_top() && self.plan.stop.time.is_some_and(|limit| self.now().0 >= limit.0) {
             self.over = Some(End::of(Reason::TimeLimit));
-        } else if self.orphan_since.is_some_and(|since| since.elapsed() > ORPHAN) {
+        } else if self.orphan_since.is_some_and(|since| self.now().since(since) > ORPHAN) {
             let why = format!("{} has been lost for an hour", self.parent().map_or("", |p| self.name(p)));
             self.over = Some(End::of(Reason::Failed(why)));
         }
@@ -353,7 +344,7 @@ impl<'a> Stage<'a> {
     /// Hands one event to the node and does what it wants.
     pub async fn dispatch(&mut self, what: What, event: Event) -> anyhow::Result<()> {
         let now = self.now();
-        self.log.push(&Entry { now, what })?;
+        self.world.log(&Entry { now, what })?;
         self.tell(now, self.me, event).await
     }
 
@@ -364,7 +355,7 @@ impl<'a> Stage<'a> {
             self.over = Some(End::of(Reason::Failed(why.clone())));
         }
         for node in self.above() {
-            self.links.notice(node, Notice::Failed(why.clone()).encode());
+            self.world.notice(node, Notice::Failed(why.clone()).encode());
         }
         self.books.progress.reason = Some(Reason::Failed(why));
     }
@@ -388,13 +379,5 @@ impl<'a> Stage<'a> {
         let neighbours = node.neighbours.iter().map(|n| n.node);
         let all: BTreeSet<NodeId> = node.parent.into_iter().chain(neighbours).collect();
         all.into_iter().collect()
-    }
-}
-
-/// The part of the stage that waits for others at the end.
-impl Stage<'_> {
-    /// The next thing that comes from outside within `wait`, when the node itself is told nothing any more.
-    pub async fn next_input(&mut self, wait: Duration) -> Option<Input> {
-        tokio::time::timeout(wait, self.received.recv()).await.ok().flatten()
     }
 }
