@@ -11,8 +11,40 @@ fn seeds(text: &str) -> Option<Range<u64>> {
     Some(from.parse().ok()?..to.parse().ok()?)
 }
 
+/// Puts each planted bug in and looks for the first seed that finds it.
+#[cfg(feature = "planted")]
+fn find_planted(dir: &std::path::Path) -> bool {
+    use hcddl::domain::planted::Planted;
+    let mut all = true;
+    for bug in Planted::ALL {
+        Planted::set(Some(bug));
+        let found = (0..10_000).find_map(|seed| {
+            let weather = Weather::of(seed);
+            let why = run(&weather, &dir.join("run")).err();
+            let _ = std::fs::remove_dir_all(dir.join("run"));
+            Some((seed, shrink(&weather, &why?, dir)))
+        });
+        match found {
+            Some((seed, (least, why))) => {
+                println!("{bug:?}: seed {seed}, {} faults: {why}\n  {:?}", least.faults.len(), least.faults);
+            }
+            None => {
+                all = false;
+                println!("{bug:?}: not found within 10,000 seeds");
+            }
+        }
+    }
+    Planted::set(None);
+    all
+}
+
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
+    #[cfg(feature = "planted")]
+    if arguments == ["--planted"] {
+        let dir = std::env::temp_dir().join(format!("hcddl-storm-{}", std::process::id()));
+        return if find_planted(&dir) { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+    }
     let seeds = match &arguments[..] {
         [flag, range] if flag == "--seeds" => seeds(range),
         [] => Some(0..200),

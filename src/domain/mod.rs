@@ -9,6 +9,8 @@ pub mod math;
 pub mod message;
 pub mod name;
 pub mod params;
+#[doc(hidden)]
+pub mod planted;
 pub mod rng;
 pub mod strange;
 pub mod table;

@@ -11,6 +11,7 @@ use super::unpushed::{Aggregate, Commits, input};
 use super::work::{Fold, FoldInput, OptState, Outcome, UpdateKind, Work};
 use super::worker::body_name;
 use super::{Contribution, Effects, Reason};
+use crate::domain::planted::Planted;
 use crate::domain::{Data, Head, JobId, Message, NodeId, Params, Version};
 use crate::policy::Assignment;
 use crate::policy::fold::{FoldRule, Sum};
@@ -202,7 +203,8 @@ impl Server {
         let clock = self.state.clock();
         let forwards = self.config.uplink.as_ref().is_some_and(|c| c.forwards(self.config.update));
         let (Some(uplink), Some(config)) = (&mut self.state.uplink, &self.config.uplink) else { return };
-        if !uplink.open || uplink.unanswered >= config.plan.window {
+        let is_full = uplink.unanswered >= config.plan.window && !Planted::NoWindow.is_there();
+        if !uplink.open || is_full {
             return;
         }
         if uplink.pushing.is_some() || uplink.merging.is_some() {

@@ -3,9 +3,9 @@
 //! arXiv 1705.09056). The exchange and the gradient overlap.
 
 use super::{PeerAlgorithm, PeerRow, PeerSetup, check_lr, piece};
-use crate::domain::{Choice, Kind, NodeId, OptionError, Params, Table};
+use crate::domain::{Choice, Head, Kind, Message, NodeId, OptionError, Params, Span, Table, Token};
 use crate::node::peer::PeerState;
-use crate::node::{Cx, Effects, Event, Node, NodeState, Outcome};
+use crate::node::{Cx, Effect, Effects, Event, Node, NodeState, Outcome, Reason};
 use crate::policy::optimizer::BuildOptimizer;
 use serde::Deserialize;
 use std::sync::Arc;
@@ -20,6 +20,13 @@ pub(super) const ROW: PeerRow = PeerRow {
 
 /// A peer's model of one round.
 const MODEL: Kind = Kind::new("model");
+/// A peer that was started again says that it has no model yet.
+const BLANK: Kind = Kind::new("blank");
+/// The round from which a neighbour is waited for that was heard, but has no model yet, or one of a past round.
+const NEVER: u64 = u64::MAX;
+/// How long a neighbour that is lost, and may have a model, is waited for when nobody else has one.
+const PATIENCE: Span = Span::from_millis(60_000);
+const PATIENCE_TIMER: Token = Token(1);
 
 #[derive(Clone, Copy, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -56,7 +63,8 @@ struct Peer {
 impl Peer {
     fn begin_round(&mut self, out: &mut Effects) {
         for (neighbour, _) in &self.setup.neighbours {
-            if !self.state.lost.contains(neighbour) {
+            // Who was not heard since it was lost, or since our own start, would have all rounds kept for it.
+            if !self.state.lost.contains(neighbour) && self.state.since.contains_key(neighbour) {
                 out.send(*neighbour, self.my_model());
             }
         }
@@ -106,6 +114,25 @@ impl Peer {
         self.maybe_mix(out);
     }
 
+    fn is_blank(&self) -> bool {
+        self.setup.restarted && self.state.idle && self.state.round == 0
+    }
+
+    /// Whether no neighbour has a model to give: some say so, the others are lost.
+    fn is_hopeless(&self) -> bool {
+        let blank = |n: &NodeId| self.state.since.get(n) == Some(&NEVER);
+        let ids = || self.setup.neighbours.iter().map(|(neighbour, _)| neighbour);
+        self.is_blank() && ids().any(blank) && ids().all(|n| blank(n) || self.state.lost.contains(n))
+    }
+
+    /// If all peers were started again their models are gone, and everybody would wait for everybody else.
+    fn despair(&self, out: &mut Effects) {
+        out.push(match self.is_hopeless() {
+            true => Effect::SetTimer { after: PATIENCE, token: PATIENCE_TIMER },
+            false => Effect::ClearTimer(PATIENCE_TIMER),
+        });
+    }
+
     fn received(&mut self, from: NodeId, round: u64, model: Params, out: &mut Effects) {
         let (got, expected) = (model.len(), self.state.model.len());
         if got != expected {
@@ -113,16 +140,19 @@ impl Peer {
             PeerState::misfit(self.setup.name(from), &what, out);
             return;
         }
-        if self.state.idle && self.setup.restarted && self.state.round == 0 {
+        if !self.state.lost.contains(&from) {
+            let since = self.state.since.entry(from).or_insert(NEVER);
+            if *since == NEVER && round >= self.state.round {
+                *since = round;
+            }
+        }
+        if self.is_blank() {
             self.state.idle = false;
             self.state.model = model.clone();
             self.state.round = round;
             self.begin_round(out);
         }
         if round >= self.state.round {
-            if !self.state.lost.contains(&from) {
-                self.state.since.entry(from).or_insert(round);
-            }
             if round > self.state.round + 1 {
                 // It goes on without this peer, which was lost to it: of what it says only the newest is kept, and it
                 // counts from there.
@@ -140,6 +170,26 @@ impl Node for Peer {
     fn on(&mut self, cx: &Cx, event: Event, out: &mut Effects) {
         match event {
             Event::Start if !self.state.idle => self.begin_round(out),
+            Event::Start if self.is_blank() => {
+                for (neighbour, _) in &self.setup.neighbours {
+                    out.send(*neighbour, Message::control(BLANK, Head::default()));
+                }
+            }
+            Event::Received { from, message } if message.kind == BLANK => {
+                self.state.since.insert(from, NEVER);
+                if self.is_blank() {
+                    self.despair(out);
+                } else {
+                    out.send(from, self.my_model());
+                    // It was waited for until now.
+                    self.maybe_mix(out);
+                }
+            }
+            Event::Timer(PATIENCE_TIMER) if self.is_hopeless() => {
+                let why =
+                    "all peers that are there were started again, and none has a model: start the run anew";
+                out.push(Effect::Finish(Reason::Failed(why.to_owned())));
+            }
             Event::Received { from, message } if message.kind == MODEL => {
                 let model = message.params().cloned().unwrap_or(Params::absent(0));
                 self.received(from, message.head.version.0, model, out);
@@ -161,13 +211,19 @@ impl Node for Peer {
             Event::Down(neighbour) => {
                 self.state.lost.insert(neighbour);
                 self.state.since.remove(&neighbour);
+                if self.is_blank() {
+                    self.despair(out);
+                }
                 self.maybe_mix(out);
             }
             // It counts again from its first message of a round that is not over; ours tells it where we are.
             Event::Up(neighbour) => {
                 self.state.lost.remove(&neighbour);
                 // Who has no model yet waits for a neighbour's.
-                if !(self.state.idle && self.state.round == 0) {
+                if self.is_blank() {
+                    out.send(neighbour, Message::control(BLANK, Head::default()));
+                    self.despair(out);
+                } else {
                     out.send(neighbour, self.my_model());
                 }
             }

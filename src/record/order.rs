@@ -197,6 +197,15 @@ impl OrderLog {
         Ok(Self { file, path: path.to_owned() })
     }
 
+    /// The file, to be synchronised: a checkpoint must not be on the disk before the entries that lead to it, or a run
+    /// that goes on from it after a power cut cannot be explained.
+    ///
+    /// # Errors
+    /// When the system has no file to give.
+    pub fn file(&self) -> Result<File, RecordError> {
+        self.file.try_clone().map_err(RecordError::io("synchronise", &self.path))
+    }
+
     /// Writes an entry.
     ///
     /// # Errors
@@ -275,6 +284,19 @@ mod tests {
         let mut log = OrderLog::open(&path, NodeId(8)).unwrap();
         all[5..].iter().for_each(|entry| log.push(entry).unwrap());
         assert_eq!(read(&path).unwrap(), (NodeId(8), all));
+    }
+
+    #[test]
+    fn a_torn_head_is_written_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("order.log");
+        for kept in [0, 1, RECORD_BYTES - 1] {
+            let head = record(MAGIC, 0, 3, [ORDER_VERSION, 0, 0]);
+            std::fs::write(&path, &head[..kept]).unwrap();
+            let start = Entry { now: Time(1), what: What::Start };
+            OrderLog::open(&path, NodeId(3)).unwrap().push(&start).unwrap();
+            assert_eq!(read(&path).unwrap(), (NodeId(3), vec![start]), "{kept} bytes");
+        }
     }
 
     #[test]

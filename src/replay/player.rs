@@ -277,7 +277,8 @@ impl Player<'_> {
         let track = &mut self.tracks[node.index()];
         track.birth = birth;
         track.jobs.clear();
-        let state = checkpoint.and_then(|number| track.saved.get_mut(&number)?.take());
+        // Several lives may go on from one checkpoint: a process that is killed before its next one.
+        let state = checkpoint.and_then(|number| track.saved.get(&number)?.clone());
         let how = if birth == 0 { Birth::New } else { Birth::Restart(state) };
         self.core.runner.remove(node).await;
         self.core.place(node, how, birth, &BTreeSet::new()).await

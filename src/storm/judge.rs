@@ -3,6 +3,8 @@
 use super::Report;
 use super::world::{Ready, World};
 use crate::domain::NodeId;
+use crate::plan::Role;
+use crate::record::order::What;
 use crate::replay::{Logs, replay};
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -28,10 +30,23 @@ pub(super) fn judge(world: &World<'_>, ready: &Ready, dir: &Path) -> Result<Repo
     let mut end = String::new();
     for (i, node) in plan.nodes.iter().enumerate() {
         let own = dir.join("nodes").join(&node.name);
+        // One that was lost and is back may have got the same version again, and trained on other samples.
+        let lost: BTreeSet<&str> = logs.0[i]
+            .iter()
+            .filter_map(|entry| match entry.what {
+                What::Down(other) => Some(plan.nodes[other.index()].name.as_str()),
+                _ => None,
+            })
+            .collect();
+        // FedBuff gives a worker the same version again while its buffer fills.
+        let hands_out_once = match node.role {
+            Role::Server(tier) => plan.tiers[usize::from(tier)].policy.name != "fedbuff",
+            Role::Worker | Role::Peer => true,
+        };
         for life in 0..world.slots[i].lives {
             let path = own.join(format!("life{life}/commits.csv"));
             let table = std::fs::read_to_string(path).unwrap_or_default();
-            once(&table, &node.name)?;
+            once(&table, &node.name, &|who| hands_out_once && !lost.contains(who))?;
         }
         if crate::deploy::node::evaluates(plan, NodeId(i as u32)) {
             let last = world.slots[i].lives.saturating_sub(1);
@@ -56,7 +71,7 @@ pub(super) fn judge(world: &World<'_>, ready: &Ready, dir: &Path) -> Result<Repo
 }
 
 /// In one life of a server nothing counts twice: no worker or peer contributes twice what it made of one version.
-fn once(table: &str, server: &str) -> Result<(), String> {
+fn once(table: &str, server: &str, is_judged: &dyn Fn(&str) -> bool) -> Result<(), String> {
     let mut seen = BTreeSet::new();
     let mut last = 0;
     for row in table.lines().skip(1) {
@@ -68,7 +83,7 @@ fn once(table: &str, server: &str) -> Result<(), String> {
         }
         last = version;
         for (who, base) in contributors.split(';').zip(bases.split(';')) {
-            let counts = who.starts_with("worker") || who.starts_with("peer");
+            let counts = is_judged(who) && (who.starts_with("worker") || who.starts_with("peer"));
             if counts && !seen.insert((who.to_owned(), base.to_owned())) {
                 return Err(format!("{who} counts twice with version {base} at {server}: {row}"));
             }

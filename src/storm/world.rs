@@ -68,10 +68,25 @@ pub(super) struct Slot<'a> {
     inbox: VecDeque<Event>,
     /// When it will be woken.
     wake: Option<Time>,
+    /// Bytes of its order log that are on the disk, power or not.
+    synced: u64,
     /// Events of this life.
     events: u64,
     /// How it ended, if it did by itself: whether it did its part, or why not.
     pub ended: Option<Result<bool, String>>,
+}
+
+impl<'a> Slot<'a> {
+    /// The process is gone. If it had written its result it is not started again.
+    fn gone(&mut self, stage: &Stage<'a, Desk>) {
+        self.inbox.clear();
+        if stage.farewell.is_some() && self.ended.is_none() {
+            self.ended = stage.over.as_ref().map(|over| match over.is_good {
+                true => Ok(true),
+                false => Err(over.reason.to_string()),
+            });
+        }
+    }
 }
 
 /// A connection between two nodes, of which the first one dials.
@@ -162,6 +177,7 @@ impl<'a> World<'a> {
             isolated_until: Time::ZERO,
             inbox: VecDeque::new(),
             wake: None,
+            synced: 0,
             events: 0,
             ended: None,
         };
@@ -199,6 +215,10 @@ impl<'a> World<'a> {
         &self.ready.plan.nodes[node.index()].name
     }
 
+    fn is_top(&self, node: NodeId) -> bool {
+        crate::deploy::node::evaluates(&self.ready.plan, node)
+    }
+
     /// Lets everything happen until nobody is there any more.
     pub fn run(&mut self) -> Result<(), String> {
         let mut calm = Time::ZERO;
@@ -209,6 +229,10 @@ impl<'a> World<'a> {
             self.now = at;
             if at > calm + HANG {
                 return Err(self.hang());
+            }
+            let tops = || self.slots.iter().enumerate().filter(|(i, _)| self.is_top(NodeId(*i as u32)));
+            if self.over_since.is_none() && tops().any(|(_, slot)| slot.ended.is_some()) {
+                self.over_since = Some(at);
             }
             if self.over_since.is_some_and(|since| at > since + GRACE) {
                 self.slots.iter_mut().flat_map(|slot| &mut slot.stage).for_each(|stage| {
@@ -298,6 +322,7 @@ impl<'a> World<'a> {
                 let own = self.own(node);
                 let slot = &mut self.slots[node.index()];
                 if let Some(stage) = slot.stage.as_mut().filter(|_| slot.lives == life && !slot.is_full) {
+                    slot.synced = std::fs::metadata(own.join(node_file::ORDER)).map_or(0, |data| data.len());
                     checkpoint::write(&own, &saved).map_err(|error| error.to_string())?;
                     stage.world.is_saving = false;
                 }
@@ -414,9 +439,6 @@ impl<'a> World<'a> {
             let good = stage.leave();
             let reason = stage.over.as_ref().map(|over| over.reason.to_string()).unwrap_or_default();
             slot.ended = Some(if good { Ok(true) } else { Err(reason) });
-            if stage.core.is_top(node) {
-                self.over_since.get_or_insert(now);
-            }
             self.do_wants(node);
             self.close(node);
             return Ok(());
@@ -668,8 +690,8 @@ impl<'a> World<'a> {
             }
             Fault::PowerCut { node, down } => {
                 let slot = &mut self.slots[node as usize];
-                if slot.stage.take().is_some() {
-                    slot.inbox.clear();
+                if let Some(stage) = slot.stage.take() {
+                    slot.gone(&stage);
                     self.tear(NodeId(node));
                 }
                 self.slots[node as usize].is_powered = false;
@@ -716,7 +738,7 @@ impl<'a> World<'a> {
         let path = self.own(node).join(node_file::ORDER);
         let Ok(file) = std::fs::OpenOptions::new().write(true).open(path) else { return };
         let len = file.metadata().map_or(0, |data| data.len());
-        let lost = self.stream.below(120).min(len);
+        let lost = self.stream.below(120).min(len.saturating_sub(self.slots[node.index()].synced));
         // What cannot be shortened stays whole.
         let _ = file.set_len(len - lost);
     }
@@ -724,10 +746,8 @@ impl<'a> World<'a> {
     /// A process is gone; its machine tells those who are connected to it.
     fn close(&mut self, node: NodeId) {
         let slot = &mut self.slots[node.index()];
-        if slot.stage.take().is_none() {
-            return;
-        }
-        slot.inbox.clear();
+        let Some(stage) = slot.stage.take() else { return };
+        slot.gone(&stage);
         for (pair, side) in self.edges_of(node) {
             let phase = self.edges[&pair].ends[side].phase;
             if let Phase::Meeting(connection) | Phase::Together(connection) = phase {

@@ -8,7 +8,6 @@ use super::world::{Asked, Done, Happening, World};
 use crate::deploy::deployment::NodeProgress;
 use crate::deploy::node_file;
 use crate::domain::{Message, NodeId, Span, Time};
-use crate::record::checkpoint::CheckpointError;
 use crate::record::order::{Entry, OrderLog};
 use crate::run::actors::Actors;
 use crate::run::execute::Tools;
@@ -29,7 +28,7 @@ pub(super) struct Process {
     done: UnboundedReceiver<Done>,
     log: OrderLog,
     own: PathBuf,
-    writing: Option<JoinHandle<Result<(), CheckpointError>>>,
+    writing: Option<JoinHandle<anyhow::Result<()>>>,
     started: Instant,
     interrupt: Arc<AtomicBool>,
     exporter: Option<Exporter>,
@@ -142,8 +141,11 @@ impl World for Process {
 
     /// On a thread of its own, one at a time.
     fn save(&mut self, saved: Saved) {
-        let own = self.own.clone();
-        self.writing = Some(std::thread::spawn(move || checkpoint::write(&own, &saved)));
+        let (own, log) = (self.own.clone(), self.log.file());
+        self.writing = Some(std::thread::spawn(move || {
+            log?.sync_data()?;
+            Ok(checkpoint::write(&own, &saved)?)
+        }));
     }
 
     fn is_saving(&self) -> bool {
@@ -155,7 +157,7 @@ impl World for Process {
             return Ok(());
         }
         match self.writing.take().map(JoinHandle::join) {
-            Some(Ok(written)) => Ok(written?),
+            Some(Ok(written)) => written,
             Some(Err(_)) => anyhow::bail!("the thread that writes checkpoints died"),
             None => Ok(()),
         }

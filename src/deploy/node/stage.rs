@@ -11,6 +11,7 @@ use super::timers::Timers;
 use super::world::{Done, Happening, World};
 use super::{Place, evaluates};
 use crate::deploy::deployment::{NodeState, Settings};
+use crate::domain::planted::Planted;
 use crate::domain::{JobId, NodeId, Params, Span, Time};
 use crate::factory::{Birth, Factory};
 use crate::learn::Learner;
@@ -93,7 +94,7 @@ impl<'a, W: World> Stage<'a, W> {
         let tools =
             Tools::new(plan, registry, Arc::clone(learner)).map_err(|error| anyhow::anyhow!("{error}"))?;
         let offset = saved.as_ref().map_or(Time::ZERO, |saved| saved.now);
-        let number = saved.as_ref().map(|saved| saved.number);
+        let number = saved.as_ref().map(|saved| saved.number + u64::from(Planted::NextCheckpoint.is_there()));
         world.log(&Entry { now: offset, what: What::Born { birth: life, checkpoint: number } })?;
         let mut books = Books::new(&place, plan, registry, tools.clone(), init.clone())?;
         let factory = Factory::new(plan, registry, learner.as_ref(), init).over_streams();

@@ -37,7 +37,7 @@ pub(crate) trait World {
     /// # Errors
     /// A full disk.
     fn log(&mut self, entry: &Entry) -> anyhow::Result<()>;
-    /// Begins to write a checkpoint.
+    /// Begins to write a checkpoint, once what the log says by now is on the disk.
     fn save(&mut self, saved: Saved);
     /// Whether one is still being written.
     fn is_saving(&self) -> bool;
