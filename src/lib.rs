@@ -12,7 +12,7 @@
 //! ```
 //! # #[cfg(feature = "runtime")]
 //! # fn main() -> Result<(), hcddl::SimulateError> {
-//! use hcddl::sim::outcome::{Silent, SimOptions};
+//! use hcddl::measure::outcome::{Silent, SimOptions};
 //!
 //! let scenario = "
 //! topology: {name: tree, fanout: [2, 2]}   # a global server, two local ones, two workers below each
@@ -51,7 +51,8 @@
 //! 4. [`peer`]: decentralised and collective algorithms; [`compress`]: codecs.
 //! 5. [`topology`], [`net`], [`device`]: who is linked, how long transfers take, how long jobs take; [`inject`]: what
 //!    makes them late on purpose.
-//! 6. [`scenario`]: from YAML to a checked [`Plan`](plan::Plan), every mistake with its place.
+//! 6. [`scenario`]: from YAML to a checked [`Plan`](plan::Plan), every mistake with its place; [`plan`]: what a scenario
+//!    means; [`measure`]: what is measured of a run.
 //! 7. [`factory`]: from a plan to its nodes; [`registry`]: every table in one place; [`error`]: errors of the
 //!    user's world.
 //!
@@ -60,13 +61,12 @@
 //!
 //! The shells, behind the feature `runtime` (on by default):
 //!
-//! 8. [`sim`]: the conductor, its heap, the compute pool, metrics, checkpoints; `actor`: one actor around each
-//!    node.
+//! 8. `run`: what every carrier of nodes shares; `sim`: the conductor, its heap, its network, checkpoints.
 //! 9. `record`: the run directory; `report`: tables and explanations; `cli`: one file for each subcommand.
 //! 10. `deploy`: the same nodes on real devices; `replay`: a deployed run executed again.
 //! 11. `study`: many runs of one scenario over levels and seeds, their tables; `explore`: the search of other
 //!     orders of events, and the laws that hold in all of them.
-//! 12. `fetch`: data files from the network; `transport`: messages as bytes.
+//! 12. `fetch`: data files from the network; `transport`: messages as bytes; `files`: bytes and whole files.
 //!
 //! `ARCHITECTURE.md` walks through it with a gradient and with a key of a scenario.
 

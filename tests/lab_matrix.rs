@@ -333,14 +333,14 @@ impl Site<'_> {
 /// twice what it made of one version. (A local server's pushes may stem from one version of its parent.) A version that
 /// does not follow the last one begins another life of its node, which may do again what a former one has lost.
 fn doubled(table: &str) -> Option<String> {
-    let mut lives: BTreeMap<&str, (u64, BTreeSet<(&str, &str)>)> = BTreeMap::new();
+    let mut lives = BTreeMap::new();
     for row in table.lines().skip(1) {
         let fields: Vec<&str> = row.split(',').collect();
         let [node, version, _, contributors, bases, ..] = fields[..] else {
             return Some(format!("a row of commits.csv is cut: {row}"));
         };
         let Ok(version) = version.parse() else { return Some(format!("no version: {row}")) };
-        let (last, seen) = lives.entry(node).or_default();
+        let (last, seen) = lives.entry(node).or_insert((0u64, BTreeSet::new()));
         if version <= *last {
             seen.clear();
         }

@@ -34,7 +34,7 @@ pub struct PeerState {
     pub inbox: BTreeMap<(u64, u64, NodeId), Params>,
     /// Pieces of the model or gradient, for algorithms that split it.
     pub parts: Vec<Params>,
-    /// Neighbours that are lost: nothing is sent to them.
+    /// Neighbours that are lost, or not met since a start without memory: nothing is sent to them.
     pub lost: std::collections::BTreeSet<NodeId>,
     /// The round from which each neighbour is waited for; one that is lost or was not heard of since its return
     /// or one's own is not.
@@ -59,7 +59,11 @@ impl PeerState {
             samples: 0,
             inbox: BTreeMap::new(),
             parts: Vec::new(),
-            lost: std::collections::BTreeSet::new(),
+            // Nothing is kept for those whom a peer that was started again has not met yet: it may be long.
+            lost: match asleep {
+                true => neighbours.iter().map(|(neighbour, _)| *neighbour).collect(),
+                false => std::collections::BTreeSet::new(),
+            },
             since: match asleep {
                 true => BTreeMap::new(),
                 false => neighbours.iter().map(|(neighbour, _)| (*neighbour, 0)).collect(),

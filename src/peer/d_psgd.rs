@@ -22,7 +22,7 @@ pub(super) const ROW: PeerRow = PeerRow {
 const MODEL: Kind = Kind::new("model");
 /// A peer that was started again says that it has no model yet.
 const BLANK: Kind = Kind::new("blank");
-/// The round from which a neighbour is waited for that was heard, but has no model yet, or one of a past round.
+/// The round from which a neighbour without a model is waited for.
 const NEVER: u64 = u64::MAX;
 /// How long a neighbour that is lost, and may have a model, is waited for when nobody else has one.
 const PATIENCE: Span = Span::from_millis(60_000);
@@ -63,8 +63,7 @@ struct Peer {
 impl Peer {
     fn begin_round(&mut self, out: &mut Effects) {
         for (neighbour, _) in &self.setup.neighbours {
-            // Who was not heard since it was lost, or since our own start, would have all rounds kept for it.
-            if !self.state.lost.contains(neighbour) && self.state.since.contains_key(neighbour) {
+            if !self.state.lost.contains(neighbour) {
                 out.send(*neighbour, self.my_model());
             }
         }
@@ -140,19 +139,19 @@ impl Peer {
             PeerState::misfit(self.setup.name(from), &what, out);
             return;
         }
-        if !self.state.lost.contains(&from) {
-            let since = self.state.since.entry(from).or_insert(NEVER);
-            if *since == NEVER && round >= self.state.round {
-                *since = round;
-            }
-        }
+        // Who is heard is there, also if this peer has not met it since its own start.
+        let is_back = self.state.lost.remove(&from);
         if self.is_blank() {
             self.state.idle = false;
             self.state.model = model.clone();
             self.state.round = round;
             self.begin_round(out);
+        } else if is_back {
+            out.send(from, self.my_model());
         }
         if round >= self.state.round {
+            let since = self.state.since.entry(from).or_insert(round);
+            *since = if *since == NEVER { round } else { *since };
             if round > self.state.round + 1 {
                 // It goes on without this peer, which was lost to it: of what it says only the newest is kept, and it
                 // counts from there.
@@ -176,12 +175,14 @@ impl Node for Peer {
                 }
             }
             Event::Received { from, message } if message.kind == BLANK => {
-                self.state.since.insert(from, NEVER);
+                self.state.lost.remove(&from);
                 if self.is_blank() {
+                    self.state.since.insert(from, NEVER);
                     self.despair(out);
                 } else {
-                    out.send(from, self.my_model());
                     // It was waited for until now.
+                    self.state.since.remove(&from);
+                    out.send(from, self.my_model());
                     self.maybe_mix(out);
                 }
             }

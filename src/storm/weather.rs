@@ -10,6 +10,8 @@ pub struct Weather {
     pub seed: u64,
     /// The scenario.
     pub scenario: String,
+    /// Messages and jobs take so many times as long.
+    pub slow: u64,
     /// Nodes of the scenario.
     pub nodes: u32,
     /// What breaks, by the time it does.
@@ -86,7 +88,8 @@ impl Weather {
             faults.push((at, fault(&mut stream, nodes)));
         }
         faults.sort_by_key(|(at, _)| *at);
-        Self { seed, scenario, nodes, faults }
+        let slow = pick(&mut stream, &[1, 1, 8]);
+        Self { seed, scenario, slow, nodes, faults }
     }
 }
 

@@ -467,7 +467,7 @@ impl<'a> World<'a> {
                     }
                 }
                 Want::Compute(tools, asked, stop) => {
-                    let took = Span((1 + self.stream.below(40)) * 500_000);
+                    let took = Span((1 + self.stream.below(40)) * 500_000 * self.weather.slow);
                     self.push(self.now + took, Event::Job(node, life, Box::new((tools, asked)), stop));
                 }
                 Want::Save(_) if is_full => {}
@@ -502,7 +502,7 @@ impl<'a> World<'a> {
 
     /// Something is on its way to the other end.
     fn transmit(&mut self, pair: Pair, side: usize, connection: u64, lane: usize, what: Content) {
-        let slow = if self.stream.below(20) == 0 { 40 } else { 1 };
+        let slow = self.weather.slow * if self.stream.below(20) == 0 { 40 } else { 1 };
         let delay = Span((1 + self.stream.below(30)) * 100_000 * slow);
         let last = &mut self.edges.get_mut(&pair).expect("an edge").last[side][lane];
         let at = (self.now + delay).max(*last);
