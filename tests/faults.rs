@@ -223,9 +223,9 @@ fn nobody_left_ends_the_run() {
 }
 
 fn stalled(result: &RunResult, name: &str, line: &str) {
-    match &result.summary.reason {
-        Reason::Stalled(why) => assert!(why.contains(name), "`{why}` does not name {name}: {line}"),
-        other => panic!("{other:?} instead of stalled: {line}"),
+    match result.summary.reason.problem() {
+        Some(why) => assert!(why.contains(name), "`{why}` does not name {name}: {line}"),
+        None => panic!("{:?} instead of stalled: {line}", result.summary.reason),
     }
 }
 
