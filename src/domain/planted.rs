@@ -4,21 +4,20 @@
 /// A bug.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Planted {
-    /// What is said to a node that counts as lost is numbered, although nobody keeps it: the one that comes back waits
-    /// for it for ever.
+    /// A local server pushes to a parent that counts as lost, and the push is numbered although nobody keeps it: the
+    /// parent, back, waits for it for ever.
     HoleAfterLoss,
     /// A local server pushes whenever it commits, however many pushes wait for an answer.
     NoWindow,
-    /// A message of an older epoch than the last one is taken for one of a newer.
-    AnyOtherEpoch,
+    /// A node that was started again numbers its messages as in its former life.
+    SameEpoch,
     /// A life says that it goes on from the checkpoint after the one that it has read.
     NextCheckpoint,
 }
 
 impl Planted {
     /// All of them.
-    pub const ALL: [Self; 4] =
-        [Self::HoleAfterLoss, Self::NoWindow, Self::AnyOtherEpoch, Self::NextCheckpoint];
+    pub const ALL: [Self; 4] = [Self::HoleAfterLoss, Self::NoWindow, Self::SameEpoch, Self::NextCheckpoint];
 
     /// Whether this bug is there, in this thread.
     #[inline]

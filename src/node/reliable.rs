@@ -119,7 +119,8 @@ impl Reliable {
         if self.state.lost.contains(&to) && !Planted::HoleAfterLoss.is_there() {
             return;
         }
-        let epoch = (u64::from(self.incarnation) << 16) | self.state.epochs.get(&to).copied().unwrap_or(0);
+        let life = if Planted::SameEpoch.is_there() { 0 } else { self.incarnation };
+        let epoch = (u64::from(life) << 16) | self.state.epochs.get(&to).copied().unwrap_or(0);
         let lane = message.lane();
         let outgoing = self.state.outgoing.entry((to, lane)).or_default();
         outgoing.sent += 1;
@@ -183,7 +184,7 @@ impl Reliable {
         let incoming = self.state.incoming.entry((from, message.lane())).or_default();
         let (epoch, position) =
             (message.sequence >> POSITION_BITS, message.sequence & ((1 << POSITION_BITS) - 1));
-        if epoch > incoming.epoch || (epoch != incoming.epoch && Planted::AnyOtherEpoch.is_there()) {
+        if epoch > incoming.epoch {
             *incoming = Incoming { epoch, ..Incoming::default() };
         }
         if epoch == incoming.epoch && position > incoming.delivered && !incoming.closed {

@@ -204,7 +204,7 @@ impl Server {
         let forwards = self.config.uplink.as_ref().is_some_and(|c| c.forwards(self.config.update));
         let (Some(uplink), Some(config)) = (&mut self.state.uplink, &self.config.uplink) else { return };
         let is_full = uplink.unanswered >= config.plan.window && !Planted::NoWindow.is_there();
-        if !uplink.open || is_full {
+        if !uplink.open && !Planted::HoleAfterLoss.is_there() || is_full {
             return;
         }
         if uplink.pushing.is_some() || uplink.merging.is_some() {
