@@ -58,7 +58,7 @@ const POLICIES: [&str; 9] = [
     "ssp(1)",
     "sync(wait_for=1)",
     "deadline(80ms)",
-    "dc_asgd(0.1)",
+    "dc_asgd(0.01)",
 ];
 
 fn pick<T: Copy>(stream: &mut Stream, of: &[T]) -> T {

@@ -95,6 +95,19 @@ impl<W: World> Stage<'_, W> {
         }
     }
 
+    /// Says again, to a neighbour whose connection is there again, what it may not have heard: a notice is not kept for
+    /// one that is away.
+    pub(super) fn say_again(&mut self, neighbour: NodeId) {
+        if !self.finished_peers.is_empty() {
+            self.world.notice(neighbour, Notice::Finished(self.finished_peers.clone()).encode());
+        }
+        if let Some(Reason::Failed(why)) = &self.books.progress.reason
+            && self.above().contains(&neighbour)
+        {
+            self.world.notice(neighbour, Notice::Failed(why.clone()).encode());
+        }
+    }
+
     /// Peers of which this one now knows that they have finished; when all have, the run is over.
     pub(super) fn peers_finished(&mut self, peers: BTreeSet<NodeId>) {
         if self.plan.peers.is_none() {

@@ -233,7 +233,9 @@ impl<'a, W: World> Stage<'a, W> {
                 self.lost.remove(&node);
                 self.orphan_since = self.orphan_since.filter(|_| self.parent() != Some(node));
                 tracing::warn!("{} is there again", self.name(node));
-                self.dispatch(What::Up(node), Event::Up(node)).await
+                self.dispatch(What::Up(node), Event::Up(node)).await?;
+                self.say_again(node);
+                Ok(())
             }
             Input::Down(node) => {
                 self.lost.insert(node);
@@ -247,7 +249,9 @@ impl<'a, W: World> Stage<'a, W> {
             }
             Input::Reconnected(node) => {
                 tracing::info!("connected to {} again", self.name(node));
-                self.dispatch(What::Reconnected(node), Event::Reconnected(node)).await
+                self.dispatch(What::Reconnected(node), Event::Reconnected(node)).await?;
+                self.say_again(node);
+                Ok(())
             }
             Input::Received { .. } | Input::Notice { .. } => Ok(()),
         }
