@@ -267,3 +267,36 @@ pub enum NodeState {
     /// A node kind of a user's crate, encoded as it likes.
     Custom(Vec<u8>),
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Deserialize)]
+    struct File {
+        #[serde(default, deserialize_with = "Reason::read")]
+        reason: Option<Reason>,
+    }
+
+    /// Files of before say it in words; a reason that was written is read as it was.
+    #[test]
+    fn reasons_are_read_as_data_and_as_words() {
+        let read = |text: &str| serde_json::from_str::<File>(text).unwrap().reason;
+        let failed = |why: &str| Some(Reason::Failed(why.to_owned()));
+        for (text, expected) in [
+            ("{}", None),
+            (r#"{"reason": null}"#, None),
+            (r#"{"reason": ""}"#, None),
+            (r#"{"reason": "rounds"}"#, Some(Reason::Rounds)),
+            (r#"{"reason": "timelimit"}"#, Some(Reason::TimeLimit)),
+            (r#"{"reason": "worker2 is gone"}"#, failed("worker2 is gone")),
+        ] {
+            assert_eq!(read(text), expected, "{text}");
+        }
+        let all = [Reason::Rounds, Reason::Target, Reason::TimeLimit, Reason::Interrupted];
+        for reason in all.into_iter().chain(failed("why")).chain([Reason::Stalled("why".to_owned())]) {
+            let text = serde_json::json!({ "reason": reason }).to_string();
+            assert_eq!(read(&text), Some(reason), "{text}");
+        }
+    }
+}

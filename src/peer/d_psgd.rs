@@ -175,14 +175,16 @@ impl Node for Peer {
                 }
             }
             Event::Received { from, message } if message.kind == BLANK => {
-                self.state.lost.remove(&from);
+                let was_unmet = self.state.lost.remove(&from);
                 if self.is_blank() {
                     self.state.since.insert(from, NEVER);
                     self.despair(out);
                 } else {
-                    // It was waited for until now.
-                    self.state.since.remove(&from);
-                    out.send(from, self.my_model());
+                    // Answered once: a model for each such word would be much for little.
+                    let was_waited_for = self.state.since.remove(&from).is_some();
+                    if was_unmet || was_waited_for {
+                        out.send(from, self.my_model());
+                    }
                     self.maybe_mix(out);
                 }
             }

@@ -60,7 +60,7 @@ pub struct PeerSetup {
 impl PeerSetup {
     /// What a neighbour is called.
     pub(crate) fn name(&self, neighbour: NodeId) -> &str {
-        self.names.get(&neighbour).map_or("a node that is no neighbour", String::as_str)
+        self.names.get(&neighbour).map_or("an unknown node", String::as_str)
     }
 }
 

@@ -5,6 +5,8 @@
 //! commits, or with a reason), and that nothing of it is wrong: no update counts twice, every log explains its node to
 //! the bit, no node keeps more than a few tensors. As TigerBeetle's simulator and `FoundationDB`'s do.
 
+mod breaks;
+mod connections;
 mod desk;
 mod edge;
 mod judge;

@@ -88,7 +88,7 @@ impl Weather {
             faults.push((at, fault(&mut stream, nodes)));
         }
         faults.sort_by_key(|(at, _)| *at);
-        // Where messages take longer than silence may last nodes lose each other for ever: that is no fault of theirs.
+        // Where messages take longer than silence may last, nodes lose each other for ever, as they should.
         let slow = if detection >= 3000 { pick(&mut stream, &[1, 8]) } else { 1 };
         Self { seed, scenario, slow, nodes, faults }
     }

@@ -174,7 +174,8 @@ mod tests {
         assert_eq!((told(9e3, 0.0), told(2e4, 0.0)), (0, 1));
         assert_eq!((told(9e4, 10.0), told(2e5, 10.0)), (0, 1));
     }
-    /// Statistics are no part of a norm, however large they are beside the parameters: nothing cancels out.
+
+    /// Statistics have no part in a norm, however large they are beside the parameters: nothing cancels out.
     #[test]
     fn large_statistics_hide_no_long_update() {
         let demands = Demands { max_norm: Some(5.0) };
