@@ -5,7 +5,7 @@
 //! The plain copy is measured twice: into one buffer, and into a new one each time as the links do (a new tensor
 //! must lie somewhere, and the kernel clears its pages). CPU is that of both processes.
 
-use hcddl::domain::{Data, Head, Kind, Message, NodeId, Params};
+use hcddl::domain::{Data, Head, Kind, Message, NodeId, Params, Version};
 use hcddl::transport::wire::Limits;
 use hcddl::transport::{Authority, Identity, Input, Links, LinksConfig, Neighbour, Stamp};
 use std::io::{BufRead, BufReader, Read, Write};
@@ -90,7 +90,7 @@ async fn answer(links: Links, mut inputs: UnboundedReceiver<Input>) {
         match input {
             Input::Received { from, message, .. } => {
                 ordinal += 1;
-                let head = Head { clock: message.head.clock, ..Head::default() };
+                let head = Head { version: message.head.version, ..Head::default() };
                 links.send(from, Stamp { birth: 0, ordinal }, Message::control(Kind::new("got"), head));
             }
             Input::Notice { from, bytes } => links.notice(from, bytes),
@@ -188,7 +188,7 @@ struct Road {
 impl Road {
     fn send(&mut self, params: &Params) {
         self.ordinal += 1;
-        let head = Head { clock: self.ordinal, ..Head::default() };
+        let head = Head { version: Version(self.ordinal), ..Head::default() };
         let message = Message::with(Kind::new("update"), head, "model", Data::Dense(params.clone()));
         self.links.send(NodeId(0), Stamp { birth: 0, ordinal: self.ordinal }, message);
     }

@@ -187,7 +187,7 @@ impl<'a> Factory<'a> {
             codec_down: tier.compress_down,
             max_norm: tier.max_norm,
             rounds: self.plan.stop.rounds,
-            incarnation,
+            life: incarnation,
         };
         Ok(Box::new(match birth {
             Birth::Continue(NodeState::Server(state)) => {

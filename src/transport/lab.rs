@@ -1,7 +1,7 @@
 //! What the tests of links share: ends on this machine, and a proxy between them that can be cut and stopped.
 
 use super::{Authority, Identity, Input, Links, LinksConfig, Neighbour, Stamp};
-use crate::domain::{Data, Head, Kind, Message, NodeId, Params};
+use crate::domain::{Data, Head, Kind, Message, NodeId, Params, Version};
 use crate::transport::wire::Limits;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -89,7 +89,7 @@ impl End {
     /// The next input, in a word.
     pub async fn word(&mut self) -> String {
         match self.next().await {
-            Input::Received { from, message, .. } => format!("{} from {}", message.head.clock, from.0),
+            Input::Received { from, message, .. } => format!("{} from {}", message.head.version.0, from.0),
             Input::Up(node) => format!("up {}", node.0),
             Input::Down(node) => format!("down {}", node.0),
             Input::Reconnected(node) => format!("reconnected {}", node.0),
@@ -98,13 +98,13 @@ impl End {
     }
 }
 
-pub(super) fn small(clock: u64) -> Message {
-    Message::control(Kind::new("n"), Head { clock, ..Head::default() })
+pub(super) fn small(n: u64) -> Message {
+    Message::control(Kind::new("n"), Head { version: Version(n), ..Head::default() })
 }
 
-pub(super) fn large(clock: u64, elements: usize) -> Message {
-    let values = (0..elements).map(|i| i as f32 + clock as f32).collect();
-    let head = Head { clock, ..Head::default() };
+pub(super) fn large(n: u64, elements: usize) -> Message {
+    let values = (0..elements).map(|i| i as f32 + n as f32).collect();
+    let head = Head { version: Version(n), ..Head::default() };
     Message::with(Kind::new("update"), head, "model", Data::Dense(Params::new(values)))
 }
 

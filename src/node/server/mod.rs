@@ -11,10 +11,12 @@ mod state;
 pub use state::ServerState;
 
 use super::kinds::{CANCEL, PULL, UPDATE};
-use super::uplink::{Uplink, UplinkConfig};
+use super::uplink::{self, Below, Uplink, UplinkConfig};
 use super::work::{OptState, Outcome, UpdateKind, Work};
-use super::{Cx, Effect, Effects, Event, Node, NodeState};
-use crate::domain::{ByNode, Data, Head, JobId, Message, NodeId, Params, Strange, Token, UpdateId, Version};
+use super::{Cx, Effect, Effects, Event, Jobs, Node, NodeState};
+use crate::domain::{
+    ByNode, Data, Era, Head, JobId, Message, NodeId, Params, Progress, Strange, Token, UpdateId, Version,
+};
 use crate::policy::fold::FoldRule;
 use crate::policy::optimizer::ServerOptimizer;
 use crate::policy::{Child, Policy, PolicyEvent, ServerView, TimerRequest, UpdateMeta, Verdict, Why};
@@ -59,19 +61,18 @@ pub struct ServerConfig {
     pub max_norm: Option<f64>,
     /// Commits after which the root ends the run.
     pub rounds: Option<u64>,
-    /// How often this server was started again.
-    pub incarnation: u32,
+    /// Which of its lives this is: how often the server was started before.
+    pub life: u32,
 }
 
 /// See the module.
 pub struct Server {
-    pub(super) config: ServerConfig,
-    pub(super) state: ServerState,
+    config: ServerConfig,
+    state: ServerState,
     policy: Box<dyn Policy>,
+    /// Beside the state, not in it: an uplink is its plan and what it knows, together or not at all.
+    uplink: Option<Uplink>,
 }
-
-/// A child's life is counted in the lower bits, the server's own above.
-const LIFE_BITS: u32 = 16;
 
 /// Samples that an update may be said to stand for, so that sums of them cannot overflow.
 const SAMPLES_MAX: u64 = 1 << 40;
@@ -83,12 +84,12 @@ impl Server {
     /// A new server with this model, or one that continues.
     #[must_use]
     pub fn new(
-        config: ServerConfig,
+        mut config: ServerConfig,
         mut policy: Box<dyn Policy>,
         init: &Params,
         state: Option<ServerState>,
     ) -> Self {
-        let state = state.unwrap_or_else(|| ServerState {
+        let mut state = state.unwrap_or_else(|| ServerState {
             model: init.clone(),
             version: Version(0),
             opt: OptState::default(),
@@ -105,15 +106,17 @@ impl Server {
             asked: BTreeMap::new(),
             contributors: Vec::new(),
             next_update: 0,
-            next_job: 0,
+            jobs: Jobs::default(),
             finished: false,
-            uplink: config.uplink.as_ref().map(|_| Uplink::new(init)),
+            uplink: None,
             policy: String::new(),
         });
         if !state.policy.is_empty() {
             policy.load(&state.policy).expect("a state that this policy saved");
         }
-        Self { config, state, policy }
+        let saved = state.uplink.take();
+        let uplink = config.uplink.take().map(|uplink| Uplink::new(uplink, config.update, init, saved));
+        Self { config, state, policy, uplink }
     }
 
     /// A server that starts again from a durable state: its model and version survive, its connections and
@@ -129,14 +132,36 @@ impl Server {
         server.state.model = saved.model;
         server.state.version = saved.version;
         server.state.opt = saved.opt;
-        server.state.next_job = saved.next_job;
+        server.state.jobs = saved.jobs;
         server.state.next_update = saved.next_update;
         server
     }
 
-    /// Whether a fold is running.
-    pub(super) fn is_folding(&self) -> bool {
-        self.state.folding.is_some()
+    /// Tells the uplink something, if there is one, and does what it answers.
+    fn tell_uplink(&mut self, input: uplink::Input<'_>, out: &mut Effects) {
+        let Some(uplink) = &mut self.uplink else { return };
+        let state = &mut self.state;
+        let children = &state.children;
+        let below = Below {
+            model: &state.model,
+            is_untouched: state.version == Version(0),
+            is_folding: state.folding.is_some(),
+            clock: &|| children.values().filter(|c| c.alive).map(|c| c.clock).min().unwrap_or(0),
+            jobs: &mut state.jobs,
+        };
+        match uplink.on(input, below, out) {
+            uplink::Answer::Nothing => {}
+            uplink::Answer::Fail(reason) => self.finish(reason, out),
+            uplink::Answer::Adopt { model, waiting } => {
+                self.state.model = model;
+                // A version like any other, so that what children compute on the one before counts as stale.
+                self.state.version = self.state.version.next();
+                for (child, assignment) in waiting {
+                    self.grant(child, assignment, out);
+                }
+                self.tell_uplink(uplink::Input::Adopted, out);
+            }
+        }
     }
 
     fn ask(&mut self, cx: &Cx, event: PolicyEvent) -> Verdict {
@@ -155,7 +180,8 @@ impl Server {
 
     /// Hands queued inputs to the policy until a fold runs.
     fn pump(&mut self, cx: &Cx, out: &mut Effects) {
-        while self.state.folding.is_none() && !self.state.finished && !self.is_mixing() {
+        let is_mixing = |uplink: &Option<Uplink>| uplink.as_ref().is_some_and(Uplink::is_mixing);
+        while self.state.folding.is_none() && !self.state.finished && !is_mixing(&self.uplink) {
             let Some(input) = self.state.inbox.pop_front() else { return };
             let event = match input {
                 Input::Update { from, head, tensor } => self.admit(cx, from, &head, tensor),
@@ -185,7 +211,7 @@ impl Server {
         if current {
             child.busy = false;
         }
-        child.clock = child.clock.max(head.clock);
+        child.clock = child.clock.max(Progress::from(head.detail).clock);
         state.next_update += 1;
         let id = UpdateId(state.next_update);
         let base = head.base.min(state.version);
@@ -194,7 +220,7 @@ impl Server {
         state.pending.insert(id, meta);
         let (origin, snapshot) = match state.grants.get(&from) {
             Some(grant) => (grant.origin, grant.snapshot.clone()),
-            None => (state.uplink.as_ref().map_or(base, |u| u.parent_version), None),
+            None => (self.uplink.as_ref().map_or(base, Uplink::parent_version), None),
         };
         state.held.insert(id, Held { tensor, snapshot, origin, loss: head.loss });
         PolicyEvent::Update(id)
@@ -237,7 +263,7 @@ impl Server {
             }
         } else if message.kind == UPDATE {
             let head = message.head;
-            if self.state.children[&from].life != head.part {
+            if self.state.children[&from].era != Progress::from(head.detail).era {
                 // It answers a model from before the child, or this server, was lost. The policy has been told that
                 // this work is not coming and may have given the child other work since: to fold it would leave the
                 // child with two models to train on, and there is no snapshot of its own for it.
@@ -247,7 +273,7 @@ impl Server {
             match (message.bodies.into_iter().next().map(|b| b.data), self.config.codec_up) {
                 (Some(Data::Dense(tensor)), _) => self.got(cx, from, head, tensor, out),
                 (Some(data), Some(codec)) => {
-                    let job = self.state.job();
+                    let job = self.state.jobs.next();
                     self.state.decoding.insert(job, (from, head));
                     out.run(job, Work::Decode { data, codec });
                 }
@@ -290,7 +316,7 @@ impl Server {
                 self.encoded(data, version, out);
             }
             outcome => {
-                self.uplink_done(job, outcome, out);
+                self.tell_uplink(uplink::Input::Done(job, outcome), out);
                 self.pump(cx, out);
             }
         }
@@ -301,7 +327,7 @@ impl Server {
     fn neighbour_changed(&mut self, cx: &Cx, child: NodeId, alive: bool, out: &mut Effects) {
         let Some(known) = self.state.children.get_mut(&child) else {
             if !alive {
-                self.parent_lost();
+                self.tell_uplink(uplink::Input::Lost, out);
                 self.pump(cx, out);
             }
             return;
@@ -312,9 +338,9 @@ impl Server {
             self.state.gone.insert(child);
             known.alive = false;
             known.busy = false;
-            known.life = known.life.wrapping_add(1);
-            if let Some(uplink) = &mut self.state.uplink {
-                uplink.gated.remove(&child);
+            known.era = known.era.next();
+            if let Some(uplink) = &mut self.uplink {
+                uplink.forget(child);
             }
             self.state.asked.remove(&child);
             if let Some(grant) = self.state.grants.get_mut(&child) {
@@ -329,8 +355,7 @@ impl Server {
 
 fn newcomer(config: &ServerConfig, child: NodeId) -> Child {
     let alive = !config.absent.contains(&child);
-    // What a former life of this server handed out is not what this one did.
-    Child { alive, busy: false, clock: 0, holds: Version(0), life: config.incarnation << LIFE_BITS }
+    Child { alive, busy: false, clock: 0, holds: Version(0), era: Era::new(config.life, 0) }
 }
 
 impl Node for Server {
@@ -346,7 +371,7 @@ impl Node for Server {
             Event::Received { from, message } if self.state.children.contains_key(&from) => {
                 self.heard_child(cx, from, message, out);
             }
-            Event::Received { message, .. } => self.heard_parent(message, out),
+            Event::Received { message, .. } => self.tell_uplink(uplink::Input::Heard(message), out),
             Event::Done { job, outcome } => self.done(cx, job, outcome, out),
             Event::Timer(_) => {
                 self.state.inbox.push_back(Input::Event(PolicyEvent::Timer));
@@ -360,6 +385,7 @@ impl Node for Server {
     }
 
     fn save(&self) -> NodeState {
-        NodeState::Server(Box::new(ServerState { policy: self.policy.save(), ..self.state.clone() }))
+        let (policy, uplink) = (self.policy.save(), self.uplink.as_ref().map(Uplink::save));
+        NodeState::Server(Box::new(ServerState { policy, uplink, ..self.state.clone() }))
     }
 }
