@@ -51,7 +51,7 @@ fn config(me: u32, identity: Option<Identity>) -> LinksConfig {
         neighbours: Vec::new(),
         identity,
         secret: "bench".to_owned(),
-        birth: 0,
+        life: 0,
         heartbeat: Duration::from_secs(1),
         detection: Duration::from_secs(60),
         start_timeout: Duration::from_secs(60),
@@ -91,7 +91,7 @@ async fn answer(links: Links, mut inputs: UnboundedReceiver<Input>) {
             Input::Received { from, message, .. } => {
                 ordinal += 1;
                 let head = Head { version: message.head.version, ..Head::default() };
-                links.send(from, Stamp { birth: 0, ordinal }, Message::control(Kind::new("got"), head));
+                links.send(from, Stamp { life: 0, ordinal }, Message::control(Kind::new("got"), head));
             }
             Input::Notice { from, bytes } => links.notice(from, bytes),
             other => panic!("{other:?}"),
@@ -190,7 +190,7 @@ impl Road {
         self.ordinal += 1;
         let head = Head { version: Version(self.ordinal), ..Head::default() };
         let message = Message::with(Kind::new("update"), head, "model", Data::Dense(params.clone()));
-        self.links.send(NodeId(0), Stamp { birth: 0, ordinal: self.ordinal }, message);
+        self.links.send(NodeId(0), Stamp { life: 0, ordinal: self.ordinal }, message);
     }
 
     async fn answered(&mut self) -> Result<()> {

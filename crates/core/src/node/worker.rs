@@ -221,3 +221,7 @@ impl Node for Worker {
         NodeState::Worker(Box::new(self.state.clone()))
     }
 }
+
+#[cfg(test)]
+#[path = "worker_tests.rs"]
+mod tests;

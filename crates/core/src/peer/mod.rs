@@ -3,6 +3,8 @@
 
 mod d_psgd;
 mod ring_all_reduce;
+#[cfg(test)]
+mod tests;
 
 use crate::domain::{Choice, Detail, Head, Kind, Message, NodeId, OptionError, Params, Row, Table, Version};
 use crate::node::Node;

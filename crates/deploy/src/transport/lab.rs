@@ -25,7 +25,7 @@ pub(super) fn config(run: &str, me: u32, identity: Option<Identity>) -> LinksCon
         neighbours: Vec::new(),
         identity,
         secret: "secret".to_owned(),
-        birth: 0,
+        life: 0,
         heartbeat: Duration::from_millis(50),
         detection: Duration::from_secs(3),
         start_timeout: PATIENCE,
@@ -71,7 +71,7 @@ impl End {
 
     pub fn send(&mut self, to: u32, message: Message) {
         self.sent += 1;
-        self.links.send(NodeId(to), Stamp { birth: 0, ordinal: self.sent }, message);
+        self.links.send(NodeId(to), Stamp { life: 0, ordinal: self.sent }, message);
     }
 
     pub async fn next(&mut self) -> Input {

@@ -281,3 +281,5 @@ impl Node for Reliable {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod transcripts;

@@ -101,7 +101,7 @@ fn without_timers_it_resends_when_the_connection_is_there_again() {
 struct Wire {
     ends: [Reliable; 2],
     bonds: [Bond; 2],
-    births: [u32; 2],
+    lives: [u32; 2],
     connected: bool,
     under_way: [VecDeque<Message>; 2],
     /// From before the first meeting of an end.
@@ -117,7 +117,7 @@ impl Wire {
         Self {
             ends: [end(0), end(1)],
             bonds: [Bond::with(0), Bond::with(0)],
-            births: [0, 0],
+            lives: [0, 0],
             connected: true,
             under_way: Default::default(),
             waiting: Default::default(),
@@ -181,8 +181,8 @@ impl Wire {
 
     fn restart(&mut self, end: usize) {
         self.cut();
-        self.births[end] += 1;
-        self.ends[end] = Reliable::new(Box::new(Echo(vec![])), None, self.births[end], None);
+        self.lives[end] += 1;
+        self.ends[end] = Reliable::new(Box::new(Echo(vec![])), None, self.lives[end], None);
         self.bonds[end] = Bond::default();
         self.waiting[end].clear();
         self.promised[end].clear();
@@ -191,7 +191,7 @@ impl Wire {
     /// They connect; what `seen` does not see breaks before it knows of it.
     fn meet(&mut self, seen: [bool; 2]) {
         self.cut();
-        let standings = [0, 1].map(|end: usize| self.bonds[end].standing(self.births[end]));
+        let standings = [0, 1].map(|end: usize| self.bonds[end].standing(self.lives[end]));
         self.connected = seen == [true, true];
         for end in (0..2).filter(|end| seen[*end]) {
             let changes = self.bonds[end].meet(standings[1 - end]);

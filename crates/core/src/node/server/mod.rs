@@ -7,6 +7,8 @@
 mod commit;
 mod hand_out;
 mod state;
+#[cfg(test)]
+mod tests;
 
 pub use state::ServerState;
 
