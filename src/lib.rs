@@ -37,7 +37,7 @@
 //!
 //! # What is here
 //!
-//! - One call for each use: [`simulate`] and [`simulate_text`], [`study`], [`deploy`], [`replay`], [`report`].
+//! - One call for each use: [`simulate()`] and [`simulate_text`], [`study`], [`deploy`], [`replay`], [`report`].
 //! - What your crate adds rows to: [`Registry`]; and what rows are made of: [`domain`] (the vocabulary), [`node`],
 //!   [`policy`], [`peer`], [`compress`], [`topology`], [`net`], [`device`], [`learn`].
 //! - What comes out: [`measure`].

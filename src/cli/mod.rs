@@ -4,6 +4,7 @@
 //! 1 the run or a test failed, 2 a mistake in a file or on the command line, 130 interrupted.
 
 #![deny(clippy::print_stdout, clippy::print_stderr)]
+#![allow(rustdoc::invalid_html_tags, reason = "comments on arguments are the text of --help")]
 
 mod again;
 mod check;

@@ -66,9 +66,7 @@ impl Keys {
     }
 }
 
-/// What every host gets: who is where, and the scenario (as [`Session::effective`] writes it).
-///
-/// [`Session::effective`]: crate::cli
+/// What every host gets: who is where, and the scenario (with every option of the command line in it).
 #[must_use]
 pub fn common(deployment: &Deployment, scenario: &str) -> Vec<BundleFile> {
     let text = serde_json::to_string_pretty(deployment).expect("plain data");
