@@ -172,7 +172,7 @@ fn show_event(names: Names, event: &Event) -> String {
         Event::Start => "start".to_owned(),
         Event::Received { from, message } => format!("{}: {}", name(names, *from), show_message(message)),
         Event::Done { job, outcome } => show_done(*job, outcome),
-        Event::Timer(token) => format!("timer {}", token.0),
+        Event::Timer(token) => format!("timer {}", show_token(*token)),
         Event::Up(node) => format!("{} is there", name(names, *node)),
         Event::Down(node) => format!("{} is lost", name(names, *node)),
         Event::Reconnected(node) => format!("{} is connected again", name(names, *node)),

@@ -76,6 +76,8 @@ impl Worker {
 
     fn assigned(&mut self, message: Message, out: &mut Effects) {
         if self.state.phase != Phase::Idle {
+            // Not after the one that waits already, but in its place: the server knows only of the newest that it is trained
+            // on, and would count work on the older one as late or stale.
             self.state.queued = Some(message);
             return;
         }
@@ -188,6 +190,7 @@ impl Node for Worker {
         match event {
             Event::Received { message, .. } if message.kind == ASSIGN => self.assigned(message, out),
             Event::Received { message, .. } if message.kind == READY => {
+                // At once, also during a job: the model travels while this one computes.
                 out.send(self.config.parent, Message::control(PULL, message.head));
             }
             Event::Received { message, .. } if message.kind == CANCEL => {
@@ -204,7 +207,7 @@ impl Node for Worker {
                     self.state.residual = residual;
                     self.push(data, head, out);
                 }
-                // The conductor ends the run on a failed job; a job of another phase was cancelled.
+                // The carrier ends the run on a failed job; a job of another phase was cancelled.
                 _ => {}
             },
             // The server lost its memory of us: what we do for its former self is of no use.

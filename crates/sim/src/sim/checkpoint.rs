@@ -171,7 +171,7 @@ impl<R: Runner> Conductor<'_, R> {
         self.bonds = checkpoint.bonds;
         for (i, state) in checkpoint.nodes.into_iter().enumerate() {
             if let Some(state) = state {
-                self.begin(NodeId(i as u32), Begin::Continue(state)).await?;
+                self.place(NodeId(i as u32), Begin::Continue(state)).await?;
             }
         }
         self.heap = checkpoint.heap;

@@ -323,14 +323,14 @@ impl<R: Runner> Conductor<'_, R> {
         )
     }
 
-    /// How often a node has been started again.
+    /// Which of its lives a node is in.
     pub(super) fn life(&self, node: NodeId) -> u32 {
         self.lives.get(&node).copied().unwrap_or(0)
     }
 
     /// Puts a node (back) in its place.
-    pub(super) async fn begin(&mut self, node: NodeId, begin: Begin) -> Result<(), RunError> {
+    pub(super) async fn place(&mut self, node: NodeId, how: Begin) -> Result<(), RunError> {
         let life = self.life(node);
-        self.core.place(node, begin, life, &self.down).await
+        self.core.place(node, how, life, &self.down).await
     }
 }

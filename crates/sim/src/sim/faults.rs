@@ -70,13 +70,13 @@ impl<R: Runner> Conductor<'_, R> {
     }
 
     /// A node starts (again).
-    pub(super) async fn bring(&mut self, node: NodeId, begin: Begin) -> Result<(), RunError> {
+    pub(super) async fn bring(&mut self, node: NodeId, how: Begin) -> Result<(), RunError> {
         if !self.down.remove(&node) {
             return Ok(());
         }
         *self.lives.entry(node).or_insert(0) += 1;
         self.core.account.set_down(self.now, node, false);
-        self.begin(node, begin).await?;
+        self.place(node, how).await?;
         self.heap.push(self.now, Pending::Start(node));
         self.reborn(node);
         if self.observer.wants_spans() {

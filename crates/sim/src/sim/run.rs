@@ -266,7 +266,7 @@ impl<'a, R: Runner> Conductor<'a, R> {
     pub(super) async fn begin_run(&mut self, init: &Params) -> Result<(), RunError> {
         for id in (0..self.plan.nodes.len() as u32).map(NodeId) {
             if !self.down.contains(&id) {
-                self.begin(id, Begin::New).await?;
+                self.place(id, Begin::New).await?;
                 self.heap.push(Time::ZERO, Pending::Start(id));
             }
             if self.core.is_top(id) {

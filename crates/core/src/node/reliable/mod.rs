@@ -145,7 +145,9 @@ impl Reliable {
         }
     }
 
+    /// Numbers a message, keeps it until it is acknowledged (a clone shares its tensors) and sends it.
     fn send(&mut self, to: NodeId, mut message: Message, out: &mut Effects) {
+        // Not kept until the return: it was said to one that is no more, and numbers without a hole begin with the era.
         if self.state.lost.contains(&to) && !Planted::HoleAfterLoss.is_there() {
             return;
         }
@@ -199,6 +201,7 @@ impl Reliable {
         let waiting =
             self.state.outgoing.get_mut(&(to, lane)).and_then(|o| o.unacknowledged.get_mut(&sequence));
         if let Some(waiting) = waiting {
+            // It may only be slow: without a growing pause a full link would be filled with copies.
             let backoff = 1 << waiting.attempts.min(BACKOFF_MAX);
             waiting.attempts += 1;
             out.push(count("resends"));
@@ -213,6 +216,7 @@ impl Reliable {
     fn in_order(&mut self, from: NodeId, message: Message) -> Vec<Message> {
         let incoming = self.state.incoming.entry((from, message.lane())).or_default();
         let (era, position) = split(message.sequence);
+        // Known by its first message, not by `Up`: that may come later than what the other end says in the new era.
         if era > incoming.era {
             *incoming = Incoming { era, ..Incoming::default() };
         }
@@ -232,6 +236,7 @@ impl Reliable {
         self.state.lost.insert(node);
         *self.state.losses.entry(node).or_insert(0) += 1;
         for lane in [Lane::Control, Lane::Model] {
+            // Closed, not removed: what is still on its way of this era would count as a new one otherwise.
             if let Some(incoming) = self.state.incoming.get_mut(&(node, lane)) {
                 incoming.early.clear();
                 incoming.closed = true;

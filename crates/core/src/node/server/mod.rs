@@ -181,6 +181,9 @@ impl Server {
     }
 
     /// Hands queued inputs to the policy until a fold runs.
+    ///
+    /// Losses and returns queue with the updates, though they could be told at once: the policy hears everything in the
+    /// order in which it happened, so an update of before a loss is not one of a child that is not there.
     fn pump(&mut self, cx: &Cx, out: &mut Effects) {
         let is_mixing = |uplink: &Option<Uplink>| uplink.as_ref().is_some_and(Uplink::is_mixing);
         while self.state.folding.is_none() && !self.state.finished && !is_mixing(&self.uplink) {
@@ -209,6 +212,7 @@ impl Server {
     fn admit(&mut self, cx: &Cx, from: NodeId, head: &Head, tensor: Params) -> PolicyEvent {
         let state = &mut self.state;
         let child = state.children.get_mut(&from).expect("only children send updates");
+        // A child that was cancelled, or given a newer model since, still counts as working on that.
         let current = child.busy && head.version == child.holds;
         if current {
             child.busy = false;
@@ -234,6 +238,7 @@ impl Server {
             self.state.held.remove(&id);
             out.push(Effect::Dropped { from: meta.from, why });
         }
+        // Before the replies, so that a child which is cancelled and gets new work is not cancelled in that.
         for child in verdict.cancel {
             let known = self.state.children.get_mut(&child).expect("a policy cancels children only");
             known.busy = false;

@@ -95,7 +95,26 @@ fn synchronous_rounds() {
     talk.start().hears("b", update(0, 1, &[4.0])).hears("a", update(0, 1, &[2.0])).ends(1);
     talk.hears("a", update(1, 2, &[1.0])).hears("b", update(1, 2, &[1.0])).ends(2);
     talk.note("after the end").hears("a", update(2, 3, &[1.0]));
-    assert_snapshot!(talk.text(), @"");
+    assert_snapshot!(talk.text(), @r"
+    > start
+    < a: ASSIGN v0 model [0.0]
+    < b: ASSIGN v0 model [0.0]
+    > b: UPDATE v0 clock 1 samples 10 steps 1 loss 0.5 gradient [4.0]
+    > a: UPDATE v0 clock 1 samples 10 steps 1 loss 0.5 gradient [2.0]
+    < j1 weighted of 1 x [2.0], 1 x [4.0] onto [0.0] by sgd
+    > j1 folded to [-3.0]
+    < commit v1 [-3.0] of a v0 x 0.5, b v0 x 0.5
+    < a: ASSIGN v1 root v1 model [-3.0]
+    < b: ASSIGN v1 root v1 model [-3.0]
+    > a: UPDATE v1 base v1 clock 2 samples 10 steps 1 loss 0.5 gradient [1.0]
+    > b: UPDATE v1 base v1 clock 2 samples 10 steps 1 loss 0.5 gradient [1.0]
+    < j2 weighted of 1 x [1.0], 1 x [1.0] onto [-3.0] by sgd
+    > j2 folded to [-4.0]
+    < commit v2 [-4.0] of a v1 x 0.5, b v1 x 0.5
+    < end after the configured rounds
+    -- after the end
+    > a: UPDATE v2 base v2 clock 3 samples 10 steps 1 loss 0.5 gradient [1.0]
+    ");
 }
 
 /// A child that is lost is not waited for. What it sends of its former era is void, also when it is back.
@@ -108,9 +127,9 @@ fn a_child_is_lost_and_back() {
         .meets("b")
         .hears("b", update(0, 1, &[4.0]))
         .ends(1);
-    talk.hears("a", update(1, 2, &[1.0]))
-        .hears("b", answer(1, 1, 1, Data::Dense(Params::new(vec![3.0]))))
-        .ends(2);
+    talk.hears("a", update(1, 2, &[1.0])).ends(2);
+    let b = answer(2, 1, 1, Data::Dense(Params::new(vec![3.0])));
+    talk.hears("b", b).hears("a", update(2, 3, &[1.0])).ends(3);
     assert_snapshot!(talk.text(), @"");
 }
 
@@ -119,7 +138,21 @@ fn a_child_is_lost_and_back() {
 fn asynchronous() {
     let mut talk = root(r#""async""#, |_| ());
     talk.start().hears("a", update(0, 1, &[1.0])).hears("b", update(0, 1, &[2.0])).ends(1).ends(2);
-    assert_snapshot!(talk.text(), @"");
+    assert_snapshot!(talk.text(), @r"
+    > start
+    < a: ASSIGN v0 model [0.0]
+    < b: ASSIGN v0 model [0.0]
+    > a: UPDATE v0 clock 1 samples 10 steps 1 loss 0.5 gradient [1.0]
+    < j1 sum of 1 x [1.0] onto [0.0] by sgd
+    > b: UPDATE v0 clock 1 samples 10 steps 1 loss 0.5 gradient [2.0]
+    > j1 folded to [-1.0]
+    < commit v1 [-1.0] of a v0 x 1
+    < a: ASSIGN v1 root v1 model [-1.0]
+    < j2 sum of 1 x [2.0] onto [-1.0] by sgd
+    > j2 folded to [-3.0]
+    < commit v2 [-3.0] of b v0 x 1
+    < b: ASSIGN v2 root v2 model [-3.0]
+    ");
 }
 
 /// The round is over at the deadline with whoever has answered; who comes too late is told to start over.
@@ -130,7 +163,32 @@ fn with_a_deadline() {
     talk.hears("b", update(0, 1, &[2.0])).waits(Span::from_millis(1000), 1);
     talk.note("nobody has answered: whoever is first ends the round");
     talk.hears("a", update(1, 2, &[1.0])).ends(2);
-    assert_snapshot!(talk.text(), @"");
+    assert_snapshot!(talk.text(), @r"
+    > start
+    < timer 1 in 1 s
+    < a: ASSIGN v0 model [0.0]
+    < b: ASSIGN v0 model [0.0]
+    > a: UPDATE v0 clock 1 samples 10 steps 1 loss 0.5 gradient [1.0]
+    > timer 1
+    < no timer 1
+    < j1 weighted of 1 x [1.0] onto [0.0] by sgd
+    > j1 folded to [-1.0]
+    < commit v1 [-1.0] of a v0 x 1
+    < timer 1 in 1 s
+    < a: ASSIGN v1 root v1 model [-1.0]
+    > b: UPDATE v0 clock 1 samples 10 steps 1 loss 0.5 gradient [2.0]
+    < drop b: late
+    < b: ASSIGN v1 root v1 model [-1.0]
+    > timer 1
+    -- nobody has answered: whoever is first ends the round
+    > a: UPDATE v1 base v1 clock 2 samples 10 steps 1 loss 0.5 gradient [1.0]
+    < no timer 1
+    < j2 weighted of 1 x [1.0] onto [-1.0] by sgd
+    > j2 folded to [-2.0]
+    < commit v2 [-2.0] of a v1 x 1
+    < timer 1 in 1 s
+    < a: ASSIGN v2 root v2 model [-2.0]
+    ");
 }
 
 /// Backup workers: the round goes on without the slowest, which is told to stop.
@@ -138,7 +196,18 @@ fn with_a_deadline() {
 fn with_a_backup_that_is_cancelled() {
     let mut talk = root(r#"{"name": "sync", "backup": 1, "cancel": true}"#, |_| ());
     talk.start().hears("b", update(0, 1, &[1.0])).ends(1);
-    assert_snapshot!(talk.text(), @"");
+    assert_snapshot!(talk.text(), @r"
+    > start
+    < a: ASSIGN v0 model [0.0]
+    < b: ASSIGN v0 model [0.0]
+    > b: UPDATE v0 clock 1 samples 10 steps 1 loss 0.5 gradient [1.0]
+    < j1 weighted of 1 x [1.0] onto [0.0] by sgd
+    > j1 folded to [-1.0]
+    < commit v1 [-1.0] of b v0 x 1
+    < a: CANCEL v0
+    < a: ASSIGN v1 root v1 model [-1.0]
+    < b: ASSIGN v1 root v1 model [-1.0]
+    ");
 }
 
 /// A child gets what is newest when it pulls, once for each offer.
@@ -148,7 +217,24 @@ fn models_are_pulled() {
     let pull = || Message::control(PULL, Head::default());
     talk.start().hears("a", pull()).hears("a", pull()).hears("a", update(0, 1, &[1.0])).ends(1);
     talk.note("b was offered v0").hears("b", pull()).loses("a").hears("a", pull());
-    assert_snapshot!(talk.text(), @"");
+    assert_snapshot!(talk.text(), @r"
+    > start
+    < a: READY v0
+    < b: READY v0
+    > a: PULL v0
+    < a: ASSIGN v0 model [0.0]
+    > a: PULL v0
+    > a: UPDATE v0 clock 1 samples 10 steps 1 loss 0.5 gradient [1.0]
+    < j1 sum of 1 x [1.0] onto [0.0] by sgd
+    > j1 folded to [-1.0]
+    < commit v1 [-1.0] of a v0 x 1
+    < a: READY v1 root v1
+    -- b was offered v0
+    > b: PULL v0
+    < b: ASSIGN v1 root v1 model [-1.0]
+    > a is lost
+    > a: PULL v0
+    ");
 }
 
 /// A version is coded once for all who ask for it; what was asked for meanwhile gets the next one.
@@ -156,17 +242,34 @@ fn models_are_pulled() {
 fn coded_both_ways() {
     let mut talk = root(r#""async""#, |config| (config.codec_up, config.codec_down) = (Some(0), Some(0)));
     talk.start().ends(1).hears("a", answer(0, 1, 0, coded(&[3.0]))).ends(2).ends(3).ends(4);
-    assert_snapshot!(talk.text(), @"");
+    assert_snapshot!(talk.text(), @r"
+    > start
+    < j1 code [0.0]
+    > j1 coded ~[0.0], left Some([0.0])
+    < a: ASSIGN v0 model ~[0.0]
+    < b: ASSIGN v0 model ~[0.0]
+    > a: UPDATE v0 clock 1 samples 10 steps 1 loss 0.5 gradient ~[3.0]
+    < j2 decode ~[3.0]
+    > j2 decoded [3.0]
+    < j3 sum of 1 x [3.0] onto [0.0] by sgd
+    > j3 folded to [-3.0]
+    < commit v1 [-3.0] of a v0 x 1
+    < j4 code [-3.0]
+    > j4 coded ~[-3.0], left Some([0.0])
+    < a: ASSIGN v1 root v1 model ~[-3.0]
+    ");
 }
 
-/// Whatever a child sends counts as its update, so that nobody waits for it; the model moves by nothing of it.
+/// Whatever a child sends counts as its update, so that nobody waits for it. Nothing is folded of what is no update of
+/// this model; one that says that its base is a version to come counts as one of the newest.
 #[test]
 fn what_was_not_agreed_on_is_noticed_and_moves_nothing() {
     let mut talk = root(r#""sync""#, |_| ());
     talk.start().hears("a", update(0, 1, &[f32::NAN])).hears("b", update(0, 1, &[1.0, 2.0])).ends(1);
     talk.hears("a", Message::control(UPDATE, update(1, 2, &[]).head));
-    talk.hears("b", update(7, 2, &[1.0]));
-    talk.ends(2);
+    let mut b = update(1, 2, &[1.0]);
+    b.head.base = Version(7);
+    talk.hears("b", b).ends(2);
     assert_snapshot!(talk.text(), @"");
 }
 
@@ -179,7 +282,21 @@ fn a_local_server_that_forwards() {
         .hears("b", update(1, 1, &[4.0]))
         .ends(1)
         .hears("root", assign(4, 0, 6.0));
-    assert_snapshot!(talk.text(), @"");
+    assert_snapshot!(talk.text(), @r"
+    > start
+    > root: ASSIGN v3 root v3 model [5.0]
+    < a: ASSIGN v1 root v3 model [5.0]
+    < b: ASSIGN v1 root v3 model [5.0]
+    > a: UPDATE v1 base v1 clock 1 samples 10 steps 1 loss 0.5 gradient [2.0]
+    > b: UPDATE v1 base v1 clock 1 samples 10 steps 1 loss 0.5 gradient [4.0]
+    < j1 weighted of 1 x [2.0], 1 x [4.0]
+    > j1 folded to [5.0], aggregate [3.0]
+    < root: UPDATE v3 base v3 root v3 clock 1 samples 20 steps 1 loss 0.5 gradient [3.0]
+    < commit v2 [5.0] of a v1 x 0.5, b v1 x 0.5
+    > root: ASSIGN v4 root v4 model [6.0]
+    < a: ASSIGN v3 root v4 model [6.0]
+    < b: ASSIGN v3 root v4 model [6.0]
+    ");
 }
 
 /// With a model of its own, and children that do not wait for the parent.
@@ -192,7 +309,41 @@ fn a_local_server_that_goes_on() {
     talk.note("the parent's model comes during a fold, and is mixed in after it before the next one");
     talk.hears("b", update(3, 2, &[1.0])).hears("root", assign(2, 0, 9.0)).hears("a", update(4, 3, &[1.0]));
     talk.ends(5).ends(6);
-    assert_snapshot!(talk.text(), @"");
+    assert_snapshot!(talk.text(), @r"
+    > start
+    > root: ASSIGN v1 root v1 model [5.0]
+    < a: ASSIGN v1 root v1 model [5.0]
+    < b: ASSIGN v1 root v1 model [5.0]
+    > a: UPDATE v1 base v1 clock 1 samples 10 steps 1 loss 0.5 gradient [1.0]
+    < j1 sum of 1 x [1.0] onto [5.0] by sgd
+    > j1 folded to [4.0]
+    < commit v2 [4.0] of a v1 x 1
+    < a: ASSIGN v2 root v1 model [4.0]
+    > b: UPDATE v1 base v1 clock 1 samples 10 steps 1 loss 0.5 gradient [1.0]
+    < j2 sum of 1 x [1.0] onto [4.0] by sgd
+    > j2 folded to [3.0]
+    < j3 sum of 1 x [3.0], -1 x [5.0]
+    < commit v3 [3.0] of b v1 x 1
+    < b: ASSIGN v3 root v1 model [3.0]
+    > a: UPDATE v2 base v2 clock 2 samples 10 steps 1 loss 0.5 gradient [1.0]
+    < j4 sum of 1 x [1.0] onto [3.0] by sgd
+    > j3 folded to [3.0], aggregate [-2.0]
+    < root: UPDATE v1 base v1 root v1 clock 1 samples 20 steps 2 loss 0.5 delta [-2.0]
+    > j4 folded to [2.0]
+    < commit v4 [2.0] of a v2 x 1
+    < a: ASSIGN v4 root v1 model [2.0]
+    -- the parent's model comes during a fold, and is mixed in after it before the next one
+    > b: UPDATE v3 base v3 clock 2 samples 10 steps 1 loss 0.5 gradient [1.0]
+    < j5 sum of 1 x [1.0] onto [2.0] by sgd
+    > root: ASSIGN v2 root v2 model [9.0]
+    > a: UPDATE v4 base v4 clock 3 samples 10 steps 1 loss 0.5 gradient [1.0]
+    > j5 folded to [1.0]
+    < commit v5 [1.0] of b v3 x 1
+    < b: ASSIGN v5 root v1 model [1.0]
+    < j6 sum of 1 x [9.0], 1 x [1.0], -1 x [3.0]
+    > j6 folded to [1.0], aggregate [7.0]
+    < j7 sum of 1 x [1.0] onto [7.0] by sgd
+    ");
 }
 
 /// The parent is lost during a push: the children, who wait for its answer, get its model when it is back.
@@ -208,7 +359,36 @@ fn a_local_server_whose_parent_is_lost_and_back() {
         .hears("root", assign(2, 1, 9.0))
         .ends(4);
     talk.hears("a", update(4, 2, &[1.0])).ends(5).ends(6);
-    assert_snapshot!(talk.text(), @"");
+    assert_snapshot!(talk.text(), @r"
+    > start
+    > root: ASSIGN v1 root v1 model [5.0]
+    < a: ASSIGN v1 root v1 model [5.0]
+    < b: ASSIGN v1 root v1 model [5.0]
+    > a: UPDATE v1 base v1 clock 1 samples 10 steps 1 loss 0.5 gradient [1.0]
+    < j1 sum of 1 x [1.0] onto [5.0] by sgd
+    > j1 folded to [4.0]
+    < j2 sum of 1 x [4.0], -1 x [5.0]
+    < commit v2 [4.0] of a v1 x 1
+    > root is lost
+    > b: UPDATE v1 base v1 clock 1 samples 10 steps 1 loss 0.5 gradient [1.0]
+    < j3 sum of 1 x [1.0] onto [4.0] by sgd
+    > j2 folded to [4.0], aggregate [-1.0]
+    > j3 folded to [3.0]
+    < commit v3 [3.0] of b v1 x 1
+    > root is there
+    > root: ASSIGN v2 root v2 era 0.1 model [9.0]
+    < j4 sum of 1 x [9.0], 1 x [3.0], -1 x [4.0]
+    > j4 folded to [3.0], aggregate [8.0]
+    < a: ASSIGN v4 root v2 model [8.0]
+    < b: ASSIGN v4 root v2 model [8.0]
+    > a: UPDATE v4 base v4 clock 2 samples 10 steps 1 loss 0.5 gradient [1.0]
+    < j5 sum of 1 x [1.0] onto [8.0] by sgd
+    > j5 folded to [7.0]
+    < j6 sum of 1 x [7.0], -1 x [9.0]
+    < commit v5 [7.0] of a v4 x 1
+    > j6 folded to [7.0], aggregate [-2.0]
+    < root: UPDATE v2 base v1 root v2 clock 1 era 0.1 samples 20 steps 2 loss 0.5 delta [-2.0]
+    ");
 }
 
 /// A child that waits for the parent and is lost meanwhile gets nothing: it would be an answer to nobody.
@@ -216,7 +396,14 @@ fn a_local_server_whose_parent_is_lost_and_back() {
 fn who_is_lost_behind_the_gate_gets_no_model() {
     let mut talk = local(r#""async""#, true, PLAN);
     talk.start().loses("a").hears("root", assign(1, 0, 5.0)).meets("a");
-    assert_snapshot!(talk.text(), @"");
+    assert_snapshot!(talk.text(), @r"
+    > start
+    > a is lost
+    > root: ASSIGN v1 root v1 model [5.0]
+    < b: ASSIGN v1 root v1 model [5.0]
+    > a is there
+    < a: ASSIGN v1 root v1 era 0.1 model [5.0]
+    ");
 }
 
 /// A pull of a model goes through: the parent says that it is ready, and is asked for it.
@@ -224,7 +411,11 @@ fn who_is_lost_behind_the_gate_gets_no_model() {
 fn a_local_server_pulls_as_well() {
     let mut talk = local(r#""async""#, true, PLAN);
     talk.start().hears("root", Message::control(READY, Head { version: Version(1), ..Head::default() }));
-    assert_snapshot!(talk.text(), @"");
+    assert_snapshot!(talk.text(), @r"
+    > start
+    > root: READY v1
+    < root: PULL v1
+    ");
 }
 
 /// Started again from a saved state it has its model and version, and no child takes what it does for what its former
@@ -238,5 +429,11 @@ fn a_restart_keeps_model_and_version_and_begins_another_era() {
     let again = Server::restarted(fresh.config, fresh.policy, &Params::new(vec![0.0]), *saved);
     let mut talk = Transcript::of(Box::new(again), TREE, "root");
     talk.start().hears("b", update(0, 1, &[2.0]));
-    assert_snapshot!(talk.text(), @"");
+    assert_snapshot!(talk.text(), @r"
+    > start
+    < a: ASSIGN v1 root v1 era 1.0 model [-1.0]
+    < b: ASSIGN v1 root v1 era 1.0 model [-1.0]
+    > b: UPDATE v0 clock 1 samples 10 steps 1 loss 0.5 gradient [2.0]
+    < drop b: late
+    ");
 }

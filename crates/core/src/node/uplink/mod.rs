@@ -204,6 +204,10 @@ impl Uplink {
 
     /// The parent is lost, or has lost this server. The server goes on with its children, keeps what they do for the next
     /// push, and waits for a model of the parent.
+    ///
+    /// A push that was only being prepared is given up like one on its way: the milestone has moved past it, and to move it
+    /// back would need a copy of the model for a case in which what is on its way is lost all the same. A merge goes on, as what it
+    /// makes is not on its way.
     fn lost(&mut self) {
         let state = &mut self.state;
         (state.open, state.requested, state.due) = (false, false, false);
