@@ -130,7 +130,33 @@ fn a_child_is_lost_and_back() {
     talk.hears("a", update(1, 2, &[1.0])).ends(2);
     let b = answer(2, 1, 1, Data::Dense(Params::new(vec![3.0])));
     talk.hears("b", b).hears("a", update(2, 3, &[1.0])).ends(3);
-    assert_snapshot!(talk.text(), @"");
+    assert_snapshot!(talk.text(), @r"
+    > start
+    < a: ASSIGN v0 model [0.0]
+    < b: ASSIGN v0 model [0.0]
+    > a: UPDATE v0 clock 1 samples 10 steps 1 loss 0.5 gradient [2.0]
+    > b is lost
+    < j1 weighted of 1 x [2.0] onto [0.0] by sgd
+    > b is there
+    > b: UPDATE v0 clock 1 samples 10 steps 1 loss 0.5 gradient [4.0]
+    < drop b: late
+    > j1 folded to [-2.0]
+    < commit v1 [-2.0] of a v0 x 1
+    < a: ASSIGN v1 root v1 model [-2.0]
+    > a: UPDATE v1 base v1 clock 2 samples 10 steps 1 loss 0.5 gradient [1.0]
+    < j2 weighted of 1 x [1.0] onto [-2.0] by sgd
+    > j2 folded to [-3.0]
+    < commit v2 [-3.0] of a v1 x 1
+    < a: ASSIGN v2 root v2 model [-3.0]
+    < b: ASSIGN v2 root v2 era 0.1 model [-3.0]
+    > b: UPDATE v2 base v2 clock 1 era 0.1 samples 10 steps 1 loss 0.5 gradient [3.0]
+    > a: UPDATE v2 base v2 clock 3 samples 10 steps 1 loss 0.5 gradient [1.0]
+    < j3 weighted of 1 x [1.0], 1 x [3.0] onto [-3.0] by sgd
+    > j3 folded to [-5.0]
+    < commit v3 [-5.0] of a v2 x 0.5, b v2 x 0.5
+    < a: ASSIGN v3 root v3 model [-5.0]
+    < b: ASSIGN v3 root v3 era 0.1 model [-5.0]
+    ");
 }
 
 /// Each update is a version; what comes while one is being folded waits, and is one version staler then.
@@ -270,7 +296,31 @@ fn what_was_not_agreed_on_is_noticed_and_moves_nothing() {
     let mut b = update(1, 2, &[1.0]);
     b.head.base = Version(7);
     talk.hears("b", b).ends(2);
-    assert_snapshot!(talk.text(), @"");
+    assert_snapshot!(talk.text(), @r"
+    > start
+    < a: ASSIGN v0 model [0.0]
+    < b: ASSIGN v0 model [0.0]
+    > a: UPDATE v0 clock 1 samples 10 steps 1 loss 0.5 gradient [NaN]
+    > b: UPDATE v0 clock 1 samples 10 steps 1 loss 0.5 gradient [1.0, 2.0]
+    < notice b: Length(2)
+    < drop b: not finite
+    < j1 weighted of 1 x [NaN] onto [0.0] by sgd
+    > j1 folded to [0.0]
+    < notice a: NotFinite
+    < commit v1 [0.0] of a v0 x 0
+    < a: ASSIGN v1 root v1 model [0.0]
+    < b: ASSIGN v1 root v1 model [0.0]
+    > a: UPDATE v1 base v1 clock 2 samples 10 steps 1 loss 0.5
+    < notice a: Length(0)
+    > b: UPDATE v1 base v7 clock 2 samples 10 steps 1 loss 0.5 gradient [1.0]
+    < notice b: Version(7)
+    < drop a: not finite
+    < j2 weighted of 1 x [1.0] onto [0.0] by sgd
+    > j2 folded to [-1.0]
+    < commit v2 [-1.0] of b v1 x 1
+    < a: ASSIGN v2 root v2 model [-1.0]
+    < b: ASSIGN v2 root v2 model [-1.0]
+    ");
 }
 
 /// A round of a cluster: its children wait for the parent, their mean gradient goes up as it is, the answer comes down.

@@ -49,7 +49,28 @@ fn it_is_stored_as_before_and_goes_on() {
     < j5 sum of 1 x [2.0], 1 x [4.0], -1 x [3.0]
     ");
     let names: Vec<&str> = forms[0].as_object().unwrap().keys().map(String::as_str).collect();
-    assert_snapshot!(names.join("\n"), @"");
+    assert_snapshot!(names.join("\n"), @r"
+    parent_version
+    root_version
+    life
+    open
+    gate_closed
+    gated
+    requested
+    unanswered
+    answers
+    commits
+    merging
+    milestone
+    towards
+    pushing
+    due
+    adopting
+    deferred
+    mixing
+    residual
+    pushes
+    ");
     let of = |name: &str| forms.iter().map(|form| form[name].to_string()).collect::<Vec<_>>().join("\n");
     let kept = ["gate_closed", "gated", "adopting", "deferred", "mixing", "towards", "pushing"];
     assert_snapshot!(kept.map(|name| format!("{name}\n{}", of(name))).join("\n"), @r#"
