@@ -178,7 +178,7 @@ impl<R: Runner> Conductor<'_, R> {
         let mut rules = ChainState { injected, ..ChainState::default() };
         self.compute.load(checkpoint.compute, &mut rules);
         self.rules.load(rules);
-        self.core.account = checkpoint.account;
+        self.core.account = checkpoint.account.reopened(self.plan);
         self.probe.state = checkpoint.probe;
         self.trace = checkpoint.trace;
         let jobs = checkpoint.jobs.into_iter().map(|saved| {

@@ -327,13 +327,8 @@ impl<'a, R: Runner> Conductor<'a, R> {
         let last = self.probe.state.last.clone();
         let mut metrics = std::mem::take(&mut self.core.account.metrics);
         metrics.extend(last.clone());
-        let seeds = self.plan.seeds;
+        let reason = self.finished.clone().expect("the run is over");
         let summary = Summary {
-            name: self.plan.name.clone(),
-            reason: self.finished.clone().expect("the run is over"),
-            accuracy: last.get("accuracy").copied(),
-            loss: last.get("loss").copied(),
-            metrics,
             time_to_target_s: self.probe.state.target_reached.map(Time::seconds),
             virtual_time_s: self.now.seconds(),
             wall_time_s: started.elapsed().as_secs_f64(),
@@ -354,9 +349,9 @@ impl<'a, R: Runner> Conductor<'a, R> {
             energy_by_host_j,
             trace_digest: self.trace.digest().to_string(),
             weight_digest: weights.to_string(),
-            seeds: [seeds.data, seeds.init, seeds.interleaving],
             best: self.probe.state.best.as_ref().map(|(best, _)| best.clone()),
             kernels: Isa::best().name().to_owned(),
+            ..Summary::of(self.plan, reason, metrics)
         };
         let best = self.probe.state.best.take().map(|(_, model)| model);
         Ok(RunResult { summary, model, models: self.models, best })

@@ -53,16 +53,20 @@ impl Conditions {
     }
 }
 
-/// All that decides how long a message of a node takes.
+/// All that decides how long a message of a node takes: its links, the rates of every port and shared line on the way,
+/// and how transfers share them.
 fn links(plan: &Plan, node: usize) -> String {
     let node = &plan.nodes[node];
     let host = &plan.hosts[node.host.index()];
     let ways = node.neighbours.iter().map(|neighbour| neighbour.link).chain([node.link]);
     let links: Vec<&LinkPlan> = ways.map(|link| &plan.network.links[usize::from(link)]).collect();
     let access = node.access.map_or([host.up, host.down], |(up, down)| [up, down]);
-    let rates = [host.up, host.down, access[0], access[1]];
-    let rates = rates.map(|port| plan.network.ports[port.0 as usize].bytes_per_second);
-    format!("{links:?} {rates:?}")
+    let ports = [host.up, host.down, access[0], access[1]].into_iter();
+    let ports = ports.chain(links.iter().flat_map(|link| link.segments.iter().copied()));
+    let rates: Vec<f64> = ports.map(|port| plan.network.ports[port.0 as usize].bytes_per_second).collect();
+    // Stations of a cell share one port.
+    let medium = host.up == host.down;
+    format!("{links:?} {rates:?} {medium} {} {:?}", host.airtime, plan.network.contention)
 }
 
 impl Recorded {
