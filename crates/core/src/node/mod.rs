@@ -34,7 +34,7 @@ pub struct Jobs(u64);
 
 impl Jobs {
     /// A name that no job of this node has had.
-    pub fn next(&mut self) -> JobId {
+    pub fn fresh(&mut self) -> JobId {
         self.0 += 1;
         JobId(self.0)
     }

@@ -38,6 +38,7 @@ pub struct WorkerState {
     residual: Option<Params>,
     /// The newest assignment that came while it was busy.
     queued: Option<Message>,
+    /// Names of its jobs.
     jobs: Jobs,
 }
 
@@ -85,7 +86,7 @@ impl Worker {
         match (message.bodies.into_iter().next().map(|b| b.data), self.config.codec_down) {
             (Some(Data::Dense(model)), _) => self.train(model, head, out),
             (Some(data), Some(codec)) => {
-                let job = self.state.jobs.next();
+                let job = self.state.jobs.fresh();
                 self.state.phase = Phase::Decoding(job, head);
                 out.run(job, Work::Decode { data, codec });
             }
@@ -95,7 +96,7 @@ impl Worker {
     }
 
     fn train(&mut self, model: Params, head: Head, out: &mut Effects) {
-        let job = self.state.jobs.next();
+        let job = self.state.jobs.fresh();
         self.state.phase = Phase::Training(job, head);
         let steps = if head.steps == 0 { self.config.steps } else { head.steps };
         let train = Train {
@@ -126,7 +127,7 @@ impl Worker {
         match self.config.codec_up {
             // A void update is not coded: what its codec has held back must not get lost with it.
             Some(codec) if !void => {
-                let job = self.state.jobs.next();
+                let job = self.state.jobs.fresh();
                 self.state.phase = Phase::Encoding(job, head);
                 // A copy: if the job is given up, what earlier ones left over is not lost.
                 let residual = self.state.residual.clone();

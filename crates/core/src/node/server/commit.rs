@@ -57,7 +57,7 @@ impl Server {
                 snapshot: held.snapshot,
             })
             .collect();
-        let job = state.jobs.next();
+        let job = state.jobs.fresh();
         state.folding = Some(Folding { job, contributions, origin });
         let fold = Fold {
             rule: Arc::clone(&self.config.rule),
@@ -72,9 +72,8 @@ impl Server {
         out.run(job, Work::Fold(Box::new(fold)));
     }
 
-    pub(super) fn folded(&mut self, cx: &Cx, folded: Folded, out: &mut Effects) {
-        let Folding { mut contributions, origin, .. } =
-            self.state.folding.take().expect("a fold was running");
+    pub(super) fn folded(&mut self, cx: &Cx, folding: Folding, folded: Folded, out: &mut Effects) {
+        let Folding { mut contributions, origin, .. } = folding;
         let senders: Vec<NodeId> = contributions.iter().map(|part| part.node).collect();
         for (place, what) in &folded.strange {
             out.push(Effect::Noticed { from: senders[*place], what: *what });

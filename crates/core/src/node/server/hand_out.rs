@@ -59,7 +59,7 @@ impl Server {
             (_, Some(codec)) => {
                 self.state.asked.insert(child, assignment);
                 if self.state.encoding.is_none() {
-                    let job = self.state.jobs.next();
+                    let job = self.state.jobs.fresh();
                     self.state.encoding = Some((job, self.state.version));
                     let tensor = self.state.model.clone();
                     let counter = self.state.version.0;

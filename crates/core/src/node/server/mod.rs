@@ -4,6 +4,7 @@
 //! A server does one thing at a time: while a fold runs, arrivals queue, so a policy never sees a half-made
 //! commit.
 
+mod arrival;
 mod commit;
 mod hand_out;
 mod state;
@@ -12,18 +13,16 @@ mod tests;
 
 pub use state::ServerState;
 
-use super::kinds::{CANCEL, PULL, UPDATE};
+use super::kinds::CANCEL;
 use super::uplink::{self, Below, Uplink, UplinkConfig};
-use super::work::{OptState, Outcome, UpdateKind, Work};
+use super::work::{OptState, Outcome, UpdateKind};
 use super::{Cx, Effect, Effects, Event, Jobs, Node, NodeState};
-use crate::domain::{
-    ByNode, Data, Era, Head, JobId, Message, NodeId, Params, Progress, Strange, Token, UpdateId, Version,
-};
+use crate::domain::{ByNode, Era, Head, JobId, Message, NodeId, Params, Token, Version};
 use crate::policy::fold::FoldRule;
 use crate::policy::optimizer::ServerOptimizer;
-use crate::policy::{Child, Policy, PolicyEvent, ServerView, TimerRequest, UpdateMeta, Verdict, Why};
+use crate::policy::{Child, Policy, PolicyEvent, ServerView, TimerRequest, Verdict};
 use serde::{Deserialize, Serialize};
-use state::{Held, Input};
+use state::Input;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
@@ -75,9 +74,6 @@ pub struct Server {
     /// Beside the state, not in it: an uplink is its plan and what it knows, together or not at all.
     uplink: Option<Uplink>,
 }
-
-/// Samples that an update may be said to stand for, so that sums of them cannot overflow.
-const SAMPLES_MAX: u64 = 1 << 40;
 
 /// The policy's one timer.
 const POLICY_TIMER: Token = Token(1);
@@ -208,30 +204,6 @@ impl Server {
         }
     }
 
-    /// Files an update; the policy is asked next.
-    fn admit(&mut self, cx: &Cx, from: NodeId, head: &Head, tensor: Params) -> PolicyEvent {
-        let state = &mut self.state;
-        let child = state.children.get_mut(&from).expect("only children send updates");
-        // A child that was cancelled, or given a newer model since, still counts as working on that.
-        let current = child.busy && head.version == child.holds;
-        if current {
-            child.busy = false;
-        }
-        child.clock = child.clock.max(Progress::from(head.detail).clock);
-        state.next_update += 1;
-        let id = UpdateId(state.next_update);
-        let base = head.base.min(state.version);
-        let meta =
-            UpdateMeta { from, base, current, steps: head.steps, samples: head.samples, arrived: cx.now };
-        state.pending.insert(id, meta);
-        let (origin, snapshot) = match state.grants.get(&from) {
-            Some(grant) => (grant.origin, grant.snapshot.clone()),
-            None => (self.uplink.as_ref().map_or(base, Uplink::parent_version), None),
-        };
-        state.held.insert(id, Held { tensor, snapshot, origin, loss: head.loss });
-        PolicyEvent::Update(id)
-    }
-
     fn obey(&mut self, verdict: Verdict, out: &mut Effects) {
         for (id, why) in verdict.dropped {
             let meta = self.state.pending.remove(&id).expect("a policy drops pending updates only");
@@ -259,74 +231,26 @@ impl Server {
         }
     }
 
-    fn heard_child(&mut self, cx: &Cx, from: NodeId, message: Message, out: &mut Effects) {
-        if message.kind == PULL {
-            // Only what was offered since the child was last lost, and only once.
-            if let Some(grant) = self.state.grants.get_mut(&from)
-                && std::mem::take(&mut grant.offered)
-            {
-                let assignment = grant.assignment;
-                self.deliver(from, assignment, out);
-            }
-        } else if message.kind == UPDATE {
-            let head = message.head;
-            if self.state.children[&from].era != Progress::from(head.detail).era {
-                // It answers a model from before the child, or this server, was lost. The policy has been told that
-                // this work is not coming and may have given the child other work since: to fold it would leave the
-                // child with two models to train on, and there is no snapshot of its own for it.
-                out.push(Effect::Dropped { from, why: Why::Late });
-                return;
-            }
-            match (message.bodies.into_iter().next().map(|b| b.data), self.config.codec_up) {
-                (Some(Data::Dense(tensor)), _) => self.got(cx, from, head, tensor, out),
-                (Some(data), Some(codec)) => {
-                    let job = self.state.jobs.next();
-                    self.state.decoding.insert(job, (from, head));
-                    out.run(job, Work::Decode { data, codec });
-                }
-                // No tensor, or one that is coded though no codec was agreed on. The child is waited for all the same,
-                // so this has to count as its update.
-                _ => self.got(cx, from, head, Params::absent(0), out),
-            }
-        }
-    }
-
-    /// An update is there and decoded. A child that sends something else than was agreed is a broken or a hostile one:
-    /// what it sent is void, so that nobody waits for it, and told.
-    fn got(&mut self, cx: &Cx, from: NodeId, mut head: Head, mut tensor: Params, out: &mut Effects) {
-        let len = self.state.model.len();
-        if tensor.len() != len {
-            out.push(Effect::Noticed { from, what: Strange::Length(tensor.len()) });
-            (head.samples, head.steps) = (0, 0);
-            tensor = self.state.model.values().map_or(Params::absent(len), |_| Params::new(vec![0.0; len]));
-        }
-        if head.base > self.state.version {
-            out.push(Effect::Noticed { from, what: Strange::Version(head.base.0) });
-            head.base = self.state.version;
-        }
-        head.samples = head.samples.min(SAMPLES_MAX);
-        self.state.inbox.push_back(Input::Update { from, head, tensor });
-        self.pump(cx, out);
-    }
-
+    /// A job ended: one of the server's own, or of its uplink.
     fn done(&mut self, cx: &Cx, job: JobId, outcome: Outcome, out: &mut Effects) {
-        match outcome {
-            Outcome::Folded(folded) if self.state.folding.as_ref().is_some_and(|f| f.job == job) => {
-                self.folded(cx, *folded, out);
-            }
-            Outcome::Decoded(tensor) if self.state.decoding.contains_key(&job) => {
-                let (from, head) = self.state.decoding.remove(&job).expect("just seen");
-                self.got(cx, from, head, tensor, out);
-            }
-            Outcome::Encoded { data, .. } if self.state.encoding.is_some_and(|(mine, _)| mine == job) => {
-                let (_, version) = self.state.encoding.take().expect("just seen");
-                self.encoded(data, version, out);
-            }
-            outcome => {
-                self.tell_uplink(uplink::Input::Done(job, outcome), out);
-                self.pump(cx, out);
-            }
-        }
+        let state = &mut self.state;
+        let outcome = match outcome {
+            Outcome::Folded(folded) => match state.folding.take_if(|folding| folding.job == job) {
+                Some(folding) => return self.folded(cx, folding, *folded, out),
+                None => Outcome::Folded(folded),
+            },
+            Outcome::Decoded(tensor) => match state.decoding.remove(&job) {
+                Some((from, head)) => return self.got(cx, from, head, tensor, out),
+                None => Outcome::Decoded(tensor),
+            },
+            Outcome::Encoded { data, residual } => match state.encoding.take_if(|(mine, _)| *mine == job) {
+                Some((_, version)) => return self.encoded(data, version, out),
+                None => Outcome::Encoded { data, residual },
+            },
+            other => other,
+        };
+        self.tell_uplink(uplink::Input::Done(job, outcome), out);
+        self.pump(cx, out);
     }
 
     /// A neighbour is lost or back. A child gets nothing more from the moment of its loss, and something again only

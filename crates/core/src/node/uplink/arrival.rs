@@ -19,7 +19,7 @@ impl Uplink {
         match (message.bodies.into_iter().next().map(|b| b.data), self.config.codec_down) {
             (Some(Data::Dense(model)), _) => self.take(model, head, below, out),
             (Some(data), Some(codec)) => {
-                let job = below.jobs.next();
+                let job = below.jobs.fresh();
                 self.state.arriving = Some(Arriving::Decoding(job, head));
                 out.run(job, Work::Decode { data, codec });
                 Answer::Nothing
@@ -62,7 +62,7 @@ impl Uplink {
             let share = f32::from(share) / 1000.0;
             (None, vec![input(mine, 1.0 - share, 1), input(model, share, 1)])
         };
-        let job = below.jobs.next();
+        let job = below.jobs.fresh();
         self.state.arriving = Some(Arriving::Mixing { job, head, towards });
         out.run(job, combination(Arc::new(Sum), terms, below.model));
         Answer::Nothing

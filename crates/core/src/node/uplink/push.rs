@@ -40,7 +40,7 @@ impl Uplink {
         let (updates, samples) = commits.behind();
         let rule = Arc::clone(&self.config.combine);
         let terms = commits.terms(rule.as_ref());
-        let job = below.jobs.next();
+        let job = below.jobs.fresh();
         self.state.merging = Some(Merging { job, updates, samples });
         out.run(job, combination(rule, terms, below.model));
     }
@@ -79,7 +79,7 @@ impl Uplink {
             self.encode(tensor, head, below, out);
             return;
         }
-        let job = below.jobs.next();
+        let job = below.jobs.fresh();
         self.state.pushing = Some(Pushing::Combining(job, head));
         out.run(job, combination(rule, terms, below.model));
     }
@@ -106,7 +106,7 @@ impl Uplink {
             self.send(Data::Dense(tensor), head, below, out);
             return;
         };
-        let job = below.jobs.next();
+        let job = below.jobs.fresh();
         self.state.pushing = Some(Pushing::Encoding(job, head));
         // A copy: if the push is given up with the parent, what earlier ones left over is not lost.
         let residual = self.state.residual.clone();
