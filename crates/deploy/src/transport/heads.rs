@@ -114,6 +114,7 @@ fn put_head(frame: &mut Vec<u8>, message: &Message) -> Result<(), WireError> {
     frame.push(lane_byte(message));
     frame.push(count as u8);
     frame.extend_from_slice(&padded::<KIND_BYTES_MAX>("message kind", message.kind.name())?);
+    // The two numbers of the detail lie apart, where they did when they were fields of their own: the format stays.
     let Head { version, base, root, samples, steps, loss, detail } = message.head;
     for word in [message.sequence, version.0, base.0, root.0, detail.long, samples, steps] {
         frame.extend_from_slice(&word.to_le_bytes());
