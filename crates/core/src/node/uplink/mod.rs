@@ -2,8 +2,8 @@
 //! distance from a milestone, or its model), adopts the parent's model, and holds its children back in between
 //! if it is told to.
 //!
-//! It is a machine of its own: its server tells it [`Input`]s, with what it may know of the server at that moment
-//! ([`Below`]), and does what it answers ([`Answer`]).
+//! It is a machine of its own: its server tells it `Input`s, with what it may know of the server at that moment
+//! (`Below`), and does what it answers (`Answer`).
 //!
 //! Only so many pushes as its window allows wait for an answer. What is committed meanwhile is merged into the next
 //! one: however slow the way up is, nothing is lost, nothing queues, and the server holds no more than a few tensors.
