@@ -3,10 +3,10 @@
 use crate::compress::BuildCodec;
 use crate::device::BuildDevice;
 use crate::device::slowdown::BuildSlowdown;
-use crate::domain::{NodeId, Table};
+use crate::domain::{AnyTable, NodeId, Table, Tables};
 use crate::learn::optimizer::BuildLocalOptimizer;
 use crate::learn::schedule::BuildSchedule;
-use crate::net::latency::Latencies;
+use crate::net::latency::BuildLatency;
 use crate::net::profile::BuildLinkProfile;
 use crate::node::Node;
 use crate::peer::BuildPeer;
@@ -14,6 +14,7 @@ use crate::policy::BuildPolicy;
 use crate::policy::fold::BuildFold;
 use crate::policy::optimizer::BuildOptimizer;
 use crate::topology::BuildTopology;
+use std::any::{Any, TypeId};
 
 /// Puts something around a node: itself a node that hands events on. A checkpoint or a restart builds the node anew
 /// and calls this again.
@@ -37,7 +38,7 @@ pub struct Registry {
     /// Codecs.
     pub codecs: Table<BuildCodec>,
     /// Distributions of latency.
-    pub latencies: Latencies,
+    pub latencies: Table<BuildLatency>,
     /// Kinds of link.
     pub link_profiles: Table<BuildLinkProfile>,
     /// Devices.
@@ -51,7 +52,6 @@ pub struct Registry {
     /// Put around every node, for crates that watch nodes or change what they do.
     pub around: Option<AroundNode>,
     /// Models, data sets and partitioners.
-    #[cfg(feature = "runtime")]
     pub learn: crate::learn::engine::LearnTables,
 }
 
@@ -65,64 +65,55 @@ impl Default for Registry {
             schedules: crate::learn::schedule::table(),
             peers: crate::peer::table(),
             codecs: crate::compress::table(),
-            latencies: Latencies::default(),
+            latencies: crate::net::latency::table(),
             link_profiles: crate::net::profile::table(),
             devices: crate::device::table(),
             heterogeneity: crate::device::slowdown::table(),
             topologies: crate::topology::table(),
             metrics: crate::measure::metrics::table(),
             around: None,
-            #[cfg(feature = "runtime")]
             learn: crate::learn::engine::LearnTables::default(),
         }
     }
 }
 
-#[cfg(feature = "runtime")]
 impl Registry {
-    /// Every table, as `hcddl list` shows it.
+    /// Every table, in the order of `hcddl list`.
     #[must_use]
-    pub fn listings(&self) -> Vec<Listing> {
+    pub fn all(&self) -> Vec<&dyn AnyTable> {
+        let [models, layers, inits, data, augmentations, partitions] = self.learn.all();
         vec![
-            Listing::of("topologies", &self.topologies),
-            Listing::of("models", &self.learn.models),
-            Listing::of("layers", &self.learn.layers),
-            Listing::of("inits", &self.learn.inits),
-            Listing::of("data", &self.learn.data),
-            Listing::of("augmentations", &self.learn.augment),
-            Listing::of("partitions", &self.learn.partitions),
-            Listing::of("policies", &self.policies),
-            Listing::of("folds", &self.folds),
-            Listing::of("optimizers", &self.optimizers),
-            Listing::of("local-optimizers", &self.local_optimizers),
-            Listing::of("schedules", &self.schedules),
-            Listing::of("peers", &self.peers),
-            Listing::of("codecs", &self.codecs),
-            Listing::of("links", &self.link_profiles),
-            Listing::of("latencies", &self.latencies),
-            Listing::of("devices", &self.devices),
-            Listing::of("heterogeneity", &self.heterogeneity),
-            Listing::of("metrics", &self.metrics),
+            &self.topologies,
+            models,
+            layers,
+            inits,
+            data,
+            augmentations,
+            partitions,
+            &self.policies,
+            &self.folds,
+            &self.optimizers,
+            &self.local_optimizers,
+            &self.schedules,
+            &self.peers,
+            &self.codecs,
+            &self.link_profiles,
+            &self.latencies,
+            &self.devices,
+            &self.heterogeneity,
+            &self.metrics,
         ]
+    }
+
+    /// What every table lists.
+    #[must_use]
+    pub fn outlines(&self) -> Vec<Table<()>> {
+        self.all().into_iter().map(AnyTable::outline).collect()
     }
 }
 
-#[cfg(feature = "runtime")]
-/// One table as it is shown.
-#[derive(Clone, Debug)]
-pub struct Listing {
-    /// Its name on the command line: `policies`.
-    pub name: &'static str,
-    /// Name, summary and example of each row.
-    pub rows: Vec<[&'static str; 3]>,
-}
-
-#[cfg(feature = "runtime")]
-impl Listing {
-    /// The listing of a registry's table.
-    #[must_use]
-    pub fn of<B>(name: &'static str, table: &Table<B>) -> Self {
-        let rows = table.rows().iter().map(|row| [row.name, row.summary, row.example]).collect();
-        Self { name, rows }
+impl Tables for Registry {
+    fn find(&self, table: TypeId) -> Option<&dyn Any> {
+        self.all().into_iter().find_map(|one| one.find(table))
     }
 }

@@ -9,7 +9,7 @@ use crate::measure::outcome::{Observer, SimOptions};
 use crate::plan::Plan;
 use crate::registry::Registry;
 use crate::run::RunError;
-use crate::scenario::file::{Pick, ScenarioFile, SeedsFile};
+use crate::scenario::file::{ScenarioFile, SeedsFile};
 use crate::scenario::{self, Written};
 use crate::sim::checkpoint::Checkpoint;
 use crate::sim::{self, RunResult};
@@ -56,7 +56,7 @@ impl Session<'_> {
     pub fn effective(&self) -> anyhow::Result<String> {
         let mut file = self.written.file.clone();
         if let Some((topology, _)) = &self.written.topology {
-            file.topology = Pick(topology.clone());
+            file.topology = topology.clone().into();
         }
         let absolute = |path: Option<PathBuf>| path.map(std::path::absolute).transpose();
         file.data_dir = absolute(file.data_dir)?;

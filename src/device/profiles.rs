@@ -12,22 +12,18 @@
 
 use super::{Profile, SlowPhase};
 use crate::domain::units::{Duration, Rate};
-use crate::domain::{Choice, OptionError, Row, Table};
-use crate::net::latency::Latencies;
-use crate::net::profile::BuildLinkProfile;
+use crate::domain::{Build, Choice, Name, OptionError, Pick, Pluggable, Row, Table, Tables, options};
+use crate::net::Distribution;
+use crate::net::profile::LinkProfile;
 use serde::Deserialize;
-use serde_json::Value;
 
 /// Makes a device from its options.
-pub type BuildDevice = fn(&Choice, &Named<'_>) -> Result<Profile, OptionError>;
+pub type BuildDevice = Build<Profile>;
 
-/// What the options of a device can name.
-#[derive(Clone, Copy, Debug)]
-pub struct Named<'a> {
-    /// Distributions of the time of a step.
-    pub latencies: &'a Latencies,
-    /// Network cards.
-    pub links: &'a Table<BuildLinkProfile>,
+impl Pluggable for Profile {
+    type Build = BuildDevice;
+    const KIND: &'static str = "device";
+    const LIST: &'static str = "devices";
 }
 
 /// The numbers of a device, as a scenario would write them.
@@ -129,7 +125,7 @@ const ROWS: &[Numbers] = &[
     },
 ];
 
-#[derive(Default, Deserialize)]
+#[derive(Default, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct Options {
     gflops: Option<f64>,
@@ -137,15 +133,16 @@ struct Options {
     overhead: Option<Duration>,
     jitter: Option<f64>,
     slow: Option<Slow>,
-    step_time: Option<Value>,
+    step_time: Option<Pick<dyn Distribution>>,
     cores: Option<u32>,
     idle_watts: Option<f64>,
     load_watts: Option<f64>,
     joules_per_byte: Option<f64>,
+    #[schemars(with = "Option<Name<LinkProfile>>")]
     nic: Option<String>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Slow {
     factor: f64,
@@ -161,12 +158,13 @@ pub fn table() -> Table<BuildDevice> {
         summary: n.summary,
         example: n.example,
         positional: n.positional,
+        options: options::<Options>,
         build: build as BuildDevice,
     };
-    Table::new("device", ROWS.iter().map(row).collect())
+    Table::new::<Profile>( ROWS.iter().map(row).collect())
 }
 
-fn build(choice: &Choice, named: &Named<'_>) -> Result<Profile, OptionError> {
+fn build(choice: &Choice, tables: &dyn Tables) -> Result<Profile, OptionError> {
     let numbers = ROWS.iter().find(|row| row.name == choice.name).expect("the table is made of these rows");
     let options: Options = choice.options()?;
     let Rate(memory) = match options.memory {
@@ -176,7 +174,7 @@ fn build(choice: &Choice, named: &Named<'_>) -> Result<Profile, OptionError> {
     };
     let Duration(overhead) = options.overhead.map_or_else(|| numbers.overhead.parse(), Ok)?;
     let step_time = match options.step_time {
-        Some(value) => Some(named.latencies.read(&value).map_err(|error| error.below("step_time"))?),
+        Some(pick) => Some(pick.build(tables).map_err(|error| error.below("step_time"))?),
         None if numbers.positional.contains(&"step_time") => {
             return Err(OptionError::new(
                 "step_time",
@@ -187,7 +185,7 @@ fn build(choice: &Choice, named: &Named<'_>) -> Result<Profile, OptionError> {
         None => None,
     };
     let nic = options.nic.unwrap_or_else(|| numbers.nic.to_owned());
-    named.links.get(&nic).map_err(|error| error.below("nic"))?;
+    tables.of::<LinkProfile>().get(&nic).map_err(|error| error.below("nic"))?;
     let profile = Profile {
         name: numbers.name.to_owned(),
         flops_per_second: options.gflops.unwrap_or(numbers.gflops) * 1e9,

@@ -7,16 +7,17 @@ use super::batch::{Batch, IGNORE, Targets};
 use super::data::{self, Average, BuildData, DataSet, Order, Samples};
 use super::kernels::Isa;
 use super::local::{Buffers, LocalRule, Site, StepLoss, run};
-use super::model::init::{BuildInit, Init};
+use super::model::init::BuildInit;
 use super::model::layers::BuildLayer;
-use super::model::{self, BuildModel, ModelContext, Network, Output, Workspace};
+use super::model::{self, BuildModel, Network, Output, Workspace};
 use super::partition::{self, BuildPartition};
 use super::shard::{Shard, bucketed, shuffled};
 use super::split::Holdings;
 use super::{Cost, EvalPart, GoOn, Learner, Split, safetensors};
 use crate::domain::work::{Train, Trained};
-use crate::domain::{Choice, NodeId, OptionError, Seeds, Stream, Table};
+use crate::domain::{AnyTable, NodeId, OptionError, Seeds, Stream, Table, Tables};
 use crate::learn::plan::LearningPlan;
+use std::any::{Any, TypeId};
 use std::cell::RefCell;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -59,14 +60,16 @@ impl Default for LearnTables {
 }
 
 impl LearnTables {
-    /// A model's choice with its option `init` in the words of the models themselves, which know no rows from outside.
-    fn with_init(&self, model: &Choice) -> Result<Choice, LearnError> {
-        let mut model = model.clone();
-        if let Some(init) = model.options.get_mut("init") {
-            let read = Init::read(&self.inits, init);
-            *init = read.map_err(|error| LearnError::at("model", error.below("init")))?.to_value();
-        }
-        Ok(model)
+    /// Each of them.
+    #[must_use]
+    pub fn all(&self) -> [&dyn AnyTable; 6] {
+        [&self.models, &self.layers, &self.inits, &self.data, &self.augment, &self.partitions]
+    }
+}
+
+impl Tables for LearnTables {
+    fn find(&self, table: TypeId) -> Option<&dyn Any> {
+        self.all().into_iter().find_map(|one| one.find(table))
     }
 }
 
@@ -102,21 +105,10 @@ impl LearnError {
 pub fn build(
     plan: &LearningPlan,
     seeds: Seeds,
-    tables: &LearnTables,
+    tables: &dyn Tables,
     shards: &[Option<u32>],
 ) -> Result<Arc<dyn Learner>, LearnError> {
     Ok(Arc::new(Engine::new(plan, seeds, tables, shards)?))
-}
-
-/// Resolves a choice and calls its row.
-fn made<B: Copy, T>(
-    section: &str,
-    table: &Table<B>,
-    choice: &Choice,
-    call: impl FnOnce(B, &Choice) -> Result<T, OptionError>,
-) -> Result<T, LearnError> {
-    let result = table.resolve(choice).and_then(|(row, choice)| call(row.build, &choice));
-    result.map_err(|error| LearnError::at(section, error))
 }
 
 fn statistics_in_gradients() -> OptionError {
@@ -179,7 +171,7 @@ impl Engine {
     pub fn new(
         plan: &LearningPlan,
         seeds: Seeds,
-        tables: &LearnTables,
+        tables: &dyn Tables,
         shards: &[Option<u32>],
     ) -> Result<Self, LearnError> {
         if plan.batch == 0 {
@@ -196,13 +188,13 @@ impl Engine {
         holdings: Holdings,
         plan: &LearningPlan,
         seeds: Seeds,
-        tables: &LearnTables,
+        tables: &dyn Tables,
         shards: &[Option<u32>],
     ) -> Result<Self, LearnError> {
         let Holdings { data, augment, shards: split } = holdings;
-        let context = ModelContext { shape: data.shape, layers: Arc::new(tables.layers.clone()) };
-        let model = tables.with_init(&plan.model)?;
-        let network = made("model", &tables.models, &model, |build, choice| build(choice, &context))?;
+        let model = tables.of::<Network>().resolve(&plan.model);
+        let network = model.and_then(|(row, choice)| (row.build)(&choice, tables, &data.shape));
+        let network = network.map_err(|error| LearnError::at("model", error))?;
         if plan.gradients && !network.statistics().is_empty() {
             return Err(LearnError::at("update", statistics_in_gradients()));
         }

@@ -339,6 +339,7 @@ fn running_statistics_move_in_jobs_and_are_refused_in_gradients() {
         summary: "",
         example: "watched",
         positional: &[],
+        options: options::<Options>,
         build: |_, shape| {
             let watch = Watch(shape.row_len());
             model::NetworkBuilder::new(shape).layer(watch, shape.input).head(model::Init::GlorotUniform)

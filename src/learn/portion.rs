@@ -4,10 +4,10 @@
 //! whole set.
 
 use super::data::{DataSet, Samples};
-use super::engine::{LearnError, LearnTables};
+use super::engine::{LearnError};
 use super::plan::LearningPlan;
 use super::split::{Holdings, pipeline};
-use crate::domain::OptionError;
+use crate::domain::{OptionError, Tables};
 use crate::files::bytes;
 use serde::{Deserialize, Serialize};
 
@@ -72,7 +72,7 @@ impl Portion {
     ///
     /// # Errors
     /// [`LearnError`] when the plan has another number of shards, or changes that do not suit the data.
-    pub fn holdings(self, plan: &LearningPlan, tables: &LearnTables) -> Result<Holdings, LearnError> {
+    pub fn holdings(self, plan: &LearningPlan, tables: &dyn Tables) -> Result<Holdings, LearnError> {
         let augment =
             pipeline(&plan.data, &self.data.shape, tables).map_err(|e| LearnError::at("data", e))?;
         if self.shards.len() != plan.shards {

@@ -2,7 +2,7 @@
 //! run's books or computed from the models.
 
 use super::account::Account;
-use crate::domain::{NodeId, Params, Row, Table, Time};
+use crate::domain::{NoOptions, NodeId, Params, Pluggable, Row, Table, Time, options};
 use crate::learn::Learner;
 use crate::plan::Plan;
 use std::collections::BTreeMap;
@@ -35,12 +35,18 @@ pub enum Metric {
     Computed(fn(&MetricView<'_>) -> Values),
 }
 
+impl Pluggable for Metric {
+    type Build = Self;
+    const KIND: &'static str = "metric";
+    const LIST: &'static str = "metrics";
+}
+
 /// All metrics.
 #[must_use]
 pub fn table() -> Table<Metric> {
-    let row = |name, summary, build| Row { name, summary, example: name, positional: &[], build };
-    Table::new(
-        "metric",
+    let options = options::<NoOptions>;
+    let row = |name, summary, build| Row { name, summary, example: name, positional: &[], options, build };
+    Table::new::<Metric>(
         vec![
             row("accuracy", "share of the test set that is classified right", Metric::Evaluated),
             row("loss", "mean loss on the test set", Metric::Evaluated),

@@ -12,7 +12,7 @@ use super::work::{Fold, FoldInput, OptState, Outcome, UpdateKind, Work};
 use super::worker::body_name;
 use super::{Contribution, Effects, Reason};
 use crate::domain::planted::Planted;
-use crate::domain::{Data, Head, JobId, Message, NodeId, Params, Version};
+use crate::domain::{Build, Data, Head, JobId, Message, NoOptions, NodeId, OptionError, Params, Pluggable, Row, Table, Version, options};
 use crate::policy::Assignment;
 use crate::policy::fold::{FoldRule, Sum};
 use serde::{Deserialize, Serialize};
@@ -41,6 +41,52 @@ pub enum Push {
     Every(u64),
     /// When the parent has sent a model and at least one update has arrived since the last push.
     OnRequest,
+}
+
+impl Pluggable for Push {
+    type Build = Build<Self>;
+    const KIND: &'static str = "way to push";
+    const LIST: &'static str = "pushes";
+}
+
+#[derive(Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Every {
+    /// Commits from one push to the next.
+    k: u64,
+}
+
+/// The ways to push; a crate cannot add others.
+#[must_use]
+pub fn push_table() -> Table<Build<Push>> {
+    let every: Build<Push> = |choice, _| {
+        let Every { k } = choice.options()?;
+        OptionError::check(k > 0, "k", k, "1 or more")?;
+        Ok(Push::Every(k))
+    };
+    let on_request: Build<Push> = |choice, _| {
+        let NoOptions {} = choice.options()?;
+        Ok(Push::OnRequest)
+    };
+    let row = |name, summary, example, positional, options, build| Row {
+        name,
+        summary,
+        example,
+        positional,
+        options,
+        build,
+    };
+    Table::new::<Push>(vec![
+        row("every", "after every k-th commit", "{name: every, k: 1}", &["k"], options::<Every>, every),
+        row(
+            "on_request",
+            "when the parent has sent a model and an update has arrived since the last push",
+            "{name: on_request}",
+            &[],
+            options::<NoOptions>,
+            on_request,
+        ),
+    ])
 }
 
 /// What an uplink is told once.

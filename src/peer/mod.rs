@@ -4,10 +4,9 @@
 mod d_psgd;
 mod ring_all_reduce;
 
-use crate::domain::{Choice, Head, Kind, Message, NodeId, OptionError, Params, Row, Table, Version};
+use crate::domain::{Build, Head, Kind, Message, NodeId, OptionError, Params, Pluggable, Row, Table, Version};
 use crate::node::Node;
 use crate::node::peer::PeerState;
-use crate::policy::optimizer::BuildOptimizer;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -26,12 +25,18 @@ pub trait PeerAlgorithm: Send + Sync {
 }
 
 /// Makes an algorithm from its options; optimisers can be named in them.
-pub type BuildPeer = fn(&Choice, &Table<BuildOptimizer>) -> Result<Arc<dyn PeerAlgorithm>, OptionError>;
+pub type BuildPeer = Build<Arc<dyn PeerAlgorithm>>;
+
+impl Pluggable for dyn PeerAlgorithm {
+    type Build = BuildPeer;
+    const KIND: &'static str = "peer algorithm";
+    const LIST: &'static str = "peers";
+}
 
 /// All peer algorithms.
 #[must_use]
 pub fn table() -> Table<BuildPeer> {
-    Table::new("peer algorithm", vec![ring_all_reduce::ROW, d_psgd::ROW])
+    Table::new::<dyn PeerAlgorithm>( vec![ring_all_reduce::ROW, d_psgd::ROW])
 }
 
 type PeerRow = Row<BuildPeer>;

@@ -3,7 +3,7 @@
 
 use super::{Composition, Policy, PolicyEvent, PolicyRow, ServerView, Verdict, Why, choice, state_is_self};
 use crate::domain::work::UpdateKind;
-use crate::domain::{Choice, OptionError};
+use crate::domain::{Choice, OptionError, Tables, options};
 use serde::{Deserialize, Serialize};
 
 pub(super) const ROW: PolicyRow = PolicyRow {
@@ -11,11 +11,12 @@ pub(super) const ROW: PolicyRow = PolicyRow {
     summary: "every update is applied on arrival; its sender goes on with the new model",
     example: "{name: async, staleness_max: null}",
     positional: &["staleness_max"],
+    options: options::<AsyncOptions>,
     build,
 };
 
 /// Options that every asynchronous policy shares.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct AsyncOptions {
     /// Updates that are staler than this are dropped; none when absent.
@@ -52,7 +53,7 @@ impl Weighting {
     }
 }
 
-fn build(options: &Choice) -> Result<Composition, OptionError> {
+fn build(options: &Choice, _: &dyn Tables) -> Result<Composition, OptionError> {
     let options: AsyncOptions = options.options()?;
     Ok(Composition {
         policy: Box::new(Async::new(Weighting::One, options.staleness_max)),

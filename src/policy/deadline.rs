@@ -8,7 +8,7 @@ use super::{
 };
 use crate::domain::units::Duration;
 use crate::domain::work::UpdateKind;
-use crate::domain::{Choice, NodeId, OptionError, Span, Version};
+use crate::domain::{Choice, NodeId, OptionError, Span, Tables, Version, options};
 use serde::{Deserialize, Serialize};
 
 pub(super) const ROW: PolicyRow = PolicyRow {
@@ -16,10 +16,11 @@ pub(super) const ROW: PolicyRow = PolicyRow {
     summary: "rounds that end at a deadline; late updates are dropped or kept for the next round",
     example: "{name: deadline, after: 1s, minimum: 1, late: drop}",
     positional: &["after"],
+    options: options::<Options>,
     build,
 };
 
-#[derive(Deserialize)]
+#[derive(Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct Options {
     /// Length of a round.
@@ -36,14 +37,14 @@ impl Default for Options {
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 enum Late {
     Drop,
     Keep,
 }
 
-fn build(options: &Choice) -> Result<Composition, OptionError> {
+fn build(options: &Choice, _: &dyn Tables) -> Result<Composition, OptionError> {
     let Options { after, minimum, late } = options.options()?;
     if after.0 == Span::ZERO {
         return Err(OptionError::new(

@@ -4,7 +4,7 @@
 use super::asynchronous::{Async, Weighting};
 use super::{Composition, PolicyRow, choice};
 use crate::domain::work::UpdateKind;
-use crate::domain::{Choice, OptionError};
+use crate::domain::{Choice, OptionError, Tables, options};
 use serde::Deserialize;
 
 pub(super) const ROW: PolicyRow = PolicyRow {
@@ -12,10 +12,11 @@ pub(super) const ROW: PolicyRow = PolicyRow {
     summary: "asynchronous; the model is mixed with each worker's, less the staler it is (FedAsync)",
     example: "{name: fedasync, alpha: 0.6, staleness: polynomial, a: 0.5, b: 4, staleness_max: null}",
     positional: &["alpha"],
+    options: options::<Options>,
     build,
 };
 
-#[derive(Deserialize)]
+#[derive(Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct Options {
     /// Mixing weight of a fresh model, in (0, 1].
@@ -30,7 +31,7 @@ struct Options {
     staleness_max: Option<u64>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, serde::Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 enum Fall {
     Constant,
@@ -44,7 +45,7 @@ impl Default for Options {
     }
 }
 
-fn build(options: &Choice) -> Result<Composition, OptionError> {
+fn build(options: &Choice, _: &dyn Tables) -> Result<Composition, OptionError> {
     let Options { alpha, staleness, a, b, staleness_max } = options.options()?;
     if !(alpha > 0.0 && alpha <= 1.0) {
         return Err(OptionError::new(

@@ -5,7 +5,7 @@
 use super::asynchronous::Weighting;
 use super::{Composition, Policy, PolicyEvent, PolicyRow, ServerView, Verdict, choice, state_is_self};
 use crate::domain::work::UpdateKind;
-use crate::domain::{Choice, NodeId, OptionError};
+use crate::domain::{Choice, NodeId, OptionError, Tables, options};
 use serde::{Deserialize, Serialize};
 
 pub(super) const ROW: PolicyRow = PolicyRow {
@@ -13,10 +13,11 @@ pub(super) const ROW: PolicyRow = PolicyRow {
     summary: "asynchronous; commits the staleness-weighted mean of every K deltas (FedBuff)",
     example: "{name: fedbuff, k: 10, exponent: 0.5, concurrency: null}",
     positional: &["k"],
+    options: options::<Options>,
     build,
 };
 
-#[derive(Deserialize)]
+#[derive(Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct Options {
     /// Updates in the buffer at a commit.
@@ -33,7 +34,7 @@ impl Default for Options {
     }
 }
 
-fn build(options: &Choice) -> Result<Composition, OptionError> {
+fn build(options: &Choice, _: &dyn Tables) -> Result<Composition, OptionError> {
     let Options { k, exponent, concurrency } = options.options()?;
     if k == 0 {
         return Err(OptionError::new("k", "a buffer of 0 updates commits nothing", "1 or more"));

@@ -4,7 +4,7 @@
 
 use super::{Composition, Policy, PolicyEvent, PolicyRow, ServerView, Verdict, choice, state_is_self};
 use crate::domain::work::UpdateKind;
-use crate::domain::{Choice, NodeId, OptionError};
+use crate::domain::{Choice, NodeId, OptionError, Tables, options};
 use serde::{Deserialize, Serialize};
 
 pub(super) const ROW: PolicyRow = PolicyRow {
@@ -12,10 +12,11 @@ pub(super) const ROW: PolicyRow = PolicyRow {
     summary: "commits the mean of every K gradients; the other workers keep computing (K-async, K-batch-async)",
     example: "{name: k_async, k: 2, batch: false}",
     positional: &["k"],
+    options: options::<Options>,
     build,
 };
 
-#[derive(Deserialize)]
+#[derive(Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct Options {
     /// Updates in a commit.
@@ -30,7 +31,7 @@ impl Default for Options {
     }
 }
 
-fn build(options: &Choice) -> Result<Composition, OptionError> {
+fn build(options: &Choice, _: &dyn Tables) -> Result<Composition, OptionError> {
     let Options { k, batch } = options.options()?;
     if k == 0 {
         return Err(OptionError::new("k", "a commit of 0 updates changes nothing", "1 or more"));

@@ -19,9 +19,7 @@ mod staleness_aware;
 mod synchronous;
 
 use crate::domain::work::UpdateKind;
-use crate::domain::{
-    ByNode, Choice, NodeId, OptionError, Row, Seeds, Span, Stream, Table, Time, UpdateId, Version,
-};
+use crate::domain::{Build, ByNode, Choice, NodeId, Pluggable, Row, Seeds, Span, Stream, Table, Time, UpdateId, Version};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -227,14 +225,18 @@ pub struct Composition {
 }
 
 /// Makes a policy from its options.
-pub type BuildPolicy = fn(&Choice) -> Result<Composition, OptionError>;
+pub type BuildPolicy = Build<Composition>;
+
+impl Pluggable for dyn Policy {
+    type Build = BuildPolicy;
+    const KIND: &'static str = "policy";
+    const LIST: &'static str = "policies";
+}
 
 /// All policies.
 #[must_use]
 pub fn table() -> Table<BuildPolicy> {
-    Table::new(
-        "policy",
-        vec![
+    Table::new::<dyn Policy>(vec![
             synchronous::ROW,
             fedavg::ROW,
             asynchronous::ROW,

@@ -5,7 +5,7 @@
 
 use super::{Composition, Policy, PolicyEvent, PolicyRow, ServerView, Verdict, choice, state_is_self};
 use crate::domain::work::UpdateKind;
-use crate::domain::{Choice, NodeId, OptionError};
+use crate::domain::{Choice, NodeId, OptionError, Tables, options};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,10 +14,11 @@ pub(super) const ROW: PolicyRow = PolicyRow {
     summary: "asynchronous, but nobody runs more than `slack` clocks ahead of the slowest (SSP)",
     example: "{name: ssp, slack: 3}",
     positional: &["slack"],
+    options: options::<Options>,
     build,
 };
 
-#[derive(Deserialize)]
+#[derive(Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct Options {
     /// Clocks that a worker may be ahead of the slowest.
@@ -30,7 +31,7 @@ impl Default for Options {
     }
 }
 
-fn build(options: &Choice) -> Result<Composition, OptionError> {
+fn build(options: &Choice, _: &dyn Tables) -> Result<Composition, OptionError> {
     let Options { slack } = options.options()?;
     Ok(Composition {
         policy: Box::new(Ssp {

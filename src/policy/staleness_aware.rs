@@ -4,22 +4,18 @@
 use super::asynchronous::{Async, Weighting};
 use super::{Composition, PolicyRow, choice};
 use crate::domain::work::UpdateKind;
-use crate::domain::{Choice, OptionError};
-use serde::Deserialize;
+use crate::domain::{Choice, NoOptions, OptionError, Tables, options};
 
 pub(super) const ROW: PolicyRow = PolicyRow {
     name: "staleness_aware",
     summary: "asynchronous; the learning rate of an update is divided by its staleness",
     example: "{name: staleness_aware}",
     positional: &[],
+    options: options::<NoOptions>,
     build,
 };
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct NoOptions {}
-
-fn build(options: &Choice) -> Result<Composition, OptionError> {
+fn build(options: &Choice, _: &dyn Tables) -> Result<Composition, OptionError> {
     let NoOptions {} = options.options()?;
     Ok(Composition {
         policy: Box::new(Async::new(Weighting::Inverse, None)),

@@ -9,7 +9,7 @@ use super::{
     Assignment, Composition, Policy, PolicyEvent, PolicyRow, ServerView, Verdict, Why, choice, state_is_self,
 };
 use crate::domain::work::UpdateKind;
-use crate::domain::{Choice, NodeId, OptionError, UpdateId};
+use crate::domain::{Choice, NodeId, OptionError, Tables, UpdateId, options};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
@@ -18,11 +18,12 @@ pub(super) const ROW: PolicyRow = PolicyRow {
     summary: "rounds with a barrier; client sampling, backup workers, K of N",
     example: "{name: sync, clients: null, fraction: null, backup: 0, wait_for: null, cancel: false}",
     positional: &[],
+    options: options::<SyncOptions>,
     build,
 };
 
 /// Who takes part in a round, and how many are waited for. Shared with `fedavg`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct SyncOptions {
     /// Children selected for a round; all when absent.
@@ -69,7 +70,7 @@ impl SyncOptions {
     }
 }
 
-fn build(options: &Choice) -> Result<Composition, OptionError> {
+fn build(options: &Choice, _: &dyn Tables) -> Result<Composition, OptionError> {
     Ok(Composition {
         policy: Box::new(Sync::new(SyncOptions::checked(options)?)),
         update: UpdateKind::Gradient,

@@ -29,7 +29,7 @@ impl Tools {
     /// # Errors
     /// When a codec of the plan cannot be built (a checked plan always can).
     pub fn new(plan: &Plan, registry: &Registry, learner: Arc<dyn Learner>) -> Result<Self, OptionError> {
-        let codec = |choice| registry.codecs.resolve(choice).and_then(|(row, choice)| (row.build)(&choice));
+        let codec = |choice| registry.codecs.resolve(choice).and_then(|(row, choice)| (row.build)(&choice, registry));
         let codecs: Result<Vec<_>, OptionError> = plan.codecs.iter().map(codec).collect();
         let statistics = learner.statistics();
         let codecs: Vec<_> = codecs?.into_iter().map(|codec| apart(codec, &statistics)).collect();

@@ -6,10 +6,16 @@ mod links;
 mod random;
 mod tree;
 
-use crate::domain::{Choice, NodeName, OptionError, Table};
+use crate::domain::{Build, NodeName, OptionError, Pluggable, Table};
 
 /// Builds a topology from its options.
-pub type BuildTopology = fn(&Choice) -> Result<Topology, OptionError>;
+pub type BuildTopology = Build<Topology>;
+
+impl Pluggable for Topology {
+    type Build = BuildTopology;
+    const KIND: &'static str = "topology";
+    const LIST: &'static str = "topologies";
+}
 
 /// More nodes than this are refused, as a slip of the finger.
 pub const NODES_MAX: u64 = 4_194_304;
@@ -64,9 +70,7 @@ impl Topology {
 /// All topologies.
 #[must_use]
 pub fn table() -> Table<BuildTopology> {
-    Table::new(
-        "topology",
-        vec![
+    Table::new::<Topology>(vec![
             flat::row(),
             tree::row(),
             links::row(),

@@ -8,8 +8,7 @@ mod flip;
 use super::batch::Batch;
 use super::model::{DataShape, Input};
 use crate::domain::rng::{Streams, derived};
-use crate::domain::{Choice, OptionError, Stream, Table};
-use serde_json::Value;
+use crate::domain::{Choice, OptionError, Pick, Pluggable, Stream, Table, Tables};
 
 /// Size of an image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,12 +42,18 @@ pub trait Augment: Send + Sync + std::fmt::Debug {
 }
 
 /// Makes a change from its options, for images of this size.
-pub type BuildAugment = fn(&Choice, ImageShape) -> Result<Box<dyn Augment>, OptionError>;
+pub type BuildAugment = fn(&Choice, &dyn Tables, ImageShape) -> Result<Box<dyn Augment>, OptionError>;
+
+impl Pluggable for dyn Augment {
+    type Build = BuildAugment;
+    const KIND: &'static str = "augmentation";
+    const LIST: &'static str = "augmentations";
+}
 
 /// All changes of images.
 #[must_use]
 pub fn table() -> Table<BuildAugment> {
-    Table::new("augmentation", vec![crop::row(), flip::row(), cutout::row()])
+    Table::new::<dyn Augment>( vec![crop::row(), flip::row(), cutout::row()])
 }
 
 /// Changes one after another.
@@ -64,8 +69,8 @@ impl Pipeline {
     /// # Errors
     /// [`OptionError`] below the key `augment`: unknown names, options out of bounds, data that are not images.
     pub fn new(
-        written: &[Value],
-        table: &Table<BuildAugment>,
+        written: &[Pick<dyn Augment>],
+        tables: &dyn Tables,
         data: &DataShape,
     ) -> Result<Self, OptionError> {
         if written.is_empty() {
@@ -76,11 +81,9 @@ impl Pipeline {
             let message = "expected images, found other samples";
             return Err(OptionError { hint, ..OptionError::new("augment", message, "only with images") });
         };
-        let step = |(i, value): (usize, &Value)| {
-            let choice = Choice::from_value(value).and_then(|choice| table.resolve(&choice));
-            choice
-                .and_then(|(row, choice)| (row.build)(&choice, shape))
-                .map_err(|error| error.below(&format!("augment.{i}")))
+        let step = |(i, pick): (usize, &Pick<dyn Augment>)| {
+            let made = pick.make(tables, |build, choice| build(choice, tables, shape));
+            made.map_err(|error| error.below(&format!("augment.{i}")))
         };
         let steps = written.iter().enumerate().map(step).collect::<Result<_, _>>()?;
         Ok(Self { steps, shape: Some(shape) })

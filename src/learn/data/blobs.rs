@@ -1,11 +1,11 @@
 //! Gaussian blobs: each class is a normal distribution around its own centre. Any size, for scale.
 
 use super::{BuildData, DataContext, DataSet, Samples};
-use crate::domain::{OptionError, Row, Stream};
+use crate::domain::{OptionError, Row, Stream, options};
 use crate::learn::model::DataShape;
 use serde::Deserialize;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct Options {
     classes: usize,
@@ -30,7 +30,8 @@ pub fn row() -> Row<BuildData> {
         summary: "synthetic classes, each a normal distribution around its own centre; from the data seed",
         example: "{name: blobs, classes: 10, features: 16, samples: 10000, test_samples: 1000, spread: 0.5}",
         positional: &[],
-        build: |choice, context| make(&choice.options()?, context),
+        options: options::<Options>,
+        build: |choice, _, context| make(&choice.options()?, context),
     }
 }
 

@@ -2,7 +2,7 @@
 //! C. Kaynak, CC BY 4.0 (see assets/README.md).
 
 use super::{BuildData, DataSet, ImageOptions, Samples, shuffled};
-use crate::domain::{OptionError, Row};
+use crate::domain::{OptionError, Row, options};
 use crate::learn::model::DataShape;
 
 static BYTES: &[u8; COUNT * (PIXELS + 1)] = include_bytes!("../../../assets/digits.bin");
@@ -19,7 +19,8 @@ pub fn row() -> Row<BuildData> {
         summary: "1,797 handwritten digits of 8x8 pixels, embedded: 1,437 to train on, 360 to test on",
         example: "{name: digits, normalise: unit}",
         positional: &[],
-        build: |choice, _| load(&choice.options()?),
+        options: options::<ImageOptions>,
+        build: |choice, _, _| load(&choice.options()?),
     }
 }
 

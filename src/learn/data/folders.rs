@@ -1,8 +1,8 @@
 //! Pictures in folders by class: `train/CLASS/PICTURE`, `test/CLASS/PICTURE` and perhaps `valid/CLASS/PICTURE`.
 
 use super::files::{entries, file_error, find_folder, given, wrong};
-use super::{BuildData, DataSet, ImageOptions, Samples, shuffled};
-use crate::domain::{Choice, OptionError, Row};
+use super::{BuildData, DataSet, Normalise, Samples, shuffled};
+use crate::domain::{OptionError, Row, both, options};
 use crate::learn::model::DataShape;
 use image::DynamicImage;
 use image::imageops::FilterType;
@@ -19,13 +19,10 @@ pub fn row() -> Row<BuildData> {
         summary: "pictures (PNG, JPEG) in train, test and perhaps valid, in a folder for each class",
         example: "{name: folders, directory: pictures, resize: null, grey: false, normalise: unit}",
         positional: &["directory"],
-        build: |choice, context| {
-            let mut rest = choice.clone();
-            let directory = rest.options.shift_remove("directory").unwrap_or_default();
-            let path = PathBuf::deserialize(&directory).map_err(|_| {
-                OptionError::new("directory", format!("`{directory}`"), "the name of a folder")
-            })?;
-            load(&given("directory", &path, context)?, &rest)
+        options: both::<Given, Options>,
+        build: |choice, _, context| {
+            let (Given { directory }, options) = choice.two()?;
+            load(&given("directory", &directory, context)?, &options)
         },
     }
 }
@@ -37,17 +34,26 @@ pub fn cinic10() -> Row<BuildData> {
         summary: "CINIC-10, colour images of 32x32, 90,000 each to train, validate and test on; folders of PNG",
         example: "{name: cinic10, resize: null, grey: false, normalise: unit}",
         positional: &[],
-        build: |choice, context| load(&find_folder("cinic10", &["CINIC-10"], context)?, choice),
+        options: options::<Options>,
+        build: |choice, _, context| load(&find_folder("cinic10", &["CINIC-10"], context)?, &choice.options()?),
     }
 }
 
-#[derive(Default, Deserialize)]
+#[derive(Deserialize, schemars::JsonSchema)]
+struct Given {
+    /// The folder with `train` and `test`.
+    directory: PathBuf,
+}
+
+#[derive(Default, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct Options {
     /// Width and height that all pictures are brought to; else all must have the same.
     resize: Option<[u32; 2]>,
     /// One channel of brightness instead of three colours.
     grey: bool,
+    /// How pixels become numbers: `unit` (from 0 to 1), a mean and a deviation as in `[0.13, 0.31]`, `per_pixel`.
+    normalise: Normalise,
 }
 
 /// Pixels `[picture, channel, row, column]` and classes.
@@ -57,20 +63,19 @@ struct Part {
     classes: Vec<u16>,
 }
 
-fn load(directory: &Path, choice: &Choice) -> Result<DataSet, OptionError> {
-    let (images, options) = ImageOptions::of::<Options>(choice)?;
+fn load(directory: &Path, options: &Options) -> Result<DataSet, OptionError> {
     if let Some([width, height]) = options.resize {
         let right = (1..=4096).contains(&width) && (1..=4096).contains(&height);
         OptionError::check(right, "resize", format!("{width}x{height}"), "1 to 4096 for each side")?;
     }
     let classes = classes(&directory.join("train"))?;
     let mut size = options.resize;
-    let mut part = |name: &str| part(&directory.join(name), &classes, &options, &mut size);
+    let mut part = |name: &str| part(&directory.join(name), &classes, options, &mut size);
     let (train, test) = (part("train")?, part("test")?);
     let validation = if directory.join("valid").is_dir() { Some(part("valid")?) } else { None };
     let [width, height] = size.unwrap_or_default().map(|side| side as usize);
     let channels = if options.grey { 1 } else { 3 };
-    let scale = images.normalise.scale(255.0, channels, width * height, &train.pixels)?;
+    let scale = options.normalise.scale(255.0, channels, width * height, &train.pixels)?;
     let samples =
         |part: Part| Samples::from_bytes(part.pixels, part.classes, channels * width * height, scale.clone());
     let shape = DataShape::images(channels, height, width, classes.len());

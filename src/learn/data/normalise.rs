@@ -1,5 +1,8 @@
 //! How pixels become numbers.
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde_json::json;
+use std::borrow::Cow;
 use crate::domain::OptionError;
 use serde::{Deserialize, Deserializer, Serialize};
 use std::sync::Arc;
@@ -92,6 +95,24 @@ fn per_pixel(pixels: &[u8], len: usize) -> Scale {
         divisor: 1.0,
         mean: sums.iter().map(|(sum, _)| (*sum as f64 / count as f64) as f32).collect(),
         deviation: sums.iter().map(|sums| (variance(*sums).sqrt() + 0.001) as f32).collect(),
+    }
+}
+
+impl JsonSchema for Normalise {
+    fn schema_name() -> Cow<'static, str> {
+        "Normalise".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        let number = json!({ "type": "number" });
+        let one = json!({ "anyOf": [number, { "type": "array", "items": number }] });
+        json_schema!({
+            "anyOf": [
+                { "enum": ["unit", "per_pixel"] },
+                { "type": "array", "items": one, "minItems": 2, "maxItems": 2 },
+            ],
+            "default": "unit",
+        })
     }
 }
 

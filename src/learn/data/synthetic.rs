@@ -2,7 +2,7 @@
 //! Networks, 2020, and the authors' generate_synthetic.py; after O. Shamir, N. Srebro, T. Zhang, 2014).
 
 use super::{BuildData, DataContext, DataSet, Owners, Samples};
-use crate::domain::{OptionError, Row, Stream, math};
+use crate::domain::{OptionError, Row, Stream, math, options};
 use crate::learn::model::DataShape;
 use serde::Deserialize;
 
@@ -18,11 +18,12 @@ pub fn row() -> Row<BuildData> {
         summary: "synthetic(alpha, beta) of FedProx: users whose models differ by alpha, inputs by beta; from the data seed",
         example: "{name: synthetic, alpha: 1.0, beta: 1.0, users: 30, iid: false}",
         positional: &["alpha", "beta"],
-        build: |choice, context| make(&choice.options()?, context),
+        options: options::<Options>,
+        build: |choice, _, context| make(&choice.options()?, context),
     }
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct Options {
     /// Standard deviation of the means of the users' models.

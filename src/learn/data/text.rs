@@ -2,7 +2,7 @@
 
 use super::files::{file_error, find, given, read_text, wrong};
 use super::{BuildData, DataSet, Features, Labels, Owners, Samples};
-use crate::domain::{OptionError, Row};
+use crate::domain::{OptionError, Row, both, options};
 use crate::learn::model::{DataShape, Input, Output};
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
@@ -18,7 +18,8 @@ pub fn tinyshakespeare() -> Row<BuildData> {
         summary: "a million letters of Shakespeare by speaker: 80 letters and the next one; a text file",
         example: "{name: tinyshakespeare, window: 80, stride: 10, test_share: 0.1}",
         positional: &[],
-        build: |choice, context| {
+        options: options::<Options>,
+        build: |choice, _, context| {
             let options = choice.options()?;
             load(&options, &find("tinyshakespeare", &[], "input.txt", context)?)
         },
@@ -32,17 +33,21 @@ pub fn row() -> Row<BuildData> {
         summary: "a text by speaker (`NAME:` and lines, parted by empty lines): some letters and the next one",
         example: "{name: text, file: play.txt, window: 80, stride: 10, test_share: 0.1}",
         positional: &["file"],
-        build: |choice, context| {
-            let mut rest = choice.clone();
-            let file = rest.options.shift_remove("file").unwrap_or_default();
-            let file = PathBuf::deserialize(&file)
-                .map_err(|_| OptionError::new("file", format!("`{file}`"), "the name of a text file"))?;
-            load(&rest.options()?, &given("file", &file, context)?)
+        options: both::<Given, Options>,
+        build: |choice, _, context| {
+            let (Given { file }, options) = choice.two()?;
+            load(&options, &given("file", &file, context)?)
         },
     }
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, schemars::JsonSchema)]
+struct Given {
+    /// The text file.
+    file: PathBuf,
+}
+
+#[derive(Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct Options {
     /// Letters of a sample.

@@ -5,11 +5,11 @@
 //! 2020).
 
 use super::{BuildPartition, Partitioner, by_class, cuts, drawn, enough, positive};
-use crate::domain::{OptionError, Row, Stream};
+use crate::domain::{OptionError, Row, Stream, options};
 use crate::learn::data::Overview;
 use serde::Deserialize;
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct Dirichlet {
     alpha: f64,
@@ -67,7 +67,8 @@ pub fn row() -> Row<BuildPartition> {
         summary: "label skew: shares of each class from Dirichlet(alpha); small alpha, few classes on a node",
         example: "{name: dirichlet, alpha: 0.5, min_size: 10, balance: true}",
         positional: &["alpha"],
-        build: |choice| {
+        options: options::<Dirichlet>,
+        build: |choice, _| {
             let options: Dirichlet = choice.options()?;
             positive("alpha", options.alpha)?;
             Ok(Box::new(options))

@@ -1,17 +1,17 @@
 //! Equal shards without regard to classes.
 
 use super::{BuildPartition, Partitioner, contiguous, enough, permutation};
-use crate::domain::{OptionError, Row};
+use crate::domain::{OptionError, Row, options};
 use crate::learn::data::Overview;
 use serde::Deserialize;
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct Iid {
     order: Order,
 }
 
-#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, serde::Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 enum Order {
     /// Contiguous parts of a permutation from the data seed.
@@ -39,7 +39,8 @@ pub fn row() -> Row<BuildPartition> {
         summary: "equal shards; order is shuffled or strided (sample i to shard i modulo shards)",
         example: "{name: iid, order: shuffled}",
         positional: &[],
-        build: |choice| Ok(Box::new(choice.options::<Iid>()?)),
+        options: options::<Iid>,
+        build: |choice, _| Ok(Box::new(choice.options::<Iid>()?)),
     }
 }
 

@@ -10,7 +10,8 @@ mod quantity;
 mod shards;
 mod slices;
 
-use crate::domain::{Choice, OptionError, Stream, Table};
+use crate::learn::split::PartitionOptions;
+use crate::domain::{Build, OptionError, Options, Pluggable, Stream, Table, options};
 use crate::learn::data::Overview;
 use std::ops::Range;
 
@@ -29,13 +30,19 @@ pub trait Partitioner: Send + Sync + std::fmt::Debug {
 }
 
 /// Makes a partitioner from its options.
-pub type BuildPartition = fn(&Choice) -> Result<Box<dyn Partitioner>, OptionError>;
+pub type BuildPartition = Build<Box<dyn Partitioner>>;
+
+impl Pluggable for dyn Partitioner {
+    type Build = BuildPartition;
+    const KIND: &'static str = "partitioner";
+    const LIST: &'static str = "partitions";
+    const COMMON: Option<Options> = Some(options::<PartitionOptions>);
+}
 
 /// All partitioners.
 #[must_use]
 pub fn table() -> Table<BuildPartition> {
-    Table::new(
-        "partitioner",
+    Table::new::<dyn Partitioner>(
         vec![
             iid::row(),
             slices::row(),
@@ -129,7 +136,7 @@ fn drawn(
 /// All samples in a shuffled order.
 fn permutation(samples: usize, seed: u64) -> Vec<u32> {
     let mut order: Vec<u32> = (0..samples as u32).collect();
-    Stream::new(seed, "partition", 0, 0).shuffle(&mut order);
+    Stream::new(seed, "partitioner", 0, 0).shuffle(&mut order);
     order
 }
 

@@ -8,11 +8,11 @@
 //! not given at all, so some samples stay unused.
 
 use super::{BuildPartition, Partitioner, by_class, enough};
-use crate::domain::{OptionError, Row, Stream, math};
+use crate::domain::{OptionError, Row, Stream, math, options};
 use crate::learn::data::Overview;
 use serde::Deserialize;
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct PowerLaw {
     per_node: usize,
@@ -91,7 +91,8 @@ pub fn row() -> Row<BuildPartition> {
         summary: "per_node classes for each node, sizes from a lognormal (FedProx' MNIST); leaves some samples unused",
         example: "{name: power_law, per_node: 2, first: 5, sigma: 2}",
         positional: &["per_node"],
-        build: |choice| {
+        options: options::<PowerLaw>,
+        build: |choice, _| {
             let options: PowerLaw = choice.options()?;
             OptionError::check(options.per_node > 0, "per_node", options.per_node, "1 or more")?;
             OptionError::check(options.first > 0, "first", options.first, "1 or more")?;

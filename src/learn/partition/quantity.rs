@@ -3,11 +3,11 @@
 //! Study, 2022).
 
 use super::{BuildPartition, Partitioner, cuts, drawn, enough, permutation, positive};
-use crate::domain::{OptionError, Row, Stream};
+use crate::domain::{OptionError, Row, Stream, options};
 use crate::learn::data::Overview;
 use serde::Deserialize;
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct Quantity {
     beta: f64,
@@ -40,7 +40,8 @@ pub fn row() -> Row<BuildPartition> {
         summary: "quantity skew: random samples, sizes of the shards from Dirichlet(beta); small beta, unequal sizes",
         example: "{name: quantity, beta: 0.5, min_size: 10}",
         positional: &["beta"],
-        build: |choice| {
+        options: options::<Quantity>,
+        build: |choice, _| {
             let options: Quantity = choice.options()?;
             positive("beta", options.beta)?;
             Ok(Box::new(options))

@@ -1,11 +1,11 @@
 //! Contiguous equal slices of the samples as they come: the data slices of HiPS, one for each worker.
 
 use super::{BuildPartition, Partitioner, contiguous, enough};
-use crate::domain::{OptionError, Row};
+use crate::domain::{OptionError, Row, options};
 use crate::learn::data::Overview;
 use serde::Deserialize;
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Slices {}
 
@@ -23,7 +23,8 @@ pub fn row() -> Row<BuildPartition> {
         summary: "equal contiguous slices of the samples as they come",
         example: "{name: slices}",
         positional: &[],
-        build: |choice| Ok(Box::new(choice.options::<Slices>()?)),
+        options: options::<Slices>,
+        build: |choice, _| Ok(Box::new(choice.options::<Slices>()?)),
     }
 }
 

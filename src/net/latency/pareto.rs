@@ -1,8 +1,8 @@
 //! Pareto: rare, very long latencies.
 
 use super::positive;
-use super::{BuildLatency, Latencies};
-use crate::domain::math;
+use super::{BuildLatency};
+use crate::domain::{Tables, math, options};
 use crate::domain::units::Duration;
 use crate::domain::{Choice, OptionError, Row, Span, Stream};
 use crate::net::Distribution;
@@ -18,7 +18,7 @@ pub struct Pareto {
     pub shape: f64,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Options {
     min: Duration,
@@ -37,11 +37,12 @@ pub(super) fn row() -> Row<BuildLatency> {
         summary: "at least `min`; heavy tail, longer for a smaller `shape`",
         example: "{name: pareto, min: 20ms, shape: 1.5}",
         positional: &["min", "shape"],
+        options: options::<Options>,
         build,
     }
 }
 
-fn build(choice: &Choice, _: &Latencies) -> Result<Arc<dyn Distribution>, OptionError> {
+fn build(choice: &Choice, _: &dyn Tables) -> Result<Arc<dyn Distribution>, OptionError> {
     let options: Options = choice.options()?;
     positive("shape", options.shape)?;
     Ok(Arc::new(Pareto { min: options.min.0, shape: options.shape }))

@@ -4,7 +4,7 @@
 
 use super::{FoldRow, FoldRule, Slice};
 use crate::domain::work::FoldInput;
-use crate::domain::{Choice, OptionError};
+use crate::domain::{Choice, OptionError, Tables, options};
 use serde::Deserialize;
 use std::sync::Arc;
 
@@ -13,12 +13,13 @@ pub(super) const ROW: FoldRow = FoldRow {
     summary: "each gradient is corrected for the distance the model moved since its snapshot",
     example: "{name: delay_compensated, lambda: 0.04, adaptive: false, decay: 0.95}",
     positional: &["lambda"],
+    options: options::<DelayCompensated>,
     build,
 };
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
-struct DelayCompensated {
+pub(crate) struct DelayCompensated {
     /// Strength of the correction; 0 is plain asynchronous SGD. MXNet's default.
     lambda: f32,
     /// Whether lambda is scaled by the running mean square of the gradient.
@@ -60,7 +61,7 @@ pub(crate) fn check(choice: &Choice) -> Result<(), OptionError> {
     parse(choice).map(|_| ())
 }
 
-fn build(choice: &Choice) -> Result<Arc<dyn FoldRule>, OptionError> {
+fn build(choice: &Choice, _: &dyn Tables) -> Result<Arc<dyn FoldRule>, OptionError> {
     Ok(Arc::new(parse(choice)?))
 }
 

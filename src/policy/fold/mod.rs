@@ -7,7 +7,7 @@ mod sum;
 mod weighted;
 
 use crate::domain::work::{FoldInput, Folded, OptState, UpdateKind};
-use crate::domain::{Choice, OptionError, Params, Row, Table};
+use crate::domain::{Build, Params, Pluggable, Row, Table};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -82,12 +82,18 @@ pub struct Slice<'a> {
 }
 
 /// Makes a fold from its options.
-pub type BuildFold = fn(&Choice) -> Result<Arc<dyn FoldRule>, OptionError>;
+pub type BuildFold = Build<Arc<dyn FoldRule>>;
+
+impl Pluggable for dyn FoldRule {
+    type Build = BuildFold;
+    const KIND: &'static str = "fold";
+    const LIST: &'static str = "folds";
+}
 
 /// All folds.
 #[must_use]
 pub fn table() -> Table<BuildFold> {
-    Table::new("fold", vec![mean::ROW, weighted::ROW, sum::ROW, delay_compensated::ROW])
+    Table::new::<dyn FoldRule>( vec![mean::ROW, weighted::ROW, sum::ROW, delay_compensated::ROW])
 }
 
 type FoldRow = Row<BuildFold>;

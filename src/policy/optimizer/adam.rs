@@ -2,7 +2,7 @@
 //! (1 - b1^t), x -= lr_t m / (sqrt v + eps). FedAdam (arXiv 2003.00295) has no bias correction, beta2 .99, eps 1e-3.
 
 use super::{OptimizerRow, ServerOptimizer, check_decay, check_eps, check_lr};
-use crate::domain::{Choice, OptionError, math};
+use crate::domain::{Choice, OptionError, Tables, math, options};
 use serde::Deserialize;
 use std::sync::Arc;
 
@@ -11,10 +11,11 @@ pub(super) const ROW: OptimizerRow = OptimizerRow {
     summary: "Adam; FedAdam with beta2 .99, eps 1e-3 and no bias correction",
     example: "{name: adam, lr: 0.001, beta1: 0.9, beta2: 0.999, eps: 1.0e-7, bias_correction: true}",
     positional: &["lr"],
+    options: options::<Adam>,
     build,
 };
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct Adam {
     lr: f32,
@@ -30,7 +31,7 @@ impl Default for Adam {
     }
 }
 
-fn build(choice: &Choice) -> Result<Arc<dyn ServerOptimizer>, OptionError> {
+fn build(choice: &Choice, _: &dyn Tables) -> Result<Arc<dyn ServerOptimizer>, OptionError> {
     let adam: Adam = choice.options()?;
     check_lr(adam.lr)?;
     check_decay("beta1", adam.beta1)?;

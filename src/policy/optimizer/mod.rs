@@ -9,7 +9,7 @@ mod momentum;
 mod sgd;
 mod yogi;
 
-use crate::domain::{Choice, OptionError, Row, Table};
+use crate::domain::{Build, OptionError, Pluggable, Row, Table};
 use std::sync::Arc;
 
 /// Applies a descent direction to the model.
@@ -23,12 +23,18 @@ pub trait ServerOptimizer: Send + Sync + std::fmt::Debug {
 }
 
 /// Makes an optimiser from its options.
-pub type BuildOptimizer = fn(&Choice) -> Result<Arc<dyn ServerOptimizer>, OptionError>;
+pub type BuildOptimizer = Build<Arc<dyn ServerOptimizer>>;
+
+impl Pluggable for dyn ServerOptimizer {
+    type Build = BuildOptimizer;
+    const KIND: &'static str = "server optimiser";
+    const LIST: &'static str = "optimizers";
+}
 
 /// All server optimisers.
 #[must_use]
 pub fn table() -> Table<BuildOptimizer> {
-    Table::new("server optimiser", vec![sgd::ROW, momentum::ROW, adam::ROW, yogi::ROW, adagrad::ROW])
+    Table::new::<dyn ServerOptimizer>(vec![sgd::ROW, momentum::ROW, adam::ROW, yogi::ROW, adagrad::ROW])
 }
 
 type OptimizerRow = Row<BuildOptimizer>;
@@ -63,6 +69,7 @@ mod tests {
             name: text.split('(').next().unwrap().to_owned(),
             options: serde_json::from_str(text.split_once('(').unwrap().1.trim_end_matches(')')).unwrap(),
             positional: vec![],
+            options: options::<Options>,
         };
         let table = table();
         let optimizer = (table.get(&choice.name).unwrap().build)(&choice).unwrap();

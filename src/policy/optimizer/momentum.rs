@@ -2,7 +2,7 @@
 //! outer optimiser on deltas this is FedAvgM and the outer step of DiLoCo (arXiv 2311.08105).
 
 use super::{OptimizerRow, ServerOptimizer, check_decay, check_lr};
-use crate::domain::{Choice, OptionError};
+use crate::domain::{Choice, OptionError, Tables, options};
 use serde::Deserialize;
 use std::sync::Arc;
 
@@ -11,10 +11,11 @@ pub(super) const ROW: OptimizerRow = OptimizerRow {
     summary: "SGD with heavy-ball or Nesterov momentum (FedAvgM)",
     example: "{name: momentum, lr: 0.1, beta: 0.9, nesterov: false}",
     positional: &["lr", "beta"],
+    options: options::<Momentum>,
     build,
 };
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct Momentum {
     lr: f32,
@@ -28,7 +29,7 @@ impl Default for Momentum {
     }
 }
 
-fn build(choice: &Choice) -> Result<Arc<dyn ServerOptimizer>, OptionError> {
+fn build(choice: &Choice, _: &dyn Tables) -> Result<Arc<dyn ServerOptimizer>, OptionError> {
     let momentum: Momentum = choice.options()?;
     check_lr(momentum.lr)?;
     check_decay("beta", momentum.beta)?;

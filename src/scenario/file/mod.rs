@@ -7,7 +7,6 @@ mod devices;
 mod faults;
 mod injections;
 mod network;
-mod pick;
 mod tiers;
 mod training;
 
@@ -16,11 +15,15 @@ pub use devices::{DevicesFile, HostFile};
 pub use faults::{FaultEventFile, FaultsFile, MessageRuleFile, SlowDownFile};
 pub use injections::{BurstsFile, InjectionFile, PlaceFile};
 pub use network::{LinkFile, LinkOverrideFile, NetworkFile};
-pub use pick::{OptimizerPick, Pick};
 pub use tiers::{CompressionFile, PeersFile, TierFile, UplinkFile};
 pub use training::{EvaluationFile, LocalFile, TrainingFile};
 
+use crate::domain::Pick;
+use crate::learn::data::DataSet;
+use crate::learn::model::Network;
+use crate::learn::partition::Partitioner;
 use crate::plan::Expect;
+use crate::topology::Topology;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -44,14 +47,14 @@ pub struct ScenarioFile {
     pub seeds: SeedsFile,
     /// Who reports to whom, or who mixes with whom: a choice (`hcddl list topologies`) or the path of a file
     /// with one, relative to this file.
-    pub topology: Pick,
+    pub topology: Pick<Topology>,
     /// What is trained: a choice (`hcddl list models`); `layers` is one of your own (`hcddl list layers`).
-    pub model: Pick,
+    pub model: Pick<Network>,
     /// What it is trained on: a choice (`hcddl list data`). Every data set also takes `limit_train` and `limit_test`
     /// (keep the first so many samples), `validation` (this share of the training samples is kept to validate on)
     /// and `augment` (a list of changes of training images: `hcddl list augmentations`).
     #[serde(default = "default_data")]
-    pub data: Pick,
+    pub data: Pick<DataSet>,
     /// Where data files are looked for, relative to this file. Default: the environment variable `HCDDL_DATA`,
     /// else the cache of `hcddl data fetch`.
     #[serde(default)]
@@ -59,7 +62,7 @@ pub struct ScenarioFile {
     /// How the training samples are split over the workers or peers: a choice (`hcddl list partitions`). Every
     /// partitioner also takes `test_share`: this share of each shard is held out, and together that is the test set.
     #[serde(default = "default_partition")]
-    pub partition: Pick,
+    pub partition: Pick<dyn Partitioner>,
     /// How long and how training goes.
     #[serde(default)]
     pub training: TrainingFile,
@@ -104,11 +107,11 @@ pub struct ScenarioFile {
     pub timing_only: bool,
 }
 
-fn default_data() -> Pick {
+fn default_data() -> Pick<DataSet> {
     Pick::text("digits")
 }
 
-fn default_partition() -> Pick {
+fn default_partition() -> Pick<dyn Partitioner> {
     Pick::text("iid")
 }
 

@@ -4,7 +4,7 @@ mod columns;
 
 use super::files::{file_error, find, given, open, wrong};
 use super::{BuildData, DataContext, DataSet, Features, Labels, Owners, Samples};
-use crate::domain::{Choice, OptionError, Row, text};
+use crate::domain::{Choice, OptionError, Row, Tables, options, text};
 use crate::learn::model::{DataShape, Output};
 use columns::{Column, Columns, Wanted};
 use serde::Deserialize;
@@ -20,6 +20,7 @@ pub fn row() -> Row<BuildData> {
         example: "{name: csv, train: train.csv, test: test.csv, test_rows: null, label: class, target: null, \
                   owner: null, skip: [id], header: true, separator: null, standardise: false}",
         positional: &["train", "test"],
+        options: options::<Options>,
         build: any,
     }
 }
@@ -31,6 +32,7 @@ pub fn occupancy() -> Row<BuildData> {
         summary: "UCI Occupancy Detection: is somebody in the room? 5 features, 8,143 rows to train on; CSV",
         example: "{name: occupancy, test: datatest, standardise: true}",
         positional: &[],
+        options: options::<Occupancy>,
         build: load_occupancy,
     }
 }
@@ -42,11 +44,12 @@ pub fn susy() -> Row<BuildData> {
         summary: "UCI SUSY: signal or background? 18 features, 5,000,000 rows, the last 500,000 to test on; CSV",
         example: "{name: susy, test_rows: 500000, standardise: false}",
         positional: &[],
+        options: options::<Susy>,
         build: load_susy,
     }
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Options {
     train: PathBuf,
@@ -75,7 +78,7 @@ struct Options {
 }
 
 /// One column or several.
-#[derive(Deserialize)]
+#[derive(Deserialize, serde::Serialize, schemars::JsonSchema)]
 #[serde(untagged)]
 enum Targets {
     One(Column),
@@ -86,7 +89,7 @@ fn yes() -> bool {
     true
 }
 
-fn any(choice: &Choice, context: &DataContext) -> Result<DataSet, OptionError> {
+fn any(choice: &Choice, _: &dyn Tables, context: &DataContext) -> Result<DataSet, OptionError> {
     let options: Options = choice.options()?;
     let (key, targets) = match (options.label, options.target) {
         (Some(label), None) => ("label", vec![label]),
@@ -114,7 +117,7 @@ fn any(choice: &Choice, context: &DataContext) -> Result<DataSet, OptionError> {
     }
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct Occupancy {
     /// `datatest` (the door mostly closed), `datatest2` (mostly open) or `both`.
@@ -128,7 +131,7 @@ impl Default for Occupancy {
     }
 }
 
-fn load_occupancy(choice: &Choice, context: &DataContext) -> Result<DataSet, OptionError> {
+fn load_occupancy(choice: &Choice, _: &dyn Tables, context: &DataContext) -> Result<DataSet, OptionError> {
     let options: Occupancy = choice.options()?;
     let tests: &[&str] = match options.test.as_str() {
         "datatest" => &["datatest"],
@@ -143,7 +146,7 @@ fn load_occupancy(choice: &Choice, context: &DataContext) -> Result<DataSet, Opt
     form.load(&path("datatraining")?, &Test::Files(&tests), options.standardise)
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct Susy {
     test_rows: usize,
@@ -156,7 +159,7 @@ impl Default for Susy {
     }
 }
 
-fn load_susy(choice: &Choice, context: &DataContext) -> Result<DataSet, OptionError> {
+fn load_susy(choice: &Choice, _: &dyn Tables, context: &DataContext) -> Result<DataSet, OptionError> {
     let options: Susy = choice.options()?;
     let path = find("susy", &[], "SUSY.csv", context)?;
     let form = Form::of_classes(Column::Number(0), vec![], false);

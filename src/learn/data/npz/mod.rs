@@ -4,8 +4,8 @@ mod array;
 
 use super::files::{given, wrong};
 use super::samples::Owners;
-use super::{BuildData, DataContext, DataSet, Features, ImageOptions, Labels, Normalise, Samples};
-use crate::domain::{Choice, OptionError, Row};
+use super::{BuildData, DataContext, DataSet, Features, Labels, Normalise, Samples};
+use crate::domain::{Choice, OptionError, Row, Tables, options};
 use crate::learn::model::DataShape;
 use array::{Array, NoClasses, Numbers};
 use serde::Deserialize;
@@ -22,11 +22,12 @@ pub fn row() -> Row<BuildData> {
         example: "{name: npz, file: set.npz, x_train: x_train, y_train: y_train, x_test: x_test, \
                   y_test: y_test, owner: null, channels_last: null, classes: null, normalise: unit}",
         positional: &["file"],
+        options: options::<Options>,
         build: load,
     }
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct Options {
     file: PathBuf,
@@ -41,13 +42,15 @@ struct Options {
     channels_last: Option<bool>,
     /// Number of classes; one more than the largest training label when left out.
     classes: Option<usize>,
+    /// How bytes become numbers: `unit` (from 0 to 1), a mean and a deviation as in `[0.13, 0.31]`, `per_pixel`.
+    normalise: Normalise,
 }
 
 impl Default for Options {
     fn default() -> Self {
         let [x_train, y_train, x_test, y_test] = ["x_train", "y_train", "x_test", "y_test"].map(String::from);
         let file = PathBuf::new();
-        Self { file, x_train, y_train, x_test, y_test, owner: None, channels_last: None, classes: None }
+        Self { file, x_train, y_train, x_test, y_test, owner: None, channels_last: None, classes: None, normalise: Normalise::default() }
     }
 }
 
@@ -67,8 +70,8 @@ struct Part {
 
 type Archive = zip::ZipArchive<BufReader<File>>;
 
-fn load(choice: &Choice, context: &DataContext) -> Result<DataSet, OptionError> {
-    let (images, options) = ImageOptions::of::<Options>(choice)?;
+fn load(choice: &Choice, _: &dyn Tables, context: &DataContext) -> Result<DataSet, OptionError> {
+    let options: Options = choice.options()?;
     let path = given("file", &options.file, context)?;
     let file = File::open(&path).map_err(|e| wrong(&path, &format!("cannot be opened: {e}"), ""))?;
     let mut archive = zip::ZipArchive::new(BufReader::new(file))
@@ -88,13 +91,13 @@ fn load(choice: &Choice, context: &DataContext) -> Result<DataSet, OptionError> 
     }
     let trained = match &train.values {
         Values::Bytes(pixels) => &pixels[..],
-        Values::Floats(_) if images.normalise != Normalise::Unit => {
+        Values::Floats(_) if options.normalise != Normalise::Unit => {
             let message = "normalisation is for bytes, these are other numbers";
             return Err(OptionError::new("normalise", message, "leave it out"));
         }
         Values::Floats(_) => &[],
     };
-    let scale = images.normalise.scale(255.0, channels, height * width, trained)?;
+    let scale = options.normalise.scale(255.0, channels, height * width, trained)?;
     let samples = |part: Part| {
         let features = match part.values {
             Values::Bytes(pixels) => Features::Bytes { pixels, scale: scale.clone() },

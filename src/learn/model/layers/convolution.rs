@@ -2,11 +2,13 @@
 
 use super::dense::identity;
 use super::{BuildLayer, NumberOr, size};
-use crate::domain::{OptionError, Row};
+use crate::domain::{OptionError, Row, options};
 use crate::learn::layer::{self, Activation};
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Deserializer};
+use std::borrow::Cow;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Conv2d {
     filters: usize,
@@ -23,7 +25,7 @@ struct Conv2d {
     activation: Activation,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Depthwise {
     kernel: usize,
@@ -50,6 +52,16 @@ struct Padding(NumberOr);
 impl Default for Padding {
     fn default() -> Self {
         Self(NumberOr::Number(0))
+    }
+}
+
+impl JsonSchema for Padding {
+    fn schema_name() -> Cow<'static, str> {
+        "Padding".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        NumberOr::schema(&["same"])
     }
 }
 
@@ -84,7 +96,8 @@ pub(super) fn rows() -> Vec<Row<BuildLayer>> {
             example: "{name: conv2d, filters: 8, kernel: 3, stride: 1, padding: 0, groups: 1, bias: true, \
                       activation: identity}",
             positional: &["filters", "kernel", "stride", "padding"],
-            build: |choice, network| {
+            options: options::<Conv2d>,
+            build: |choice, _, network| {
                 let Conv2d { filters, kernel, stride, padding, groups, bias, activation } =
                     choice.options()?;
                 let (filters, kernel) = (size("filters", filters)?, size("kernel", kernel)?);
@@ -104,7 +117,8 @@ pub(super) fn rows() -> Vec<Row<BuildLayer>> {
             summary: "convolution of each channel on its own",
             example: "{name: depthwise, kernel: 3, stride: 1, padding: same, bias: true, activation: identity}",
             positional: &["kernel", "stride", "padding"],
-            build: |choice, network| {
+            options: options::<Depthwise>,
+            build: |choice, _, network| {
                 let Depthwise { kernel, stride, padding, bias, activation } = choice.options()?;
                 let (groups, kernel) = (network.image()?.0, size("kernel", kernel)?);
                 let (stride, padding) = (size("stride", stride)?, padding.around(kernel)?);

@@ -1,18 +1,17 @@
 //! Normalisations.
 
 use super::BuildLayer;
-use super::dense::NoOptions;
-use crate::domain::Row;
+use crate::domain::{NoOptions, Row, options};
 use crate::learn::layer::Statistics;
 use serde::Deserialize;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct GroupNorm {
     groups: usize,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct BatchNorm {
     #[serde(default)]
@@ -26,7 +25,8 @@ pub(super) fn rows() -> Vec<Row<BuildLayer>> {
             summary: "normalises groups of channels of each sample",
             example: "{name: group_norm, groups: 2}",
             positional: &["groups"],
-            build: |choice, network| {
+            options: options::<GroupNorm>,
+            build: |choice, _, network| {
                 let GroupNorm { groups } = choice.options()?;
                 network.group_norm(groups)
             },
@@ -37,7 +37,8 @@ pub(super) fn rows() -> Vec<Row<BuildLayer>> {
                       aggregate, batch are those of the batch in evaluations too",
             example: "{name: batch_norm, statistics: aggregated}",
             positional: &["statistics"],
-            build: |choice, network| {
+            options: options::<BatchNorm>,
+            build: |choice, _, network| {
                 let BatchNorm { statistics } = choice.options()?;
                 network.batch_norm(statistics)
             },
@@ -47,7 +48,8 @@ pub(super) fn rows() -> Vec<Row<BuildLayer>> {
             summary: "normalises all values of each row",
             example: "{name: layer_norm}",
             positional: &[],
-            build: |choice, network| {
+            options: options::<NoOptions>,
+            build: |choice, _, network| {
                 let NoOptions {} = choice.options()?;
                 network.layer_norm()
             },

@@ -1,13 +1,12 @@
 //! Layers over the steps of sequences.
 
-use super::dense::NoOptions;
 use super::{BuildLayer, size};
-use crate::domain::{Choice, OptionError, Row};
+use crate::domain::{Choice, NoOptions, OptionError, Row, options};
 use crate::learn::layer::LastStep;
 use crate::learn::model::{Cell, NetworkBuilder};
 use serde::Deserialize;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Options {
     hidden: usize,
@@ -36,21 +35,24 @@ pub(super) fn rows() -> Vec<Row<BuildLayer>> {
             summary: "gated recurrent units over the steps of sequences; dropout is between the layers",
             example: "{name: gru, hidden: 16, layers: 1, dropout: 0.0}",
             positional: &["hidden", "layers", "dropout"],
-            build: |choice, network| recurrent(choice, network, Cell::Gru),
+            options: options::<Options>,
+            build: |choice, _, network| recurrent(choice, network, Cell::Gru),
         },
         Row {
             name: "lstm",
             summary: "long short-term memory over the steps of sequences; dropout is between the layers",
             example: "{name: lstm, hidden: 16, layers: 1, dropout: 0.0}",
             positional: &["hidden", "layers", "dropout"],
-            build: |choice, network| recurrent(choice, network, Cell::Lstm),
+            options: options::<Options>,
+            build: |choice, _, network| recurrent(choice, network, Cell::Lstm),
         },
         Row {
             name: "last_step",
             summary: "only the last step of each sequence",
             example: "{name: last_step}",
             positional: &[],
-            build: |choice, network| {
+            options: options::<NoOptions>,
+            build: |choice, _, network| {
                 let NoOptions {} = choice.options()?;
                 if !network.is_sequence() {
                     let message = "its input has no time steps";
