@@ -1,11 +1,11 @@
 //! `hcddl list [TABLE]`
 
 use super::{Ending, Usage, output};
-use crate::domain::table::nearest;
-use crate::learn::split::{DATA_OPTIONS, PARTITION_OPTIONS};
-use crate::domain::{Row, Table};
-use crate::registry::Registry;
 use clap::Args;
+use hcddl_core::domain::table::nearest;
+use hcddl_core::domain::{Row, Table};
+use hcddl_learn::split::{DATA_OPTIONS, PARTITION_OPTIONS};
+use hcddl_plan::registry::Registry;
 use serde_json::json;
 use std::fmt::Write;
 
@@ -77,7 +77,7 @@ fn as_json(tables: &[&Table<()>]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{NoOptions, Pluggable, options};
+    use hcddl_core::domain::{NoOptions, Pluggable, options};
 
     struct Policies;
     struct Models;

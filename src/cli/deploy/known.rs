@@ -3,10 +3,10 @@
 use super::args::{KnownArgs, ReachArgs};
 use super::progress;
 use crate::cli::{Ending, Usage, output};
-use crate::deploy::agent::{AgentStatus, Order, status::FILE as STATUS};
-use crate::deploy::controller::{self, Fleet, Hold, HostRecord, HostState, RECORD, Record};
-use crate::registry::Registry;
 use clap::Args;
+use hcddl_deploy::deploy::agent::{AgentStatus, Order, status::FILE as STATUS};
+use hcddl_deploy::deploy::controller::{self, Fleet, Hold, HostRecord, HostState, RECORD, Record};
+use hcddl_plan::registry::Registry;
 use std::path::{Path, PathBuf};
 
 #[derive(Debug, Args)]
