@@ -119,7 +119,7 @@ fn one_worker_without_delay_is_sequential_sgd() {
             let text = flat(1, 50, &format!("policy: {policy}")).replace(WORLD, world);
             let case = quadratic_with(&text, |q| Quadratic { noise: 0.5, ..q });
             let got = case.model();
-            let gradients = (row.build)(&hcddl::domain::Choice::named(row.name)).expect("a policy").update
+            let gradients = (row.build)(&hcddl::domain::Choice::named(row.name), &()).expect("a policy").update
                 == hcddl::node::work::UpdateKind::Gradient;
             if gradients {
                 assert_eq!(got, expected, "{}", case.line);

@@ -1,9 +1,9 @@
 //! A crate of a user adds rows to every table; each must work wherever a scenario can name one.
 
-use hcddl::device::Named;
-use hcddl::domain::{Choice, Row, Table};
+use hcddl::domain::{Choice, NoOptions, Pick, Row, options};
 use hcddl::learn::model::NetworkBuilder;
 use hcddl::measure::metrics::Metric;
+use hcddl::net::Distribution;
 use hcddl::measure::outcome::{Silent, SimOptions};
 use hcddl::registry::Registry;
 use hcddl::simulate;
@@ -13,13 +13,20 @@ use std::fs;
 
 /// The row `mine` of a table.
 fn mine<B>(build: B) -> Row<B> {
-    Row { name: "mine", summary: "of another crate", example: "mine", positional: &[], build }
+    Row {
+        name: "mine",
+        summary: "of another crate",
+        example: "mine",
+        positional: &[],
+        options: options::<NoOptions>,
+        build,
+    }
 }
 
 /// What a table has under a name, without options.
 macro_rules! like {
     ($table:expr, $name:literal $(, $more:ident)*) => {
-        |_ $(, $more)*| ($table.get($name)?.build)(&Choice::named($name) $(, $more)*)
+        |_, tables $(, $more)*| ($table.get($name)?.build)(&Choice::named($name), tables $(, $more)*)
     };
 }
 
@@ -30,32 +37,32 @@ fn registry() -> Registry {
     all.optimizers.add(mine(like!(hcddl::policy::optimizer::table(), "sgd")));
     all.local_optimizers.add(mine(like!(hcddl::learn::optimizer::table(), "sgd")));
     all.schedules.add(mine(like!(hcddl::learn::schedule::table(), "constant")));
-    all.peers.add(mine(like!(hcddl::peer::table(), "ring_all_reduce", optimizers)));
+    all.peers.add(mine(like!(hcddl::peer::table(), "ring_all_reduce")));
     all.codecs.add(mine(like!(hcddl::compress::table(), "fp16")));
-    all.latencies.add(mine(|_, latencies| latencies.read(&"2ms".into())));
-    all.link_profiles.add(mine(like!(hcddl::net::profile::table(), "lan-gige", latencies)));
-    all.devices.add(mine(|_, named: &Named<'_>| {
+    all.latencies.add(mine(|_, tables| Pick::<dyn Distribution>::text("2ms").build(tables)));
+    all.link_profiles.add(mine(like!(hcddl::net::profile::table(), "lan-gige")));
+    all.devices.add(mine(|_, tables| {
         let mut choice = Choice::named("fixed");
         choice.options.insert("step_time".to_owned(), "mine".into());
         choice.options.insert("nic".to_owned(), "mine".into());
-        (hcddl::device::table().get("fixed")?.build)(&choice, named)
+        (hcddl::device::table().get("fixed")?.build)(&choice, tables)
     }));
     all.heterogeneity.add(mine(like!(hcddl::device::slowdown::table(), "none")));
-    all.topologies.add(mine(|_| {
+    all.topologies.add(mine(|_, tables| {
         let mut choice = Choice::named("flat");
         choice.options.insert("workers".to_owned(), 2.into());
-        (hcddl::topology::table().get("flat")?.build)(&choice)
+        (hcddl::topology::table().get("flat")?.build)(&choice, tables)
     }));
     all.metrics
         .add(mine(Metric::Computed(|view| BTreeMap::from([(String::new(), view.models.len() as f64)]))));
     let learn = &mut all.learn;
-    learn.layers.add(mine(|_, network: NetworkBuilder| {
+    learn.layers.add(mine(|_, tables, network: NetworkBuilder| {
         let mut choice = Choice::named("linear");
         choice.options.insert("outputs".to_owned(), 16.into());
-        (hcddl::learn::model::layers::table().get("linear")?.build)(&choice, network)
+        (hcddl::learn::model::layers::table().get("linear")?.build)(&choice, tables, network)
     }));
     learn.inits.add(mine(like!(hcddl::learn::model::init::table(), "he_normal")));
-    learn.models.add(mine(like!(hcddl::learn::model::table(), "softmax", context)));
+    learn.models.add(mine(like!(hcddl::learn::model::table(), "softmax", shape)));
     learn.data.add(mine(like!(hcddl::learn::data::table(), "digits", context)));
     learn.augment.add(mine(like!(hcddl::learn::augment::table(), "flip", shape)));
     learn.partitions.add(mine(like!(hcddl::learn::partition::table(), "iid")));
@@ -112,19 +119,17 @@ fn a_row_from_outside_works_wherever_it_can_be_named() {
 /// No table is left out of this test, nor of `hcddl list`.
 #[test]
 fn every_table_of_a_registry_can_be_listed() {
-    let listings = registry().listings();
-    let without: Vec<&str> = listings
-        .iter()
-        .filter(|listing| !listing.rows.iter().any(|row| row[0] == "mine"))
-        .map(|listing| listing.name)
-        .collect();
+    let tables = registry().outlines();
+    let without: Vec<&str> =
+        tables.iter().filter(|table| table.get("mine").is_err()).map(|table| table.list).collect();
     assert_eq!(without, Vec::<&str>::new());
-    assert_eq!(listings.len(), 19);
+    assert_eq!(tables.len(), 19);
 }
 
 #[test]
 fn a_row_of_the_same_name_takes_the_place_of_the_old_one() {
-    let mut table: Table<u32> = Table::new("number", vec![mine(1)]);
-    table.add(mine(2));
-    assert_eq!((table.rows().len(), table.get("mine").unwrap().build), (1, 2));
+    let mut table = registry().codecs;
+    let rows = table.rows().len();
+    table.add(Row { summary: "newer", ..*table.get("mine").unwrap() });
+    assert_eq!((table.rows().len(), table.get("mine").unwrap().summary), (rows, "newer"));
 }

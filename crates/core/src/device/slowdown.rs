@@ -158,7 +158,7 @@ mod tests {
     fn examples_build_and_draws_are_positive() {
         for row in table().rows() {
             let example = crate::yaml::parse(row.example).unwrap().value;
-            let slowdown = (row.build)(&Choice::from_value(&example).unwrap()).unwrap();
+            let slowdown = (row.build)(&Choice::from_value(&example).unwrap(), &()).unwrap();
             let mut stream = Stream::new(1, "test", 0, 0);
             let draws: Vec<f64> = (0..200).map(|_| slowdown.draw(&mut stream)).collect();
             assert!(draws.iter().all(|draw| *draw > 0.0), "{}", row.name);

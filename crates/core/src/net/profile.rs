@@ -172,7 +172,7 @@ fn build(choice: &Choice, tables: &dyn Tables) -> Result<LinkProfile, OptionErro
 mod tests {
     use super::*;
     use crate::domain::Span;
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     fn profile(value: &Value) -> Result<LinkProfile, OptionError> {
         let table = table();

@@ -104,7 +104,7 @@ mod tests {
         let mean = all.iter().map(|(n, v)| *n as f32 * v).sum::<f32>() / 7.0;
         for name in ["mean", "weighted"] {
             let table = crate::policy::fold::table();
-            let rule = (table.get(name).unwrap().build)(&Choice::named(name)).unwrap();
+            let rule = (table.get(name).unwrap().build)(&Choice::named(name), &()).unwrap();
             for merge_after in 0..4 {
                 let mut commits = Commits::default();
                 for (i, (updates, value)) in all.into_iter().enumerate() {

@@ -195,13 +195,14 @@ pub fn metropolis(nodes: usize, links: &[(u32, u32)]) -> Vec<Vec<(u32, f64)>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::Choice;
     use serde_json::json;
 
     pub(super) fn build(value: serde_json::Value) -> Result<Topology, OptionError> {
         let choice = Choice::from_value(&value)?;
         let table = table();
         let (row, choice) = table.resolve(&choice)?;
-        (row.build)(&choice)
+        (row.build)(&choice, &())
     }
 
     fn names(topology: &Topology) -> String {

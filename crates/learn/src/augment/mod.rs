@@ -113,14 +113,14 @@ fn image_shape(data: &DataShape) -> Option<ImageShape> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     const SHAPE: ImageShape = ImageShape { channels: 2, height: 3, width: 3 };
 
     /// One image after another through one change, each from the next state of the stream.
     pub(super) fn images(options: &Value, count: usize) -> Vec<Vec<f32>> {
         let pipeline =
-            Pipeline::new(std::slice::from_ref(options), &table(), &DataShape::images(2, 3, 3, 2)).unwrap();
+            Pipeline::new(&[options.clone().into()], &table(), &DataShape::images(2, 3, 3, 2)).unwrap();
         let image: Vec<f32> = (1..=SHAPE.len()).map(|i| i as f32).collect();
         let mut batch = Batch { x: image.repeat(count), samples: count, steps: 1, ..Batch::default() };
         pipeline.apply(1, 0, 0, &mut batch, &mut Vec::new());
@@ -130,7 +130,7 @@ mod tests {
     #[test]
     fn a_batch_depends_on_seed_shard_cursor_and_place_only() {
         let data = DataShape::images(1, 8, 8, 2);
-        let pipeline = Pipeline::new(&[json!("crop(2)"), json!("flip"), json!("cutout(3)")], &table(), &data);
+        let pipeline = Pipeline::new(&["crop(2)", "flip", "cutout(3)"].map(Pick::text), &table(), &data);
         let pipeline = pipeline.unwrap();
         let image: Vec<f32> = (1..=64u8).map(f32::from).collect();
         let batch = |seed, shard, cursor, samples: usize| {
@@ -157,7 +157,7 @@ mod tests {
         ]) {
             let choice = Choice::from_value(&written).unwrap();
             let built =
-                [choice, Choice::named(row.name)].map(|c| format!("{:?}", (row.build)(&c, shape).unwrap()));
+                [choice, Choice::named(row.name)].map(|c| format!("{:?}", (row.build)(&c, &(), shape).unwrap()));
             assert_eq!(built[0], built[1]);
             let text = written.to_string().replace('"', "").replace(':', ": ").replace(',', ", ");
             assert_eq!(text, row.example);

@@ -83,7 +83,7 @@ mod tests {
     #[test]
     fn same_seed_same_blobs_and_every_class_is_there() {
         let build =
-            |seed| (row().build)(&choice(json!({"samples": 20})), &DataContext { data_dir: None, seed });
+            |seed| (row().build)(&choice(json!({"samples": 20})), &(), &DataContext { data_dir: None, seed });
         let (a, b, c) = (build(1).unwrap(), build(1).unwrap(), build(2).unwrap());
         let values = |set: &DataSet| format!("{:?}", set.train);
         assert_eq!(values(&a), values(&b));
@@ -103,7 +103,7 @@ mod tests {
             (json!({"samples": 1_000_000_000, "features": 1000}), "samples"),
             (json!({"sample": 1}), "sample"),
         ] {
-            let error = (row().build)(&choice(options.clone()), &DataContext::default()).unwrap_err();
+            let error = (row().build)(&choice(options.clone()), &(), &DataContext::default()).unwrap_err();
             assert_eq!(error.key, key, "{options}: {error}");
         }
     }

@@ -171,7 +171,7 @@ mod tests {
         }
         let options = options.as_object().unwrap().clone();
         let choice = Choice { name: row.name.into(), options, positional: vec![] };
-        (row.build)(&choice, &DataContext { data_dir: Some(dir.path().to_owned()), seed: 0 })
+        (row.build)(&choice, &(), &DataContext { data_dir: Some(dir.path().to_owned()), seed: 0 })
     }
 
     fn ten(first: Vec<u8>, options: Value) -> Result<DataSet, OptionError> {

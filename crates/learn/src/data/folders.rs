@@ -160,6 +160,7 @@ fn read(
 mod tests {
     use super::super::DataContext;
     use super::*;
+    use hcddl_core::domain::Choice;
     use crate::batch::Batch;
     use crate::kernels::Isa;
     use serde_json::{Value, json};
@@ -175,7 +176,7 @@ mod tests {
         make(dir.path());
         let options = options.as_object().unwrap().clone();
         let choice = Choice { name: row.name.into(), options, positional: vec![] };
-        (row.build)(&choice, &DataContext { data_dir: Some(dir.path().to_owned()), seed: 0 })
+        (row.build)(&choice, &(), &DataContext { data_dir: Some(dir.path().to_owned()), seed: 0 })
     }
 
     fn right(set: &Path) {

@@ -126,7 +126,7 @@ mod tests {
     fn build(options: Value, seed: u64) -> Result<DataSet, OptionError> {
         let options = options.as_object().unwrap().clone();
         let choice = Choice { name: "synthetic".into(), options, positional: vec![] };
-        (row().build)(&choice, &DataContext { data_dir: None, seed })
+        (row().build)(&choice, &(), &DataContext { data_dir: None, seed })
     }
 
     /// How much of a user's samples have that user's most frequent class, over all users.

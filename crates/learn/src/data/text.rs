@@ -166,7 +166,7 @@ mod tests {
         let mut options = options.as_object().unwrap().clone();
         options.entry("file").or_insert(json!("play.txt"));
         let choice = Choice { name: "text".into(), options, positional: vec![] };
-        (row().build)(&choice, &DataContext { data_dir: Some(dir.path().to_owned()), seed: 0 })
+        (row().build)(&choice, &(), &DataContext { data_dir: Some(dir.path().to_owned()), seed: 0 })
     }
 
     #[test]
@@ -216,7 +216,7 @@ mod tests {
             return;
         };
         let context = DataContext { data_dir: Some(directory.into()), seed: 0 };
-        let set = (tinyshakespeare().build)(&Choice::named("tinyshakespeare"), &context).unwrap();
+        let set = (tinyshakespeare().build)(&Choice::named("tinyshakespeare"), &(), &context).unwrap();
         // 65 letters, of which & only comes in what is for the test.
         assert_eq!(set.shape.input, Input::Token { vocabulary: 66 });
         // Counted by another program.

@@ -63,6 +63,12 @@ pub fn table() -> Table<BuildModel> {
     Table::new::<Network>(rows)
 }
 
+/// What models name, for tests.
+#[cfg(test)]
+pub(crate) fn parts() -> impl hcddl_core::domain::Tables {
+    (layers::table(), init::table())
+}
+
 #[cfg(test)]
 #[path = "gradient_tests.rs"]
 pub(crate) mod gradient_tests;

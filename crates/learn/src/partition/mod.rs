@@ -149,6 +149,7 @@ fn permutation(samples: usize, seed: u64) -> Vec<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use hcddl_core::domain::Choice;
     use crate::data::Owners;
     use proptest::prelude::*;
     use serde_json::json;
@@ -156,7 +157,7 @@ mod tests {
     pub(super) fn build(name: &str, options: serde_json::Value) -> Box<dyn Partitioner> {
         let choice =
             Choice { name: name.into(), options: options.as_object().unwrap().clone(), positional: vec![] };
-        (table().get(name).unwrap().build)(&choice).unwrap()
+        (table().get(name).unwrap().build)(&choice, &()).unwrap()
     }
 
     /// Shards are disjoint and not empty; together they are all samples, unless the partitioner leaves some out.

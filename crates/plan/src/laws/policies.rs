@@ -54,7 +54,7 @@ fn choices() -> Vec<Choice> {
 fn build(choice: &Choice) -> Composition {
     let table = table();
     let row: &Row<BuildPolicy> = table.get(&choice.name).unwrap();
-    (row.build)(choice).unwrap_or_else(|e| panic!("{choice:?}: {e}"))
+    (row.build)(choice, &()).unwrap_or_else(|e| panic!("{choice:?}: {e}"))
 }
 
 /// A server and its workers, without network or clock.
@@ -93,9 +93,9 @@ impl World {
     fn new(choice: &Choice, seed: u64) -> Self {
         let composition = build(choice);
         let folds = hcddl_core::policy::fold::table();
-        let rule = (folds.get(&composition.fold.name).unwrap().build)(&composition.fold).unwrap();
+        let rule = (folds.get(&composition.fold.name).unwrap().build)(&composition.fold, &()).unwrap();
         let optimizers = hcddl_core::policy::optimizer::table();
-        let apply = (optimizers.get("sgd").unwrap().build)(&Choice::named("sgd")).unwrap();
+        let apply = (optimizers.get("sgd").unwrap().build)(&Choice::named("sgd"), &()).unwrap();
         let config = ServerConfig {
             children: (1..=WORKERS).map(NodeId).collect(),
             absent: BTreeSet::new(),

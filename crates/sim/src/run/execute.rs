@@ -135,7 +135,7 @@ mod tests {
     #[test]
     fn what_cannot_be_decoded_has_no_values() {
         for row in hcddl_core::compress::table().rows() {
-            let codec = (row.build)(&hcddl_core::domain::Choice::named(row.name)).unwrap();
+            let codec = (row.build)(&hcddl_core::domain::Choice::named(row.name), &()).unwrap();
             let coded = |len, bytes: &[u8]| {
                 let payload = Some(Arc::new(bytes.to_vec()));
                 Data::Coded(Coded { codec: row.name.into(), len, bytes: bytes.len() as u64, payload })

@@ -235,6 +235,7 @@ fn distance(model: &[f32], base: &[f32]) -> Vec<f32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::Choice;
     use crate::domain::Strange;
 
     fn input(values: &[f32], samples: u64) -> FoldInput {
@@ -242,11 +243,11 @@ mod tests {
     }
 
     fn fold(rule: &str, inputs: Vec<FoldInput>, kind: UpdateKind) -> Folded {
-        let rule = (table().get(rule).unwrap().build)(&Choice::named(rule)).unwrap();
+        let rule = (table().get(rule).unwrap().build)(&Choice::named(rule), &()).unwrap();
         let sgd = (crate::policy::optimizer::table().get("sgd").unwrap().build)(&crate::policy::choice(
             "sgd",
             Some(("lr", 1.0)),
-        ));
+        ), &());
         let base = Params::new(vec![10.0, 10.0]);
         let opt = OptState::default();
         run(Fold { rule, inputs, base, apply: sgd.ok(), opt, kind, keep_aggregate: true, demands: None }, &[])
@@ -271,10 +272,10 @@ mod tests {
                             })
                             .collect();
                         let fold = Fold {
-                            rule: (rule.build)(&Choice::named(rule.name)).unwrap(),
+                            rule: (rule.build)(&Choice::named(rule.name), &()).unwrap(),
                             inputs,
                             base: model,
-                            apply: Some((optimizer.build)(&Choice::named(optimizer.name)).unwrap()),
+                            apply: Some((optimizer.build)(&Choice::named(optimizer.name), &()).unwrap()),
                             opt,
                             kind,
                             keep_aggregate: true,
@@ -301,7 +302,7 @@ mod tests {
                 rule: Arc::new(Sum),
                 inputs: vec![input],
                 base: Params::new(vec![0.0, 1.0]),
-                apply: Some((sgd.get("sgd").unwrap().build)(&Choice::named("sgd")).unwrap()),
+                apply: Some((sgd.get("sgd").unwrap().build)(&Choice::named("sgd"), &()).unwrap()),
                 opt: OptState::default(),
                 kind: UpdateKind::Delta,
                 keep_aggregate: false,
@@ -322,15 +323,14 @@ mod tests {
                     let snapshot = Some(base.clone());
                     run(
                         Fold {
-                            rule: (rule.build)(&Choice::named(rule.name)).unwrap(),
+                            rule: (rule.build)(&Choice::named(rule.name), &()).unwrap(),
                             inputs: inputs
                                 .into_iter()
                                 .map(|i| FoldInput { snapshot: snapshot.clone(), ..i })
                                 .collect(),
                             base,
                             apply: (crate::policy::optimizer::table().get("adam").unwrap().build)(
-                                &Choice::named("adam"),
-                            )
+                                &Choice::named("adam"), &())
                             .ok(),
                             opt: OptState::default(),
                             kind,

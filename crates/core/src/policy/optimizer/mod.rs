@@ -69,10 +69,9 @@ mod tests {
             name: text.split('(').next().unwrap().to_owned(),
             options: serde_json::from_str(text.split_once('(').unwrap().1.trim_end_matches(')')).unwrap(),
             positional: vec![],
-            options: options::<Options>,
         };
         let table = table();
-        let optimizer = (table.get(&choice.name).unwrap().build)(&choice).unwrap();
+        let optimizer = (table.get(&choice.name).unwrap().build)(&choice, &()).unwrap();
         let mut model = [1.0];
         let mut slots = vec![vec![0.0]; optimizer.slots()];
         for (i, g) in gradients.iter().enumerate() {
@@ -113,7 +112,7 @@ mod tests {
     fn refuses_what_cannot_learn() {
         for (name, key, value) in [("sgd", "lr", 0.0), ("adam", "beta1", 1.0), ("yogi", "eps", 0.0)] {
             let choice = crate::policy::choice(name, Some((key, value)));
-            assert_eq!((table().get(name).unwrap().build)(&choice).unwrap_err().key, key);
+            assert_eq!((table().get(name).unwrap().build)(&choice, &()).unwrap_err().key, key);
         }
     }
 }

@@ -261,7 +261,7 @@ mod tests {
         let mut options = options.as_object().unwrap().clone();
         options.entry("file").or_insert(json!("set.npz"));
         let choice = Choice { name: "npz".into(), options, positional: vec![] };
-        (row().build)(&choice, &DataContext { data_dir: Some(dir.path().to_owned()), seed: 0 })
+        (row().build)(&choice, &(), &DataContext { data_dir: Some(dir.path().to_owned()), seed: 0 })
     }
 
     /// Two images of two channels and 1x3 pixels to train on, one to test on.
