@@ -11,7 +11,7 @@
 use hcddl::domain::{Choice, OptionError, Row, Tables, options};
 use hcddl::measure::outcome::{Silent, SimOptions};
 use hcddl::node::work::UpdateKind;
-use hcddl::policy::{Composition, Policy, PolicyEvent, ServerView, Verdict};
+use hcddl::policy::{Claims, Composition, Policy, PolicyEvent, ServerView, Verdict};
 use hcddl::{Registry, SimulateError};
 use serde::{Deserialize, Serialize};
 use std::process::ExitCode;
@@ -80,6 +80,7 @@ fn build(choice: &Choice, _: &dyn Tables) -> Result<Composition, OptionError> {
         fold: Choice::named("mean"),
         optimizer: Choice::named("sgd"),
         rounds: false,
+        claims: Claims::default(),
     })
 }
 

@@ -3,8 +3,8 @@
 use hcddl::domain::{Choice, NoOptions, Pick, Row, options};
 use hcddl::learn::model::NetworkBuilder;
 use hcddl::measure::metrics::Metric;
-use hcddl::net::Distribution;
 use hcddl::measure::outcome::{Silent, SimOptions};
+use hcddl::net::Distribution;
 use hcddl::registry::Registry;
 use hcddl::simulate;
 

@@ -9,7 +9,7 @@ use hcddl::node::kinds::{ASSIGN, UPDATE};
 use hcddl::node::work::{UpdateKind, Work};
 use hcddl::node::{Cx, Effect, Effects, Event, Node, NodeState};
 use hcddl::policy::fold::{FoldRule, Slice};
-use hcddl::policy::{BuildPolicy, Composition, Policy, PolicyEvent, ServerView, Verdict};
+use hcddl::policy::{BuildPolicy, Claims, Composition, Policy, PolicyEvent, ServerView, Verdict};
 use hcddl::registry::Registry;
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -47,6 +47,7 @@ fn composition(policy: impl Policy + 'static) -> Composition {
         fold: Choice::named("sum"),
         optimizer: Choice::named("sgd"),
         rounds: false,
+        claims: Claims::default(),
     }
 }
 
@@ -77,7 +78,11 @@ struct Slack {
 
 fn ssp(options: &Choice, _: &dyn Tables) -> Result<Composition, OptionError> {
     let Slack { slack } = options.options()?;
-    Ok(composition(OffByOne { slack, clocks: BTreeMap::new(), held: BTreeSet::new() }))
+    let claims = Claims { slack: Some(slack), ..Claims::default() };
+    Ok(Composition {
+        claims,
+        ..composition(OffByOne { slack, clocks: BTreeMap::new(), held: BTreeSet::new() })
+    })
 }
 
 impl Policy for OffByOne {

@@ -4,9 +4,9 @@ use crate::layer::{Backward, Forward, Layer, Pass, Role, Tensor};
 use crate::model;
 use crate::plan::LocalWork;
 use crate::tables::LearnTables;
-use hcddl_core::domain::{Choice, NoOptions, Params, options};
 use hcddl_core::domain::digest::of_values;
 use hcddl_core::domain::work::UpdateKind;
+use hcddl_core::domain::{Choice, NoOptions, Params, options};
 use serde_json::json;
 
 fn choice(value: serde_json::Value) -> Choice {

@@ -113,7 +113,14 @@ fn what_is_evaluated_by_batches_is_sorted_after_limits_and_shares() {
         Ok(DataSet { average: Average::Batches, ..set })
     };
     let mut tables = LearnTables::default();
-    tables.data.add(Row { name: "own", summary: "", example: "own", positional: &[], options: options::<NoOptions>, build });
+    tables.data.add(Row {
+        name: "own",
+        summary: "",
+        example: "own",
+        positional: &[],
+        options: options::<NoOptions>,
+        build,
+    });
     let held = |partition| {
         let data = json!({"name": "own", "limit_test": 3, "validation": 0.25});
         Holdings::new(&plan(data, partition, 2), 1, &tables).unwrap().data
@@ -133,7 +140,14 @@ fn what_is_evaluated_by_batches_is_sorted_after_limits_and_shares() {
 fn data_that_would_not_train_is_refused() {
     let refused = |build: BuildData| {
         let mut tables = LearnTables::default();
-        tables.data.add(Row { name: "own", summary: "", example: "own", positional: &[], options: options::<NoOptions>, build });
+        tables.data.add(Row {
+            name: "own",
+            summary: "",
+            example: "own",
+            positional: &[],
+            options: options::<NoOptions>,
+            build,
+        });
         Holdings::new(&plan(json!("own"), json!("slices"), 1), 1, &tables).unwrap_err().to_string()
     };
     fn samples(classes: &[u16]) -> Samples {

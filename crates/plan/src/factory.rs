@@ -161,7 +161,7 @@ impl<'a> Factory<'a> {
         let uplink = match (node.parent, tier.uplink) {
             (Some(parent), Some(plan)) => {
                 let above = self.tier_of(parent);
-                let combine = if rule.name() == "weighted" { "weighted" } else { "mean" };
+                let combine = if rule.counts_samples() { "weighted" } else { "mean" };
                 let combine = (self.registry.folds.get(combine)?.build)(
                     &hcddl_core::domain::Choice::named(combine),
                     self.registry,

@@ -23,7 +23,9 @@ pub struct TopK {
 #[derive(Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct Options {
+    /// Which share of the values is sent, those of the largest amount.
     fraction: f64,
+    /// Whether what was left out is added to the next update.
     error_feedback: bool,
 }
 

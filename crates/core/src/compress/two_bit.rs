@@ -21,6 +21,7 @@ pub struct TwoBit {
 #[derive(Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct Options {
+    /// Values above it are sent as it, those below minus it as its opposite, all others as 0.
     threshold: f32,
 }
 

@@ -128,16 +128,27 @@ const ROWS: &[Numbers] = &[
 #[derive(Default, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct Options {
+    /// Sustained f32 operations per second in billions. Default: the device's, as in the example.
     gflops: Option<f64>,
+    /// Rate of memory. Default: the device's, as in the example.
     memory: Option<Rate>,
+    /// Time that each job takes besides. Default: the device's, as in the example.
     overhead: Option<Duration>,
+    /// Standard deviation of the logarithm of a job's time, from 0 to 2. Default: the device's, as in the example.
     jitter: Option<f64>,
+    /// Phases in which it is slow. Default: none.
     slow: Option<Slow>,
+    /// Time of each gradient step, instead of one computed from operations and memory.
     step_time: Option<Pick<dyn Distribution>>,
+    /// Jobs that it computes side by side. Default: 1.
     cores: Option<u32>,
+    /// Power when it computes nothing. Default: the device's, as in the example.
     idle_watts: Option<f64>,
+    /// Power when it computes. Default: the device's, as in the example.
     load_watts: Option<f64>,
+    /// Energy of a byte that it sends or receives. Default: the device's, as in the example.
     joules_per_byte: Option<f64>,
+    /// Its network card: the name of a kind of link. Default: the device's, as in the example.
     #[schemars(with = "Option<Name<LinkProfile>>")]
     nic: Option<String>,
 }
@@ -145,8 +156,11 @@ struct Options {
 #[derive(Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Slow {
+    /// How many times as long jobs take in a slow phase.
     factor: f64,
+    /// Mean time between two slow phases.
     normal_mean: Duration,
+    /// Mean length of a slow phase.
     slow_mean: Duration,
 }
 

@@ -14,7 +14,10 @@ fn hop(from: NodeId, to: NodeId) -> Hop {
 }
 
 fn drawn(text: &str, correlation: f64) -> Amount {
-    Amount::Drawn { distribution: Pick::<dyn Distribution>::text(text).build(&crate::net::latency::table()).unwrap(), correlation }
+    Amount::Drawn {
+        distribution: Pick::<dyn Distribution>::text(text).build(&crate::net::latency::table()).unwrap(),
+        correlation,
+    }
 }
 
 fn injection(change: Change) -> Injection {

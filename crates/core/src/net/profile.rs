@@ -110,11 +110,17 @@ const ROWS: &[Numbers] = &[
 #[derive(Default, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct Options {
+    /// Rate towards the network. Default: the profile's, as in the example.
     up: Option<Rate>,
+    /// Rate from the network. Default: the profile's, as in the example.
     down: Option<Rate>,
+    /// One-way latency. Default: the profile's, as in the example.
     latency: Option<Pick<dyn Distribution>>,
+    /// Probability that a packet is lost, from 0 to below 1.
     loss: f64,
+    /// Share of the rate that data get, from above 0 to 1. Default: the profile's, as in the example.
     efficiency: Option<f64>,
+    /// Whether sending and receiving share one rate. Default: the profile's, as in the example.
     shared_medium: Option<bool>,
 }
 

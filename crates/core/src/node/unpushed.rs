@@ -66,7 +66,7 @@ impl Commits {
         let updates = self.behind().0;
         let aggregates = std::mem::take(&mut self.aggregates);
         let scale = aggregates.len() as f32 / updates.max(1) as f32;
-        let weight = |a: &Aggregate| if rule.name() == "weighted" { 1.0 } else { a.updates as f32 * scale };
+        let weight = |a: &Aggregate| if rule.counts_samples() { 1.0 } else { a.updates as f32 * scale };
         aggregates.into_iter().map(|a| input(a.tensor.clone(), weight(&a), a.samples)).collect()
     }
 }

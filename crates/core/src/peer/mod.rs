@@ -16,6 +16,10 @@ use std::sync::Arc;
 pub trait PeerAlgorithm: Send + Sync {
     /// A new peer, or one that continues from a saved state.
     fn node(&self, setup: PeerSetup, state: Option<PeerState>) -> Box<dyn Node>;
+    /// Whether all peers have the same model at the end of a round; tests hold it to that.
+    fn agrees(&self) -> bool {
+        false
+    }
     /// Checks the graph before a run: for example that it is a ring.
     ///
     /// # Errors

@@ -53,6 +53,10 @@ impl PeerAlgorithm for Ring {
         Box::new(Peer { optimizer: Arc::clone(&self.optimizer), setup, state })
     }
 
+    fn agrees(&self) -> bool {
+        true
+    }
+
     fn check(&self, neighbours: &[Vec<NodeId>]) -> Result<(), String> {
         if neighbours.len() >= 2 && neighbours.iter().all(|n| n.len() == 2 || neighbours.len() == 2) {
             return Ok(());

@@ -1,18 +1,23 @@
 //! Asynchronous SGD: every update is applied on arrival, x+ = x - eta g_i(x_{t - tau}), and its sender gets
 //! the new model at once. The family (staleness-aware, delay-compensated, FedAsync) differs in weight and fold.
 
-use super::{Composition, Policy, PolicyEvent, PolicyRow, ServerView, Verdict, Why, choice, state_is_self};
+use super::{
+    Claims, Composition, Policy, PolicyEvent, PolicyRow, ServerView, Verdict, Why, choice, state_is_self,
+};
 use crate::domain::work::UpdateKind;
-use crate::domain::{Choice, OptionError, Tables, options};
+use crate::domain::{Choice, OptionError, Row, Tables, options};
 use serde::{Deserialize, Serialize};
 
 pub(super) const ROW: PolicyRow = PolicyRow {
-    name: "async",
-    summary: "every update is applied on arrival; its sender goes on with the new model",
-    example: "{name: async, staleness_max: null}",
-    positional: &["staleness_max"],
-    options: options::<AsyncOptions>,
-    build,
+    row: Row {
+        name: "async",
+        summary: "every update is applied on arrival; its sender goes on with the new model",
+        example: "{name: async, staleness_max: null}",
+        positional: &["staleness_max"],
+        options: options::<AsyncOptions>,
+        build,
+    },
+    trials: &["async", "async(2)"],
 };
 
 /// Options that every asynchronous policy shares.
@@ -61,6 +66,7 @@ fn build(options: &Choice, _: &dyn Tables) -> Result<Composition, OptionError> {
         fold: choice("sum", None),
         optimizer: choice("sgd", Some(("lr", 0.1))),
         rounds: false,
+        claims: Claims { sequential: true, ..Claims::default() },
     })
 }
 

@@ -3,21 +3,24 @@
 //! arXiv 1902.01046, report goals and time-outs). A late update is dropped, or kept for the next round.
 
 use super::{
-    Composition, Policy, PolicyEvent, PolicyRow, ServerView, TimerRequest, Verdict, Why, choice,
+    Claims, Composition, Policy, PolicyEvent, PolicyRow, ServerView, TimerRequest, Verdict, Why, choice,
     state_is_self,
 };
 use crate::domain::units::Duration;
 use crate::domain::work::UpdateKind;
-use crate::domain::{Choice, NodeId, OptionError, Span, Tables, Version, options};
+use crate::domain::{Choice, NodeId, OptionError, Row, Span, Tables, Version, options};
 use serde::{Deserialize, Serialize};
 
 pub(super) const ROW: PolicyRow = PolicyRow {
-    name: "deadline",
-    summary: "rounds that end at a deadline; late updates are dropped or kept for the next round",
-    example: "{name: deadline, after: 1s, minimum: 1, late: drop}",
-    positional: &["after"],
-    options: options::<Options>,
-    build,
+    row: Row {
+        name: "deadline",
+        summary: "rounds that end at a deadline; late updates are dropped or kept for the next round",
+        example: "{name: deadline, after: 1s, minimum: 1, late: drop}",
+        positional: &["after"],
+        options: options::<Options>,
+        build,
+    },
+    trials: &["deadline(100ms)", "{name: deadline, after: 100ms, late: keep, minimum: 2}"],
 };
 
 #[derive(Deserialize, schemars::JsonSchema)]
@@ -62,6 +65,7 @@ fn build(options: &Choice, _: &dyn Tables) -> Result<Composition, OptionError> {
         fold: choice("weighted", None),
         optimizer: choice("sgd", Some(("lr", 0.1))),
         rounds: true,
+        claims: Claims { sequential: minimum <= 1, ..Claims::default() },
     })
 }
 

@@ -2,18 +2,21 @@
 //! Asynchronous Federated Optimization, arXiv 1903.03934).
 
 use super::asynchronous::{Async, Weighting};
-use super::{Composition, PolicyRow, choice};
+use super::{Claims, Composition, PolicyRow, choice};
 use crate::domain::work::UpdateKind;
-use crate::domain::{Choice, OptionError, Tables, options};
+use crate::domain::{Choice, OptionError, Row, Tables, options};
 use serde::Deserialize;
 
 pub(super) const ROW: PolicyRow = PolicyRow {
-    name: "fedasync",
-    summary: "asynchronous; the model is mixed with each worker's, less the staler it is (FedAsync)",
-    example: "{name: fedasync, alpha: 0.6, staleness: polynomial, a: 0.5, b: 4, staleness_max: null}",
-    positional: &["alpha"],
-    options: options::<Options>,
-    build,
+    row: Row {
+        name: "fedasync",
+        summary: "asynchronous; the model is mixed with each worker's, less the staler it is (FedAsync)",
+        example: "{name: fedasync, alpha: 0.6, staleness: polynomial, a: 0.5, b: 4, staleness_max: null}",
+        positional: &["alpha"],
+        options: options::<Options>,
+        build,
+    },
+    trials: &["fedasync", "fedasync(1)", "{name: fedasync, alpha: 0.5, staleness: hinge}"],
 };
 
 #[derive(Deserialize, schemars::JsonSchema)]
@@ -70,5 +73,6 @@ fn build(options: &Choice, _: &dyn Tables) -> Result<Composition, OptionError> {
         fold: choice("sum", None),
         optimizer: choice("sgd", Some(("lr", 1.0))),
         rounds: false,
+        claims: Claims { sequential: alpha == 1.0, ..Claims::default() },
     })
 }

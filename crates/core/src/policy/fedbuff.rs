@@ -3,18 +3,23 @@
 //! arXiv 2106.06639).
 
 use super::asynchronous::Weighting;
-use super::{Composition, Policy, PolicyEvent, PolicyRow, ServerView, Verdict, choice, state_is_self};
+use super::{
+    Claims, Composition, Policy, PolicyEvent, PolicyRow, ServerView, Verdict, choice, state_is_self,
+};
 use crate::domain::work::UpdateKind;
-use crate::domain::{Choice, NodeId, OptionError, Tables, options};
+use crate::domain::{Choice, NodeId, OptionError, Row, Tables, options};
 use serde::{Deserialize, Serialize};
 
 pub(super) const ROW: PolicyRow = PolicyRow {
-    name: "fedbuff",
-    summary: "asynchronous; commits the staleness-weighted mean of every K deltas (FedBuff)",
-    example: "{name: fedbuff, k: 10, exponent: 0.5, concurrency: null}",
-    positional: &["k"],
-    options: options::<Options>,
-    build,
+    row: Row {
+        name: "fedbuff",
+        summary: "asynchronous; commits the staleness-weighted mean of every K deltas (FedBuff)",
+        example: "{name: fedbuff, k: 10, exponent: 0.5, concurrency: null}",
+        positional: &["k"],
+        options: options::<Options>,
+        build,
+    },
+    trials: &["fedbuff(3)", "fedbuff(1)", "{name: fedbuff, k: 2, concurrency: 2}"],
 };
 
 #[derive(Deserialize, schemars::JsonSchema)]
@@ -55,6 +60,7 @@ fn build(options: &Choice, _: &dyn Tables) -> Result<Composition, OptionError> {
         fold: choice("sum", None),
         optimizer: choice("sgd", Some(("lr", 1.0))),
         rounds: false,
+        claims: Claims { sequential: k == 1, repeats: true, ..Claims::default() },
     })
 }
 

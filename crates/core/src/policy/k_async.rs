@@ -2,18 +2,23 @@
 //! computing on their old snapshots. With `batch`, K-batch-async: any K batches, and every worker goes on at
 //! once (Dutta et al., Slow and Stale Gradients Can Win the Race, arXiv 1803.01113).
 
-use super::{Composition, Policy, PolicyEvent, PolicyRow, ServerView, Verdict, choice, state_is_self};
+use super::{
+    Claims, Composition, Policy, PolicyEvent, PolicyRow, ServerView, Verdict, choice, state_is_self,
+};
 use crate::domain::work::UpdateKind;
-use crate::domain::{Choice, NodeId, OptionError, Tables, options};
+use crate::domain::{Choice, NodeId, OptionError, Row, Tables, options};
 use serde::{Deserialize, Serialize};
 
 pub(super) const ROW: PolicyRow = PolicyRow {
-    name: "k_async",
-    summary: "commits the mean of every K gradients; the other workers keep computing (K-async, K-batch-async)",
-    example: "{name: k_async, k: 2, batch: false}",
-    positional: &["k"],
-    options: options::<Options>,
-    build,
+    row: Row {
+        name: "k_async",
+        summary: "commits the mean of every K gradients; the other workers keep computing (K-async, K-batch-async)",
+        example: "{name: k_async, k: 2, batch: false}",
+        positional: &["k"],
+        options: options::<Options>,
+        build,
+    },
+    trials: &["k_async", "k_async(1)", "k_async(3)", "{name: k_async, k: 2, batch: true}"],
 };
 
 #[derive(Deserialize, schemars::JsonSchema)]
@@ -42,6 +47,7 @@ fn build(options: &Choice, _: &dyn Tables) -> Result<Composition, OptionError> {
         fold: choice("weighted", None),
         optimizer: choice("sgd", Some(("lr", 0.1))),
         rounds: false,
+        claims: Claims { sequential: k == 1, repeats: batch, ..Claims::default() },
     })
 }
 

@@ -224,6 +224,22 @@ pub struct Composition {
     pub optimizer: Choice,
     /// Whether it commits in rounds with a barrier (decides how it behaves below a parent by default).
     pub rounds: bool,
+    /// What else is true of it.
+    pub claims: Claims,
+}
+
+/// What is true of a policy with its options beyond what is true of all: tests, the search for broken orders and the
+/// storm hold it to this, so that none of them knows a policy by name. By default it claims nothing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Claims {
+    /// With one child it is plain SGD: to the bit if children send gradients, else up to rounding.
+    pub sequential: bool,
+    /// A child may train more than once on the same version.
+    pub repeats: bool,
+    /// Each round waits for every child that is there.
+    pub everybody: bool,
+    /// No child gets more than so many clocks ahead of the slowest.
+    pub slack: Option<u64>,
 }
 
 /// Makes a policy from its options.
@@ -238,19 +254,28 @@ impl Pluggable for dyn Policy {
 /// All policies.
 #[must_use]
 pub fn table() -> Table<BuildPolicy> {
-    Table::new::<dyn Policy>(vec![
-        synchronous::ROW,
-        fedavg::ROW,
-        asynchronous::ROW,
-        staleness_aware::ROW,
-        dc_asgd::ROW,
-        k_async::ROW,
-        ssp::ROW,
-        fedasync::ROW,
-        fedbuff::ROW,
-        deadline::ROW,
-    ])
+    Table::new::<dyn Policy>(ROWS.iter().map(|one| one.row).collect())
 }
+
+/// For each policy the settings that tests run, its usual one first: for a few children whose jobs take some 20 ms, and
+/// together they reach every branch of it.
+#[must_use]
+pub fn trials() -> Vec<&'static [&'static str]> {
+    ROWS.iter().map(|one| one.trials).collect()
+}
+
+const ROWS: [PolicyRow; 10] = [
+    synchronous::ROW,
+    fedavg::ROW,
+    asynchronous::ROW,
+    staleness_aware::ROW,
+    dc_asgd::ROW,
+    k_async::ROW,
+    ssp::ROW,
+    fedasync::ROW,
+    fedbuff::ROW,
+    deadline::ROW,
+];
 
 /// A choice with one numeric option.
 fn choice(name: &str, option: Option<(&str, f64)>) -> Choice {
@@ -261,8 +286,12 @@ fn choice(name: &str, option: Option<(&str, f64)>) -> Choice {
     choice
 }
 
-/// The row type of this folder.
-type PolicyRow = Row<BuildPolicy>;
+/// A policy of this folder.
+struct PolicyRow {
+    row: Row<BuildPolicy>,
+    /// See [`trials`].
+    trials: &'static [&'static str],
+}
 
 /// Saves and loads a policy whose whole state is serialisable.
 macro_rules! state_is_self {

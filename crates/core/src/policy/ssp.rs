@@ -3,19 +3,24 @@
 //! (Ho et al., More Effective Distributed ML via a Stale Synchronous Parallel Parameter Server, NIPS 2013).
 //! s = 0 is bulk synchronous, a huge s asynchronous.
 
-use super::{Composition, Policy, PolicyEvent, PolicyRow, ServerView, Verdict, choice, state_is_self};
+use super::{
+    Claims, Composition, Policy, PolicyEvent, PolicyRow, ServerView, Verdict, choice, state_is_self,
+};
 use crate::domain::work::UpdateKind;
-use crate::domain::{Choice, NodeId, OptionError, Tables, options};
+use crate::domain::{Choice, NodeId, OptionError, Row, Tables, options};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
 pub(super) const ROW: PolicyRow = PolicyRow {
-    name: "ssp",
-    summary: "asynchronous, but nobody runs more than `slack` clocks ahead of the slowest (SSP)",
-    example: "{name: ssp, slack: 3}",
-    positional: &["slack"],
-    options: options::<Options>,
-    build,
+    row: Row {
+        name: "ssp",
+        summary: "asynchronous, but nobody runs more than `slack` clocks ahead of the slowest (SSP)",
+        example: "{name: ssp, slack: 3}",
+        positional: &["slack"],
+        options: options::<Options>,
+        build,
+    },
+    trials: &["ssp", "ssp(0)", "ssp(1)"],
 };
 
 #[derive(Deserialize, schemars::JsonSchema)]
@@ -44,6 +49,7 @@ fn build(options: &Choice, _: &dyn Tables) -> Result<Composition, OptionError> {
         fold: choice("sum", None),
         optimizer: choice("sgd", Some(("lr", 0.1))),
         rounds: false,
+        claims: Claims { sequential: true, slack: Some(slack), ..Claims::default() },
     })
 }
 

@@ -2,17 +2,20 @@
 //! Distributed Deep Learning, arXiv 1511.05950).
 
 use super::asynchronous::{Async, Weighting};
-use super::{Composition, PolicyRow, choice};
+use super::{Claims, Composition, PolicyRow, choice};
 use crate::domain::work::UpdateKind;
-use crate::domain::{Choice, NoOptions, OptionError, Tables, options};
+use crate::domain::{Choice, NoOptions, OptionError, Row, Tables, options};
 
 pub(super) const ROW: PolicyRow = PolicyRow {
-    name: "staleness_aware",
-    summary: "asynchronous; the learning rate of an update is divided by its staleness",
-    example: "{name: staleness_aware}",
-    positional: &[],
-    options: options::<NoOptions>,
-    build,
+    row: Row {
+        name: "staleness_aware",
+        summary: "asynchronous; the learning rate of an update is divided by its staleness",
+        example: "{name: staleness_aware}",
+        positional: &[],
+        options: options::<NoOptions>,
+        build,
+    },
+    trials: &["staleness_aware"],
 };
 
 fn build(options: &Choice, _: &dyn Tables) -> Result<Composition, OptionError> {
@@ -23,5 +26,6 @@ fn build(options: &Choice, _: &dyn Tables) -> Result<Composition, OptionError> {
         fold: choice("sum", None),
         optimizer: choice("sgd", Some(("lr", 0.1))),
         rounds: false,
+        claims: Claims { sequential: true, ..Claims::default() },
     })
 }

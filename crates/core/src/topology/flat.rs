@@ -18,6 +18,7 @@ pub(super) fn row() -> Row<BuildTopology> {
 #[derive(Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct Options {
+    /// Workers below the server.
     workers: u64,
 }
 

@@ -7,6 +7,7 @@ use serde::Deserialize;
 #[derive(Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct Peers {
+    /// Number of peers.
     peers: u64,
 }
 
@@ -78,8 +79,11 @@ pub(super) fn complete() -> Row<BuildTopology> {
 #[derive(Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct Grid {
+    /// Rows of peers.
     rows: u64,
+    /// Columns of peers.
     columns: u64,
+    /// Whether opposite edges are linked too.
     wrap: bool,
 }
 

@@ -21,9 +21,13 @@ pub(super) fn row() -> Row<BuildTopology> {
 #[derive(Default, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct Options {
+    /// Names of the servers, the root first.
     servers: Vec<String>,
+    /// Names of the workers.
     workers: Vec<String>,
+    /// Names of the peers, instead of servers and workers.
     peers: Vec<String>,
+    /// Pairs of names: a server and its child, or two peers.
     links: Vec<(String, String)>,
 }
 

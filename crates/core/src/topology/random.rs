@@ -24,8 +24,11 @@ const PEERS_MAX: u64 = 5000;
 #[derive(Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct Options {
+    /// Number of peers.
     peers: u64,
+    /// Probability of each link, from 0 to 1.
     probability: f64,
+    /// Seed of the graph.
     seed: u64,
 }
 

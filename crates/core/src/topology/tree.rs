@@ -21,15 +21,20 @@ const DEPTH_MAX: usize = 32;
 #[derive(Default, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct Options {
+    /// Children of each server from the root down; the last number is that of workers.
     fanout: Option<Vec<u64>>,
+    /// Workers of the root, instead of `fanout`.
     workers: u64,
+    /// Servers below the root, instead of `fanout`.
     servers: Vec<ServerOptions>,
 }
 
 #[derive(Default, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct ServerOptions {
+    /// Its workers.
     workers: u64,
+    /// Servers below it.
     servers: Vec<ServerOptions>,
 }
 

@@ -7,6 +7,7 @@ use serde::Deserialize;
 #[derive(Debug, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct Crop {
+    /// Pixels of 0 on each side, from which a part of the old size is cut.
     padding: usize,
 }
 

@@ -8,6 +8,7 @@ use serde::Deserialize;
 #[derive(Debug, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct Cutout {
+    /// Side of the square that is set to 0.
     size: usize,
 }
 

@@ -7,6 +7,7 @@ use serde::Deserialize;
 #[derive(Debug, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct Flip {
+    /// Probability that an image is mirrored.
     p: f64,
 }
 

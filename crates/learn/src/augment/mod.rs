@@ -156,8 +156,8 @@ mod tests {
             json!({"name": "cutout", "size": 16}),
         ]) {
             let choice = Choice::from_value(&written).unwrap();
-            let built =
-                [choice, Choice::named(row.name)].map(|c| format!("{:?}", (row.build)(&c, &(), shape).unwrap()));
+            let built = [choice, Choice::named(row.name)]
+                .map(|c| format!("{:?}", (row.build)(&c, &(), shape).unwrap()));
             assert_eq!(built[0], built[1]);
             let text = written.to_string().replace('"', "").replace(':', ": ").replace(',', ", ");
             assert_eq!(text, row.example);

@@ -8,10 +8,13 @@ use serde::Deserialize;
 #[derive(Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct Options {
+    /// Number of classes.
     classes: usize,
+    /// Values of a sample.
     features: usize,
     /// Training samples.
     samples: usize,
+    /// Samples to test on.
     test_samples: usize,
     /// Standard deviation of a sample around the centre of its class; centres are standard normal.
     spread: f64,

@@ -97,7 +97,8 @@ fn says_what_is_wrong_with_a_file() {
 #[test]
 fn the_web_treebank_has_its_known_size() {
     let missing = DataContext { data_dir: Some("no/such/place".into()), seed: 0 };
-    let error = (ud_english_ewt().build)(&Choice::named("ud_english_ewt"), &(), &missing).unwrap_err().to_string();
+    let error =
+        (ud_english_ewt().build)(&Choice::named("ud_english_ewt"), &(), &missing).unwrap_err().to_string();
     assert!(error.contains("hcddl data fetch ud_english_ewt") && error.contains("ud-train"), "{error}");
     let Some(directory) = std::env::var_os("HCDDL_DATA") else {
         eprintln!("skipped: HCDDL_DATA is not set");

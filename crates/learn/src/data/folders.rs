@@ -160,9 +160,9 @@ fn read(
 mod tests {
     use super::super::DataContext;
     use super::*;
-    use hcddl_core::domain::Choice;
     use crate::batch::Batch;
     use crate::kernels::Isa;
+    use hcddl_core::domain::Choice;
     use serde_json::{Value, json};
 
     /// A picture of one colour.

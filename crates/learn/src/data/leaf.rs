@@ -69,6 +69,7 @@ pub fn row() -> Row<BuildData> {
 struct Options {
     /// Where the folders train and test are.
     directory: PathBuf,
+    /// What samples are: `values` (numbers and a class) or `text` (letters and the next one).
     #[serde(default)]
     kind: Kind,
     /// Number of classes; one more than the largest label when left out.

@@ -30,6 +30,7 @@ struct Options {
     alpha: f64,
     /// Standard deviation of the means of the users' inputs.
     beta: f64,
+    /// Number of users.
     users: usize,
     /// All users have the same model, and inputs of which each feature has the same mean.
     iid: bool,

@@ -13,11 +13,13 @@ use serde::Deserialize;
 #[derive(Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct Options {
+    /// For which images: `cifar` (small) or `imagenet` (of 224 pixels).
     variant: Variant,
     /// Filters of the first convolution; the others have 3, 6, 4 and 4 times as many.
     filters: usize,
     /// Width of the two hidden layers of `imagenet`.
     hidden: usize,
+    /// Probability that a value of a hidden layer is set to 0 while training.
     dropout: f32,
     /// How parameters start. Default: torch, or glorot_uniform for the variant imagenet.
     init: Option<Pick<Init>>,

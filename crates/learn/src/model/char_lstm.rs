@@ -11,8 +11,11 @@ use serde::Deserialize;
 #[derive(Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct Options {
+    /// Values of a letter's embedding.
     embedding: usize,
+    /// Values of each layer's state.
     hidden: usize,
+    /// Recurrent layers.
     layers: usize,
     /// How parameters start.
     init: Pick<Init>,

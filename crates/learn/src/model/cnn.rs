@@ -11,7 +11,9 @@ use serde::Deserialize;
 #[derive(Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct Options {
+    /// Filters of the convolution.
     filters: usize,
+    /// Outputs of the hidden layer.
     hidden: usize,
     /// How parameters start.
     init: Pick<Init>,

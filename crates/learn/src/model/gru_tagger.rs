@@ -12,10 +12,15 @@ use serde::Deserialize;
 #[derive(Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct Options {
+    /// Kind of the recurrent layers.
     cell: Cell,
+    /// Values of a word's embedding.
     embedding: usize,
+    /// Values of each layer's state.
     hidden: usize,
+    /// Recurrent layers.
     layers: usize,
+    /// Probability that a value between layers is set to 0 while training.
     dropout: f32,
     /// How parameters start.
     init: Pick<Init>,

@@ -58,8 +58,11 @@ fn every_example_builds_and_shows_every_option() {
             let len = network.len().unwrap();
             let sequence = network.is_sequence();
             let same = DataShape { output: Output::Numbers(len), sequence, ..shape };
-            let again =
-                (row.build)(&choice, &crate::model::parts(), NetworkBuilder::new(&DataShape { sequence: shape.sequence, ..same }));
+            let again = (row.build)(
+                &choice,
+                &crate::model::parts(),
+                NetworkBuilder::new(&DataShape { sequence: shape.sequence, ..same }),
+            );
             let finished = again.unwrap().finish(None, model::Init::Torch);
             assert_eq!(finished.is_ok(), sequence == shape.sequence, "{}", row.name);
         }
@@ -89,7 +92,8 @@ fn a_lenet_in_yaml_is_the_lenet_of_the_table() {
 #[test]
 fn shapes_follow_from_layer_to_layer() {
     let now = |layers: Value| {
-        let network = add(NetworkBuilder::new(&images()), &picks(&layers), "layers", &model::parts()).unwrap();
+        let network =
+            add(NetworkBuilder::new(&images()), &picks(&layers), "layers", &model::parts()).unwrap();
         network.now().to_string()
     };
     assert_eq!(now(json!(["conv2d(5, 3, 2, same)"])), "5 x 6 x 6 values");

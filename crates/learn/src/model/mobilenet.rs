@@ -15,6 +15,7 @@ use serde::Deserialize;
 struct Options {
     /// What the number of channels is multiplied by.
     width: f64,
+    /// What evaluations are normalised with.
     statistics: Statistics,
     /// How parameters start.
     init: Pick<Init>,

@@ -15,6 +15,7 @@ use serde::Deserialize;
 struct Options {
     /// Blocks in each of the three stages: a depth of 9 blocks + 2.
     blocks: usize,
+    /// What evaluations are normalised with.
     statistics: Statistics,
     /// How parameters start.
     init: Pick<Init>,

@@ -10,6 +10,7 @@ use serde::Deserialize;
 #[derive(Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct Options {
+    /// What comes before the cross-entropy.
     activation: Before,
     /// How parameters start.
     init: Pick<Init>,

@@ -12,8 +12,11 @@ use serde::Deserialize;
 #[derive(Debug, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct Dirichlet {
+    /// Concentration; the less, the more the shards differ.
     alpha: f64,
+    /// It is drawn again until each shard has so many samples.
     min_size: usize,
+    /// Whether a shard that has its share gets no more.
     balance: bool,
 }
 

@@ -149,8 +149,8 @@ fn permutation(samples: usize, seed: u64) -> Vec<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use hcddl_core::domain::Choice;
     use crate::data::Owners;
+    use hcddl_core::domain::Choice;
     use proptest::prelude::*;
     use serde_json::json;
 

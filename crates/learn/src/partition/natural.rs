@@ -9,6 +9,7 @@ use serde::Deserialize;
 #[derive(Debug, Default, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct Natural {
+    /// How owners are dealt to nodes: in turn, or the largest first to who has least.
     deal: Deal,
 }
 

@@ -15,8 +15,11 @@ use serde::Deserialize;
 #[derive(Debug, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct PowerLaw {
+    /// Classes of each node.
     per_node: usize,
+    /// Samples of each of its classes that every node gets first.
     first: usize,
+    /// Standard deviation of the logarithm of a node's share of the rest.
     sigma: f64,
 }
 

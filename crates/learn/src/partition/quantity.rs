@@ -10,7 +10,9 @@ use serde::Deserialize;
 #[derive(Debug, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct Quantity {
+    /// Concentration; the less, the more the sizes differ.
     beta: f64,
+    /// It is drawn again until each shard has so many samples.
     min_size: usize,
 }
 

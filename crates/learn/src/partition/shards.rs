@@ -10,6 +10,7 @@ use serde::Deserialize;
 #[derive(Debug, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct Shards {
+    /// Pieces that each node gets.
     per_node: usize,
 }
 

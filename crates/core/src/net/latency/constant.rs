@@ -17,6 +17,7 @@ pub struct Constant {
 #[derive(Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Options {
+    /// The latency.
     value: Duration,
 }
 

@@ -16,6 +16,7 @@ pub struct Empirical {
 #[derive(Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Options {
+    /// Measured latencies, each as likely as the others.
     #[serde(default)]
     samples: Vec<Duration>,
     /// Reading files is not the business of the pure core: the scenario replaces this by `samples`.

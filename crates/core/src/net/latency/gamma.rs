@@ -20,7 +20,9 @@ pub struct Gamma {
 #[derive(Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Options {
+    /// The mean.
     mean: Duration,
+    /// The shape; 1 is an exponential distribution, more is narrower.
     shape: f64,
 }
 

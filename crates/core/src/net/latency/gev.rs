@@ -22,8 +22,11 @@ pub struct Gev {
 #[derive(Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Options {
+    /// The location.
     location: Duration,
+    /// The scale.
     scale: Duration,
+    /// The shape; above 0 the tail is long.
     #[serde(default = "default_shape")]
     shape: f64,
 }

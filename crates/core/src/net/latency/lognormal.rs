@@ -20,7 +20,9 @@ pub struct Lognormal {
 #[derive(Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Options {
+    /// The median.
     median: Duration,
+    /// Standard deviation of the logarithm.
     #[serde(default = "default_sigma")]
     sigma: f64,
 }

@@ -20,7 +20,9 @@ pub struct Pareto {
 #[derive(Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Options {
+    /// The least.
     min: Duration,
+    /// The shape; the less, the longer the tail.
     #[serde(default = "default_shape")]
     shape: f64,
 }

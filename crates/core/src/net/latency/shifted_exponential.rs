@@ -19,7 +19,9 @@ pub struct ShiftedExponential {
 #[derive(Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Options {
+    /// The least.
     base: Duration,
+    /// Mean of what is added to it.
     mean: Duration,
 }
 

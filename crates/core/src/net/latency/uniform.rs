@@ -19,7 +19,9 @@ pub struct Uniform {
 #[derive(Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Options {
+    /// The least.
     min: Duration,
+    /// The most.
     max: Duration,
 }
 

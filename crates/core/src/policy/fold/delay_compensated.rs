@@ -21,7 +21,7 @@ pub(super) const ROW: FoldRow = FoldRow {
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct DelayCompensated {
     /// Strength of the correction; 0 is plain asynchronous SGD. MXNet's default.
-    lambda: f32,
+    pub lambda: f32,
     /// Whether lambda is scaled by the running mean square of the gradient.
     adaptive: bool,
     /// m of that running mean.
@@ -37,7 +37,8 @@ impl Default for DelayCompensated {
 /// Keeps the adaptive lambda finite (the paper's epsilon).
 const EPSILON: f32 = 1e-7;
 
-fn parse(choice: &Choice) -> Result<DelayCompensated, OptionError> {
+/// The options, checked; `dc_asgd` passes its own on.
+pub(crate) fn parse(choice: &Choice) -> Result<DelayCompensated, OptionError> {
     let rule: DelayCompensated = choice.options()?;
     if !(rule.lambda >= 0.0 && rule.lambda.is_finite()) {
         return Err(OptionError::new(
@@ -54,11 +55,6 @@ fn parse(choice: &Choice) -> Result<DelayCompensated, OptionError> {
         ));
     }
     Ok(rule)
-}
-
-/// Checks options without building; `dc_asgd` passes its own on.
-pub(crate) fn check(choice: &Choice) -> Result<(), OptionError> {
-    parse(choice).map(|_| ())
 }
 
 fn build(choice: &Choice, _: &dyn Tables) -> Result<Arc<dyn FoldRule>, OptionError> {

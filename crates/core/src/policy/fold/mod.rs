@@ -26,6 +26,10 @@ pub trait FoldRule: Send + Sync + std::fmt::Debug {
         let _ = (base, state);
         linear(inputs, out);
     }
+    /// Whether an update counts by the samples behind it, and not all alike.
+    fn counts_samples(&self) -> bool {
+        false
+    }
     /// Whether inputs need the parameters that they were computed at.
     fn needs_snapshots(&self) -> bool {
         false
@@ -244,10 +248,10 @@ mod tests {
 
     fn fold(rule: &str, inputs: Vec<FoldInput>, kind: UpdateKind) -> Folded {
         let rule = (table().get(rule).unwrap().build)(&Choice::named(rule), &()).unwrap();
-        let sgd = (crate::policy::optimizer::table().get("sgd").unwrap().build)(&crate::policy::choice(
-            "sgd",
-            Some(("lr", 1.0)),
-        ), &());
+        let sgd = (crate::policy::optimizer::table().get("sgd").unwrap().build)(
+            &crate::policy::choice("sgd", Some(("lr", 1.0))),
+            &(),
+        );
         let base = Params::new(vec![10.0, 10.0]);
         let opt = OptState::default();
         run(Fold { rule, inputs, base, apply: sgd.ok(), opt, kind, keep_aggregate: true, demands: None }, &[])
@@ -330,7 +334,9 @@ mod tests {
                                 .collect(),
                             base,
                             apply: (crate::policy::optimizer::table().get("adam").unwrap().build)(
-                                &Choice::named("adam"), &())
+                                &Choice::named("adam"),
+                                &(),
+                            )
                             .ok(),
                             opt: OptState::default(),
                             kind,

@@ -27,6 +27,10 @@ impl FoldRule for Weighted {
         "weighted"
     }
 
+    fn counts_samples(&self) -> bool {
+        true
+    }
+
     fn weights(&self, inputs: &[FoldInput]) -> Vec<f32> {
         let total: u64 = inputs.iter().map(|i| i.samples).sum();
         inputs.iter().map(|i| (f64::from(i.weight) * i.samples as f64 / total.max(1) as f64) as f32).collect()

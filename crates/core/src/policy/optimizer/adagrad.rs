@@ -17,8 +17,11 @@ pub(super) const ROW: OptimizerRow = OptimizerRow {
 #[derive(Debug, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct Adagrad {
+    /// Learning rate.
     lr: f32,
+    /// Decay of the mean gradient; 0 for none.
     beta1: f32,
+    /// Added to the root, which keeps steps finite.
     eps: f32,
 }
 

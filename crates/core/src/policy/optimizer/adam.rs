@@ -18,10 +18,15 @@ pub(super) const ROW: OptimizerRow = OptimizerRow {
 #[derive(Debug, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct Adam {
+    /// Learning rate.
     lr: f32,
+    /// Decay of the mean gradient.
     beta1: f32,
+    /// Decay of the mean square of gradients.
     beta2: f32,
+    /// Added to the root, which keeps steps finite.
     eps: f32,
+    /// Whether the means are corrected for their start at 0.
     bias_correction: bool,
 }
 

@@ -18,8 +18,11 @@ pub(super) const ROW: OptimizerRow = OptimizerRow {
 #[derive(Debug, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct Momentum {
+    /// Learning rate.
     lr: f32,
+    /// Decay of the velocity.
     beta: f32,
+    /// Whether the step looks ahead (Nesterov).
     nesterov: bool,
 }
 

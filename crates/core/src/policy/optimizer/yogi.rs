@@ -18,9 +18,13 @@ pub(super) const ROW: OptimizerRow = OptimizerRow {
 #[derive(Debug, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct Yogi {
+    /// Learning rate.
     lr: f32,
+    /// Decay of the mean gradient.
     beta1: f32,
+    /// How fast the mean square of gradients moves.
     beta2: f32,
+    /// Added to the root, which keeps steps finite.
     eps: f32,
 }
 

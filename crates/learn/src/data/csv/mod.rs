@@ -52,6 +52,7 @@ pub fn susy() -> Row<BuildData> {
 #[derive(Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Options {
+    /// The file to train on.
     train: PathBuf,
     /// Rows to test on, of another file.
     test: Option<PathBuf>,
@@ -122,6 +123,7 @@ fn any(choice: &Choice, _: &dyn Tables, context: &DataContext) -> Result<DataSet
 struct Occupancy {
     /// `datatest` (the door mostly closed), `datatest2` (mostly open) or `both`.
     test: String,
+    /// Features get mean 0 and deviation 1 over the training rows.
     standardise: bool,
 }
 
@@ -149,7 +151,9 @@ fn load_occupancy(choice: &Choice, _: &dyn Tables, context: &DataContext) -> Res
 #[derive(Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct Susy {
+    /// So many last rows are for the test.
     test_rows: usize,
+    /// Features get mean 0 and deviation 1 over the training rows.
     standardise: bool,
 }
 

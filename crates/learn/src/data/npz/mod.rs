@@ -30,11 +30,15 @@ pub fn row() -> Row<BuildData> {
 #[derive(Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct Options {
+    /// The .npz file.
     file: PathBuf,
-    /// Names of the arrays.
+    /// Name of the array of features to train on.
     x_train: String,
+    /// Name of the array of their labels.
     y_train: String,
+    /// Name of the array of features to test on.
     x_test: String,
+    /// Name of the array of their labels.
     y_test: String,
     /// Name of an array with the number of the owner of each training sample, for `partition: natural`.
     owner: Option<String>,

@@ -11,16 +11,23 @@ use std::borrow::Cow;
 #[derive(Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Conv2d {
+    /// Channels that come out.
     filters: usize,
+    /// Side of the kernel.
     kernel: usize,
+    /// Pixels from one place of the kernel to the next.
     #[serde(default = "one")]
     stride: usize,
+    /// Pixels of 0 on each side; `same` keeps the size.
     #[serde(default)]
     padding: Padding,
+    /// Groups of channels that do not mix.
     #[serde(default = "one")]
     groups: usize,
+    /// Whether each filter has a bias.
     #[serde(default = "yes")]
     bias: bool,
+    /// What follows.
     #[serde(default = "identity")]
     activation: Activation,
 }
@@ -28,13 +35,18 @@ struct Conv2d {
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Depthwise {
+    /// Side of the kernel.
     kernel: usize,
+    /// Pixels from one place of the kernel to the next.
     #[serde(default = "one")]
     stride: usize,
+    /// Pixels of 0 on each side; `same` keeps the size.
     #[serde(default)]
     padding: Padding,
+    /// Whether each channel has a bias.
     #[serde(default = "yes")]
     bias: bool,
+    /// What follows.
     #[serde(default = "identity")]
     activation: Activation,
 }

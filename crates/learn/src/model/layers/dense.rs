@@ -10,7 +10,9 @@ use std::borrow::Cow;
 #[derive(Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Linear {
+    /// Values that come out; `classes` for as many as the data wants.
     outputs: Outputs,
+    /// What follows.
     #[serde(default = "identity")]
     activation: Activation,
 }
@@ -40,7 +42,9 @@ impl<'de> Deserialize<'de> for Outputs {
 #[derive(Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Embedding {
+    /// Values for each token.
     width: usize,
+    /// The token whose values stay 0; null for none.
     #[serde(default = "zero")]
     padding: Option<usize>,
 }

@@ -9,6 +9,7 @@ use serde::Deserialize;
 #[derive(Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct SineOptions {
+    /// What values are multiplied by first.
     #[serde(default = "one")]
     scale: f32,
 }
@@ -20,6 +21,7 @@ fn one() -> f32 {
 #[derive(Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct DropoutOptions {
+    /// Probability that a value is set to 0 while training.
     p: f32,
 }
 

@@ -8,12 +8,14 @@ use serde::Deserialize;
 #[derive(Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct GroupNorm {
+    /// Number of groups of channels.
     groups: usize,
 }
 
 #[derive(Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct BatchNorm {
+    /// What evaluations are normalised with.
     #[serde(default)]
     statistics: Statistics,
 }

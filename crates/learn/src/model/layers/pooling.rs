@@ -8,8 +8,11 @@ use serde::Deserialize;
 #[derive(Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Pool {
+    /// Side of the window.
     size: usize,
+    /// Pixels from one window to the next. Default: the size.
     stride: Option<usize>,
+    /// Pixels on each side that do not count.
     #[serde(default)]
     padding: usize,
 }

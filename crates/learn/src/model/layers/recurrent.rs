@@ -9,9 +9,12 @@ use serde::Deserialize;
 #[derive(Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Options {
+    /// Values of the state.
     hidden: usize,
+    /// Layers one above the other.
     #[serde(default = "one")]
     layers: usize,
+    /// Probability that a value between layers is set to 0 while training.
     #[serde(default)]
     dropout: f32,
 }

@@ -24,8 +24,9 @@ use hcddl_core::topology::Topology;
 use hcddl_learn::data::DataSet;
 use hcddl_learn::model::Network;
 use hcddl_learn::partition::Partitioner;
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
@@ -47,6 +48,7 @@ pub struct ScenarioFile {
     pub seeds: SeedsFile,
     /// Who reports to whom, or who mixes with whom: a choice (`hcddl list topologies`) or the path of a file
     /// with one, relative to this file.
+    #[schemars(with = "TopologyPlace")]
     pub topology: Pick<Topology>,
     /// What is trained: a choice (`hcddl list models`); `layers` is one of your own (`hcddl list layers`).
     pub model: Pick<Network>,
@@ -113,6 +115,20 @@ fn default_data() -> Pick<DataSet> {
 
 fn default_partition() -> Pick<dyn Partitioner> {
     Pick::text("iid")
+}
+
+/// In the schema what names a topology: a choice, or a file with one.
+struct TopologyPlace;
+
+impl JsonSchema for TopologyPlace {
+    fn schema_name() -> Cow<'static, str> {
+        "TopologyPlace".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let file = json_schema!({ "type": "string", "pattern": r"\.ya?ml$" });
+        json_schema!({ "anyOf": [generator.subschema_for::<Pick<Topology>>(), file] })
+    }
 }
 
 /// Seeds of independent sources of randomness.
