@@ -3,7 +3,6 @@
 use super::desk::{Desk, Want};
 use super::edge::{End, Phase};
 use super::weather::Weather;
-use crate::deploy::Settings;
 use crate::deploy::node::stage::{Stage, StageParts};
 use crate::deploy::node::world::{Asked, Done, Happening};
 use crate::deploy::node::{Place, checkpoint};
@@ -13,7 +12,7 @@ use hcddl_core::domain::{Message, NodeId, Span, Stream, Time};
 use hcddl_core::node::bond::Standing;
 use hcddl_learn::Learner;
 use hcddl_learn::quadratic::Quadratic;
-use hcddl_plan::plan::Plan;
+use hcddl_plan::plan::{Plan, Settings};
 use hcddl_plan::registry::Registry;
 use hcddl_sim::record::order::OrderLog;
 use hcddl_sim::run::execute::Tools;
@@ -50,7 +49,7 @@ impl Ready {
         let plan = hcddl_plan::scenario::resolve(&written, &registry).map_err(|error| error.to_string())?;
         let shards = plan.nodes.iter().map(|node| node.shard).collect();
         let learner = Arc::new(Quadratic::random(PARAMETERS, shards, 1.0, weather.seed));
-        let settings = Settings::of(&plan);
+        let settings = plan.deploy.settings.clone();
         Ok(Self { plan, registry, learner, settings })
     }
 }

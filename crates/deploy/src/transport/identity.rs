@@ -106,7 +106,7 @@ fn dns_name(run: &str, node: &str) -> String {
         hash.update((part.len() as u64).to_le_bytes());
         hash.update(part);
     }
-    let hex: String = hash.finalize()[..16].iter().map(|byte| format!("{byte:02x}")).collect();
+    let hex = hcddl_core::domain::text::hex(&hash.finalize()[..16]);
     format!("n-{hex}.hcddl")
 }
 
