@@ -42,7 +42,7 @@ pub(super) fn judge(world: &World<'_>, ready: &Ready, dir: &Path) -> Result<Repo
         let hands_out_once = match node.role {
             Role::Server(tier) => {
                 let policy = ready.registry.policies.resolve(&plan.tiers[usize::from(tier)].policy);
-                let built = policy.and_then(|(row, choice)| (row.build)(&choice, ready.registry));
+                let built = policy.and_then(|(row, choice)| (row.build)(&choice, &ready.registry));
                 !built.map_err(|error| error.to_string())?.claims.repeats
             }
             Role::Worker | Role::Peer => true,

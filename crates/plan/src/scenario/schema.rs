@@ -1,6 +1,8 @@
 //! The JSON Schema of a scenario and the page of its keys, both generated from the types of [`super::file`]; what can
 //! be chosen by name, from a registry's tables.
 
+#[cfg(test)]
+mod check;
 mod choices;
 
 use super::file::ScenarioFile;
@@ -185,3 +187,7 @@ mod tests {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "schema/tests.rs"]
+mod of_rows;
