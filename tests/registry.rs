@@ -41,6 +41,8 @@ fn registry() -> Registry {
     all.codecs.add(mine(like!(hcddl::compress::table(), "fp16")));
     all.latencies.add(mine(|_, tables| Pick::<dyn Distribution>::text("2ms").build(tables)));
     all.link_profiles.add(mine(like!(hcddl::net::profile::table(), "lan-gige")));
+    all.contentions.add(mine(like!(hcddl::net::contention::table(), "fifo")));
+    all.pushes.add(mine(like!(hcddl::node::uplink::push_table(), "on_request")));
     all.devices.add(mine(|_, tables| {
         let mut choice = Choice::named("fixed");
         choice.options.insert("step_time".to_owned(), "mine".into());
@@ -71,17 +73,25 @@ fn registry() -> Registry {
 
 const TREE: &str = "
 topology: mine
-model: {name: layers, layers: [mine, relu, {name: residual, layers: [mine]}, linear(classes)], init: mine}
+model: {name: layers, layers: [mine, relu, {name: residual, layers: [{name: residual, layers: [mine]}]}, linear(classes)], init: mine}
 data: {name: mine, augment: [mine]}
 partition: mine
 training: {rounds: 4, update: delta, optimizer: mine, schedule: mine}
 tiers: {global: {policy: mine, fold: mine, optimizer: mine, update: delta, compression: {up: mine, down: mine}}}
 network:
+  contention: mine
   lan: {profile: mine, latency: 'jittered(1ms, mine)'}
-  links: [{between: [global, worker1], latency: {name: mixture, of: [mine, 3ms]}}]
+  links: [{between: [global, worker1], latency: {name: mixture, of: [mine, 'jittered(1ms, mine)', 3ms]}}]
 devices: {default: mine, heterogeneity: mine}
 injections: [{where: all, add: mine}]
 evaluation: {metrics: [accuracy, mine]}
+";
+
+const PUSHED: &str = "
+topology: {name: tree, fanout: [2, 1]}
+model: softmax
+tiers: {local: {policy: async, uplink: {push: mine}}}
+training: {rounds: 3}
 ";
 
 const RING: &str = "
@@ -103,7 +113,9 @@ training: {rounds: 3}
 fn a_row_from_outside_works_wherever_it_can_be_named() {
     let folder = tempfile::tempdir().unwrap();
     let registry = registry();
-    for (name, text, commits) in [("tree.yml", TREE, 4), ("ring.yml", RING, 3), ("own.yml", OWN, 3)] {
+    for (name, text, commits) in
+        [("tree.yml", TREE, 4), ("ring.yml", RING, 3), ("own.yml", OWN, 3), ("pushed.yml", PUSHED, 3)]
+    {
         let file = folder.path().join(name);
         fs::write(&file, text).unwrap();
         let options = SimOptions::default();
@@ -116,6 +128,19 @@ fn a_row_from_outside_works_wherever_it_can_be_named() {
     }
 }
 
+/// Editors offer it as well, in each of its places.
+#[test]
+fn a_row_from_outside_is_in_the_schema() {
+    let schema = hcddl::scenario::schema(&registry());
+    for table in registry().outlines() {
+        let names = &schema["$defs"][hcddl::domain::pick::name_definition(table.list)]["enum"];
+        assert!(names.as_array().unwrap().iter().any(|name| name == "mine"), "{}", table.list);
+        let forms = &schema["$defs"][hcddl::domain::pick::definition(table.list)]["anyOf"];
+        let maps = forms.as_array().unwrap().iter();
+        assert_eq!(maps.filter(|form| form["title"] == "mine").count(), 1, "{}", table.list);
+    }
+}
+
 /// No table is left out of this test, nor of `hcddl list`.
 #[test]
 fn every_table_of_a_registry_can_be_listed() {
@@ -123,7 +148,7 @@ fn every_table_of_a_registry_can_be_listed() {
     let without: Vec<&str> =
         tables.iter().filter(|table| table.get("mine").is_err()).map(|table| table.list).collect();
     assert_eq!(without, Vec::<&str>::new());
-    assert_eq!(tables.len(), 19);
+    assert_eq!(tables.len(), 21);
 }
 
 #[test]

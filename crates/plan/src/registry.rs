@@ -4,9 +4,11 @@ use hcddl_core::compress::BuildCodec;
 use hcddl_core::device::BuildDevice;
 use hcddl_core::device::slowdown::BuildSlowdown;
 use hcddl_core::domain::{AnyTable, NodeId, Table, Tables};
+use hcddl_core::net::contention::BuildContention;
 use hcddl_core::net::latency::BuildLatency;
 use hcddl_core::net::profile::BuildLinkProfile;
 use hcddl_core::node::Node;
+use hcddl_core::node::uplink::BuildPush;
 use hcddl_core::peer::BuildPeer;
 use hcddl_core::policy::BuildPolicy;
 use hcddl_core::policy::fold::BuildFold;
@@ -41,6 +43,10 @@ pub struct Registry {
     pub latencies: Table<BuildLatency>,
     /// Kinds of link.
     pub link_profiles: Table<BuildLinkProfile>,
+    /// Ways to share rates.
+    pub contentions: Table<BuildContention>,
+    /// When local servers push.
+    pub pushes: Table<BuildPush>,
     /// Devices.
     pub devices: Table<BuildDevice>,
     /// Differences between devices of a kind.
@@ -67,6 +73,8 @@ impl Default for Registry {
             codecs: hcddl_core::compress::table(),
             latencies: hcddl_core::net::latency::table(),
             link_profiles: hcddl_core::net::profile::table(),
+            contentions: hcddl_core::net::contention::table(),
+            pushes: hcddl_core::node::uplink::push_table(),
             devices: hcddl_core::device::table(),
             heterogeneity: hcddl_core::device::slowdown::table(),
             topologies: hcddl_core::topology::table(),
@@ -99,6 +107,8 @@ impl Registry {
             &self.codecs,
             &self.link_profiles,
             &self.latencies,
+            &self.contentions,
+            &self.pushes,
             &self.devices,
             &self.heterogeneity,
             &self.metrics,

@@ -20,12 +20,12 @@ struct FairShare {
     unfairness: f64,
 }
 
-/// All of them; a crate cannot add others.
+/// All ways to share rates.
 #[must_use]
 pub fn table() -> Table<BuildContention> {
-    let row = |name, summary, build| {
+    let row = |name, summary, example, build| {
         let options = options::<NoOptions>;
-        Row { name, summary, example: name, positional: &[], options, build }
+        Row { name, summary, example, positional: &[], options, build }
     };
     let fair_share = Row {
         name: "fair_share",
@@ -49,7 +49,7 @@ pub fn table() -> Table<BuildContention> {
     };
     Table::new::<Contention>(vec![
         fair_share,
-        row("fifo", "one after the other", fifo),
-        row("none", "transfers do not disturb each other", none),
+        row("fifo", "one after the other", "{name: fifo}", fifo),
+        row("none", "transfers do not disturb each other", "{name: none}", none),
     ])
 }

@@ -46,8 +46,11 @@ pub enum Push {
     OnRequest,
 }
 
+/// Makes a way to push from its options.
+pub type BuildPush = Build<Push>;
+
 impl Pluggable for Push {
-    type Build = Build<Self>;
+    type Build = BuildPush;
     const KIND: &'static str = "way to push";
     const LIST: &'static str = "pushes";
 }
@@ -59,15 +62,15 @@ struct Every {
     k: u64,
 }
 
-/// The ways to push; a crate cannot add others.
+/// All ways to push.
 #[must_use]
-pub fn push_table() -> Table<Build<Push>> {
-    let every: Build<Push> = |choice, _| {
+pub fn push_table() -> Table<BuildPush> {
+    let every: BuildPush = |choice, _| {
         let Every { k } = choice.options()?;
         OptionError::check(k > 0, "k", k, "1 or more")?;
         Ok(Push::Every(k))
     };
-    let on_request: Build<Push> = |choice, _| {
+    let on_request: BuildPush = |choice, _| {
         let NoOptions {} = choice.options()?;
         Ok(Push::OnRequest)
     };

@@ -36,7 +36,8 @@ pub fn cinic10() -> Row<BuildData> {
         positional: &[],
         options: options::<Options>,
         build: |choice, _, context| {
-            load(&find_folder("cinic10", &["CINIC-10"], context)?, &choice.options()?)
+            let options = choice.options()?;
+            load(&find_folder("cinic10", &["CINIC-10"], context)?, &options)
         },
     }
 }

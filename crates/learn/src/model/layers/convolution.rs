@@ -5,7 +5,7 @@ use super::{BuildLayer, NumberOr, size};
 use crate::layer::{self, Activation};
 use hcddl_core::domain::{OptionError, Row, options};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, Serialize};
 use std::borrow::Cow;
 
 #[derive(Deserialize, schemars::JsonSchema)]
@@ -59,6 +59,7 @@ fn yes() -> bool {
     true
 }
 
+#[derive(Serialize)]
 struct Padding(NumberOr);
 
 impl Default for Padding {

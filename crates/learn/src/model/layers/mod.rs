@@ -11,7 +11,7 @@ mod residual;
 use super::NetworkBuilder;
 use hcddl_core::domain::{Choice, OptionError, Pick, Pluggable, Row, Table, Tables};
 use schemars::{Schema, json_schema};
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
 /// Adds a layer to a network in the making.
@@ -73,7 +73,8 @@ fn size(key: &str, value: usize) -> Result<usize, OptionError> {
 }
 
 /// A number, or a word that stands for one.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[serde(untagged)]
 enum NumberOr {
     Number(usize),
     Word(&'static str),

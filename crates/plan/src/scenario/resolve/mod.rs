@@ -20,7 +20,7 @@ use super::{Source, Written};
 use crate::plan::{NodePlan, Plan, Role};
 use crate::registry::Registry;
 use hcddl_core::compress::Codec;
-use hcddl_core::domain::{Build, Choice, NodeId, Pick, Pluggable, Seeds, Tables};
+use hcddl_core::domain::{Build, Choice, NodeId, Pick, Pluggable, Seeds};
 use hcddl_core::error::UserError;
 use hcddl_core::topology::{NodeKind, Topology};
 use names::Names;
@@ -91,22 +91,9 @@ impl Resolver<'_> {
     where
         T: ?Sized + Pluggable<Build = Build<M>>,
     {
-        self.build_from(self.registry, pick, path)
-    }
-
-    /// The same with what the choice names in these tables.
-    fn build_from<T, M>(
-        &self,
-        tables: &dyn Tables,
-        pick: &Pick<T>,
-        path: &str,
-    ) -> Result<(M, Choice), UserError>
-    where
-        T: ?Sized + Pluggable<Build = Build<M>>,
-    {
         let fail = |error| self.source.option_error(path, error);
-        let (row, choice) = pick.resolve(tables).map_err(fail)?;
-        Ok(((row.build)(&choice, tables).map_err(fail)?, choice))
+        let (row, choice) = pick.resolve(self.registry).map_err(fail)?;
+        Ok(((row.build)(&choice, self.registry).map_err(fail)?, choice))
     }
 
     /// What a choice names, its options named but not checked.

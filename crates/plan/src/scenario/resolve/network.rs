@@ -7,7 +7,6 @@ use crate::plan::{HostPlan, LinkPlan, NetworkPlan, NodePlan, PortPlan, Role};
 use crate::scenario::file::LinkFile;
 use hcddl_core::domain::{HostId, NodeId, Pick, Time, units::Rate};
 use hcddl_core::error::UserError;
-use hcddl_core::net::contention;
 use hcddl_core::net::profile::LinkProfile;
 use hcddl_core::net::{Distribution, PortId};
 use std::collections::BTreeMap;
@@ -45,7 +44,7 @@ pub(super) fn resolve(
             "",
         ));
     }
-    let contention = cx.build_from(&contention::table(), &file.contention, "network.contention")?.0;
+    let contention = cx.build(&file.contention, "network.contention")?.0;
     let plan = NetworkPlan {
         contention,
         ports: net.ports,

@@ -7,7 +7,6 @@ use crate::scenario::file::TierFile;
 use hcddl_core::domain::table::nearest;
 use hcddl_core::domain::{Choice, Pick};
 use hcddl_core::error::UserError;
-use hcddl_core::node::uplink::push_table;
 use hcddl_core::node::work::UpdateKind;
 use hcddl_core::policy::Composition;
 use hcddl_core::topology::{NodeKind, Topology};
@@ -172,7 +171,7 @@ impl Written {
             None => None,
         };
         let push = match find(file, keys, "uplink.push", |t| t.uplink.push.as_ref()) {
-            Some((pick, path)) => Some(cx.build_from(&push_table(), pick, &path)?.0),
+            Some((pick, path)) => Some(cx.build(pick, &path)?.0),
             None => None,
         };
         let adopt = match find(file, keys, "uplink.adopt", |t| t.uplink.adopt.as_ref()) {

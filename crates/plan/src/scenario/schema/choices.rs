@@ -2,16 +2,15 @@
 
 use crate::registry::Registry;
 use hcddl_core::domain::table::add;
-use hcddl_core::domain::{AnyTable, Row, Table, pick};
-use hcddl_core::{net, node, yaml};
+use hcddl_core::domain::{Row, Table, pick};
+use hcddl_core::yaml;
 use schemars::SchemaGenerator;
 use serde_json::{Map, Value, json};
 
 /// For each table what may be written where one of its rows is wanted, and their names alone.
 pub(super) fn definitions(registry: &Registry, generator: &mut SchemaGenerator) -> Map<String, Value> {
-    let fixed = [net::contention::table().outline(), node::uplink::push_table().outline()];
     let mut all = Map::new();
-    for table in registry.outlines().into_iter().chain(fixed) {
+    for table in registry.outlines() {
         all.insert(pick::name_definition(table.list), json!({ "enum": table.names() }));
         all.insert(pick::definition(table.list), choice(&table, generator));
     }
