@@ -128,7 +128,7 @@ pub(super) fn rows() -> Vec<Row<BuildLayer>> {
         Row {
             name: "depthwise",
             summary: "convolution of each channel on its own",
-            example: "{name: depthwise, kernel: 3, stride: 1, padding: same, bias: true, activation: identity}",
+            example: "{name: depthwise, kernel: 3, stride: 1, padding: 0, bias: true, activation: identity}",
             positional: &["kernel", "stride", "padding"],
             options: options::<Depthwise>,
             build: |choice, _, network| {

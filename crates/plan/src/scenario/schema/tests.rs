@@ -134,6 +134,7 @@ fn every_example_is_valid_in_each_form() {
 #[test]
 fn every_option_is_described_and_has_the_default_of_the_example() {
     let schema = schema(&Registry::default());
+    let mut wrong = Vec::new();
     for table in tables() {
         let forms = schema["$defs"][pick::definition(table.list)]["anyOf"].as_array().unwrap();
         for row in table.rows() {
@@ -147,16 +148,21 @@ fn every_option_is_described_and_has_the_default_of_the_example() {
                 } else {
                     &option["description"]
                 };
-                assert!(about.as_str().is_some_and(|text| text.len() > 5 && !text.contains('\n')), "{what}");
+                if !about.as_str().is_some_and(|text| text.len() > 5 && !text.contains('\n')) {
+                    wrong.push(format!("{what}: no description"));
+                }
                 let shown = example(row).get(key).cloned().unwrap_or_default();
                 let default = option["default"].clone();
                 let equal = default == shown || default.as_f64().is_some_and(|d| Some(d) == shown.as_f64());
                 // Where nothing is the default an example says more.
                 let nothing = default.is_null() || default == json!([]) || default == "";
-                assert!(nothing || shown.is_null() || equal, "{what}: {shown} in the example");
+                if !(nothing || shown.is_null() || equal) {
+                    wrong.push(format!("{what}: {shown} in the example"));
+                }
             }
         }
     }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
 fn scenarios(folder: &Path, found: &mut Vec<PathBuf>) {
