@@ -122,7 +122,7 @@ fn one_worker_without_delay_is_sequential_sgd() {
     }
 }
 
-fn is_sequential(policy: &str, update: UpdateKind, expected: &[f64]) {
+fn is_sequential(policy: &str, update: UpdateKind, expected: &[f32]) {
     for world in [WORLD, IDEAL] {
         let text = flat(1, 50, &format!("policy: {policy}")).replace(WORLD, world);
         let case = quadratic_with(&text, |q| Quadratic { noise: 0.5, ..q });
