@@ -183,7 +183,7 @@ impl Case {
         let options = self.options.as_object().cloned().unwrap_or_default();
         let choice = Choice { name: self.model.into(), options, positional: vec![] };
         let build = model::table().get(self.model).ok()?.build;
-        build(&choice, &model::ModelContext::new(self.shape))
+        build(&choice, &LearnTables::default(), &self.shape)
             .map_err(|error| println!("{:>12}: {error}", self.name))
             .ok()
     }

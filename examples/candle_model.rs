@@ -7,19 +7,20 @@
 //! cargo run --release --example candle_model -- sim scenarios/quickstart.yml --set 'model=gelu_mlp(64)'
 //! ```
 
-use hcddl::domain::{Choice, OptionError, Row};
+use hcddl::domain::{Choice, OptionError, Row, Tables, options};
 use hcddl::learn::candle::CandleLayer;
 use hcddl::learn::layer::{Role, Tensor};
 use hcddl::learn::loss::Loss;
-use hcddl::learn::model::{Init, ModelContext, Network};
+use hcddl::learn::model::{DataShape, Init, Network};
 use hcddl::measure::outcome::{Silent, SimOptions};
 use hcddl::{Registry, SimulateError};
 use serde::Deserialize;
 use std::process::ExitCode;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct Options {
+    /// Outputs of the hidden layer.
     hidden: usize,
 }
 
@@ -31,7 +32,7 @@ impl Default for Options {
 
 /// The parameters in flat order with their first values' roles, and the forward pass; candle's autograd does the
 /// rest.
-fn build(choice: &Choice, shape: &ModelContext) -> Result<Network, OptionError> {
+fn build(choice: &Choice, _: &dyn Tables, shape: &DataShape) -> Result<Network, OptionError> {
     let Options { hidden } = choice.options()?;
     let (inputs, outputs) = (shape.row_len(), shape.output_len());
     let tensors = vec![
@@ -44,7 +45,7 @@ fn build(choice: &Choice, shape: &ModelContext) -> Result<Network, OptionError> 
         let hidden = x.matmul(&params[0])?.broadcast_add(&params[1])?.gelu()?;
         hidden.matmul(&params[2])?.broadcast_add(&params[3])
     })?;
-    Ok(Network::new(vec![Box::new(layer)], shape.shape, Loss::CrossEntropy, Init::GlorotUniform))
+    Ok(Network::new(vec![Box::new(layer)], *shape, Loss::CrossEntropy, Init::GlorotUniform))
 }
 
 fn registry() -> Registry {
@@ -54,6 +55,7 @@ fn registry() -> Registry {
         summary: "one hidden layer with GELU, written with candle",
         example: "{name: gelu_mlp, hidden: 32}",
         positional: &["hidden"],
+        options: options::<Options>,
         build,
     });
     registry

@@ -8,16 +8,16 @@
 //! cargo run --release --example custom_policy -- sim scenarios/straggler.yml --set 'tiers.global.policy=hybrid(100)'
 //! ```
 
-use hcddl::domain::{Choice, OptionError, Row};
+use hcddl::domain::{Choice, OptionError, Row, Tables, options};
 use hcddl::measure::outcome::{Silent, SimOptions};
 use hcddl::node::work::UpdateKind;
-use hcddl::policy::{Composition, Policy, PolicyEvent, ServerView, Verdict};
+use hcddl::policy::{Claims, Composition, Policy, PolicyEvent, ServerView, Verdict};
 use hcddl::{Registry, SimulateError};
 use serde::{Deserialize, Serialize};
 use std::process::ExitCode;
 
 /// The policy: all that it knows is when it changes its mind.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct Hybrid {
     /// Asynchronous before this version, synchronous from it on.
@@ -72,7 +72,7 @@ impl Policy for Hybrid {
     }
 }
 
-fn build(choice: &Choice) -> Result<Composition, OptionError> {
+fn build(choice: &Choice, _: &dyn Tables) -> Result<Composition, OptionError> {
     let policy: Hybrid = choice.options()?;
     Ok(Composition {
         policy: Box::new(policy),
@@ -80,6 +80,7 @@ fn build(choice: &Choice) -> Result<Composition, OptionError> {
         fold: Choice::named("mean"),
         optimizer: Choice::named("sgd"),
         rounds: false,
+        claims: Claims::default(),
     })
 }
 
@@ -90,6 +91,7 @@ fn registry() -> Registry {
         summary: "asynchronous before version `until`, synchronous from it on",
         example: "{name: hybrid, until: 100}",
         positional: &["until"],
+        options: options::<Hybrid>,
         build,
     });
     registry

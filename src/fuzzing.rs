@@ -223,7 +223,7 @@ pub fn data(bytes: &[u8]) {
     let table = hcddl_learn::data::table();
     let choice = Choice::from_value(&choice).expect("a choice");
     let (row, choice) = table.resolve(&choice).expect("a row");
-    let _ = (row.build)(&choice, &context);
+    let _ = (row.build)(&choice, &table, &context);
 }
 
 /// Archives as they are downloaded.

@@ -149,25 +149,7 @@ fn a_panic_is_found() {
 
 #[test]
 fn real_policies_break_no_law() {
-    let policies = [
-        "sync",
-        "{name: sync, backup: 1}",
-        "{name: sync, wait_for: 2, cancel: true}",
-        "async",
-        "async(3)",
-        "staleness_aware",
-        "dc_asgd",
-        "ssp(0)",
-        "ssp(2)",
-        "k_async(2)",
-        "{name: k_async, k: 2, batch: true}",
-        "fedasync",
-        "fedavg",
-        "fedbuff(3)",
-        "{name: fedbuff, k: 2, concurrency: 2}",
-        "deadline(40ms)",
-        "{name: deadline, after: 40ms, late: keep, minimum: 2}",
-    ];
+    let policies = hcddl::policy::trials().concat();
     let worlds = [
         "",
         "faults: {messages: [{loss: 0.05, duplicate: 0.05}]}",

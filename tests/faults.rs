@@ -2,32 +2,16 @@
 
 mod common;
 
-use common::{ENDLESS, Log, direct, quadratic};
+use common::{ENDLESS, Log, composition, direct, quadratic};
+use hcddl::domain::work::UpdateKind;
 use hcddl::domain::{NodeId, Time};
 use hcddl::node::Reason;
 use hcddl::sim::RunResult;
 use std::collections::BTreeSet;
 
-/// Every policy of the table, and settings that reach its other branches.
-fn policies() -> Vec<String> {
-    let table = hcddl::policy::table();
-    let rows = table.rows().iter().map(|row| match row.name {
-        // The defaults are made for longer jobs and more workers than these.
-        "deadline" => "deadline(100ms)".to_owned(),
-        "fedbuff" => "fedbuff(3)".to_owned(),
-        name => name.to_owned(),
-    });
-    let more = [
-        "{name: sync, backup: 1}",
-        "{name: sync, clients: 2}",
-        "{name: sync, wait_for: 2, cancel: true}",
-        "ssp(0)",
-        "{name: k_async, k: 3}",
-        "{name: k_async, k: 2, batch: true}",
-        "{name: fedbuff, k: 2, concurrency: 2}",
-        "{name: deadline, after: 100ms, late: keep, minimum: 2}",
-    ];
-    rows.chain(more.iter().map(|text| (*text).to_owned())).collect()
+/// Every policy with settings that reach its branches.
+fn policies() -> Vec<&'static str> {
+    hcddl::policy::trials().concat()
 }
 
 const NETWORK: &str = "network: {lan: {latency: 'uniform(5ms, 15ms)', rate: 10mbit}, resend_after: 100ms}";
@@ -134,7 +118,7 @@ const SURVIVED: &[(&str, &str)] = &[
 fn every_policy_survives_every_fault() {
     for policy in policies() {
         for (_, faults) in SURVIVED {
-            finishes(&flat(&policy, "", faults));
+            finishes(&flat(policy, "", faults));
         }
     }
 }
@@ -150,13 +134,13 @@ fn pulling_and_compression_survive_every_fault() {
     for way in ways {
         for policy in policies() {
             // Of a whole model nothing may be left out.
-            let way = if policy.starts_with("fedasync") {
+            let way = if composition(policy).update == UpdateKind::Model {
                 way.replace("top_k(0.4)", "fp16")
             } else {
                 way.to_owned()
             };
             for (_, faults) in SURVIVED {
-                finishes(&flat(&policy, &way, faults));
+                finishes(&flat(policy, &way, faults));
             }
         }
     }
@@ -171,10 +155,10 @@ fn with_reliable_delivery_every_update_is_applied_once() {
             "messages: [{duplicate: 0.3}]",
             "messages: [{loss: 0.2, duplicate: 0.2}]",
         ] {
-            let (result, log, line) = finishes(&flat(&policy, "", faults));
+            let (result, log, line) = finishes(&flat(policy, "", faults));
             assert_eq!(result.summary.lost_updates, 0, "{line}");
-            // A client of these may train twice on the same version; the count below still holds.
-            if !policy.contains("fedbuff") && !policy.contains("batch") {
+            // The count below holds whether a client may train twice on the same version or not.
+            if !composition(policy).claims.repeats {
                 assert_unique(&log, &line);
             }
             let applied: usize = log.commits.iter().map(|row| row.contributors.len()).sum();
@@ -203,7 +187,7 @@ fn assert_unique(log: &Log, line: &str) {
 #[test]
 fn a_root_that_does_not_come_back_ends_the_run() {
     for policy in policies() {
-        let (result, _, line) = bounded(&flat(&policy, "", "events: [{at: 203ms, crash: global}]"));
+        let (result, _, line) = bounded(&flat(policy, "", "events: [{at: 203ms, crash: global}]"));
         stalled(&result, "global", &line);
     }
     for (root, local, uplink) in TIERS {
@@ -217,7 +201,7 @@ fn nobody_left_ends_the_run() {
     let faults = "events: [{at: 203ms, crash: worker1}, {at: 203ms, leave: worker2}, {at: 204ms, crash: worker3}, \
                   {at: 209ms, crash: worker4}]";
     for policy in policies() {
-        let (result, _, line) = bounded(&flat(&policy, "", faults));
+        let (result, _, line) = bounded(&flat(policy, "", faults));
         stalled(&result, "worker3", &line);
     }
 }
@@ -359,7 +343,7 @@ fn a_neighbour_whose_messages_get_lost_is_lost() {
     ];
     for policy in policies() {
         for rule in rules {
-            let (result, _, line) = finishes(&flat(&policy, "", &format!("messages: [{{{rule}}}]")));
+            let (result, _, line) = finishes(&flat(policy, "", &format!("messages: [{{{rule}}}]")));
             let resends = result.summary.metrics.get("resends").copied().unwrap_or_default();
             assert!(resends < 2000.0, "{resends} resends: {line}");
         }
@@ -378,7 +362,7 @@ fn a_neighbour_that_gets_through_again_is_back() {
     for policy in policies() {
         for end in ["sender", "receiver"] {
             let faults = format!("messages: [{{loss: 1.0, {end}: worker1, from: 103ms, until: 300ms}}]");
-            let (_, log, line) = finishes(&flat(&policy, "", &faults));
+            let (_, log, line) = finishes(&flat(policy, "", &faults));
             let late = log.commits.iter().filter(|row| row.at > Time(350_000_000));
             let back = late.flat_map(|row| &row.contributors).any(|c| c.node == NodeId(1));
             assert!(back, "nothing of worker1 any more: {line}");
@@ -389,9 +373,9 @@ fn a_neighbour_that_gets_through_again_is_back() {
 #[test]
 fn a_network_that_loses_everything_ends_the_run() {
     for policy in policies() {
-        let (result, _, line) = bounded(&flat(&policy, "", "messages: [{loss: 1.0}]"));
+        let (result, _, line) = bounded(&flat(policy, "", "messages: [{loss: 1.0}]"));
         stalled(&result, "get lost", &line);
-        bounded(&flat(&policy, "", "messages: [{loss: 0.99}]"));
+        bounded(&flat(policy, "", "messages: [{loss: 0.99}]"));
     }
     for (root, local, uplink) in TIERS {
         let (result, _, line) = bounded(&tree(root, local, uplink, "messages: [{loss: 1.0}]"));

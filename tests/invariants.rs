@@ -3,9 +3,11 @@
 
 mod common;
 
-use common::{quadratic, quadratic_with, ulps};
+use common::{composition, quadratic, quadratic_with, ulps};
 use hcddl::domain::NodeId;
+use hcddl::domain::work::UpdateKind;
 use hcddl::learn::quadratic::Quadratic;
+use hcddl::policy::Composition;
 use std::collections::BTreeMap;
 
 /// Workers that compute for about 20 ms and links with jitter, so that arrivals mix.
@@ -103,31 +105,34 @@ fn sequential(steps: usize, noise: f64) -> Vec<f32> {
     x
 }
 
-/// Every row of the table with options that leave nothing but SGD.
+/// Every policy has a setting that leaves nothing but SGD, and says so.
 #[test]
 fn one_worker_without_delay_is_sequential_sgd() {
     let expected = sequential(50, 0.5);
-    for row in hcddl::policy::table().rows() {
-        let policy = match row.name {
-            "k_async" => "k_async(1)",
-            "fedbuff" => "fedbuff(1)",
-            "fedasync" => "fedasync(1)",
-            "dc_asgd" => "dc_asgd(0)",
-            name => name,
-        };
-        for world in [WORLD, IDEAL] {
-            let text = flat(1, 50, &format!("policy: {policy}")).replace(WORLD, world);
-            let case = quadratic_with(&text, |q| Quadratic { noise: 0.5, ..q });
-            let got = case.model();
-            let gradients = (row.build)(&hcddl::domain::Choice::named(row.name)).expect("a policy").update
-                == hcddl::node::work::UpdateKind::Gradient;
-            if gradients {
-                assert_eq!(got, expected, "{}", case.line);
-            } else {
-                // A delta or a model is a rounded difference: a few units per step.
-                let distance = ulps(&got, &expected);
-                assert!(distance <= 8.0, "{distance} ulp: {}", case.line);
+    for trials in hcddl::policy::trials() {
+        let mut met = false;
+        for policy in trials {
+            let Composition { update, claims, .. } = composition(policy);
+            if claims.sequential {
+                is_sequential(policy, update, &expected);
+                met = true;
             }
+        }
+        assert!(met, "{trials:?}");
+    }
+}
+
+fn is_sequential(policy: &str, update: UpdateKind, expected: &[f32]) {
+    for world in [WORLD, IDEAL] {
+        let text = flat(1, 50, &format!("policy: {policy}")).replace(WORLD, world);
+        let case = quadratic_with(&text, |q| Quadratic { noise: 0.5, ..q });
+        let got = case.model();
+        if update == UpdateKind::Gradient {
+            assert_eq!(got, expected, "{}", case.line);
+        } else {
+            // A delta or a model is a rounded difference: a few units per step.
+            let distance = ulps(&got, expected);
+            assert!(distance <= 8.0, "{distance} ulp: {}", case.line);
         }
     }
 }

@@ -87,12 +87,8 @@ fn a_slow_way_up_fills_no_memory() {
         "push: on_request, wait: false",
         "wait: false, window: 3",
     ];
-    for policy in hcddl::policy::table().rows() {
-        let local = match policy.name {
-            "deadline" => "deadline(100ms)",
-            "fedbuff" => "fedbuff(3)",
-            name => name,
-        };
+    for trials in hcddl::policy::trials() {
+        let local = trials[0];
         for root in ["async", "sync"] {
             for uplink in uplinks {
                 holds_little(&format!(
@@ -109,7 +105,8 @@ fn a_slow_way_up_fills_no_memory() {
 /// A cluster that has lost its root for long goes on, and does not hoard what it commits.
 #[test]
 fn a_root_that_is_away_fills_no_memory() {
-    for policy in ["async", "k_async(2)", "ssp(1)", "fedavg", "fedbuff(3)"] {
+    for trials in hcddl::policy::trials() {
+        let policy = trials[0];
         for uplink in ["wait: false", "push: every(3), send: delta, wait: false"] {
             holds_little(&format!(
                 "topology: {{name: tree, fanout: [2, 3]}}\ntraining: {{rounds: 200, local: {{steps: 1}}}}\n\

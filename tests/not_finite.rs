@@ -72,26 +72,13 @@ fn case(text: &str, not_finite: NotFinite, breaks: fn(NodeId, u64) -> bool) -> C
     })
 }
 
-const SERVERS: [&str; 14] = [
-    "sync",
-    "{name: sync, wait_for: 2, cancel: true}",
-    "fedavg",
-    "async",
-    "staleness_aware",
-    "dc_asgd",
-    "k_async(2)",
-    "ssp(1)",
-    "fedasync",
-    "fedbuff(2)",
-    "deadline(1s)",
-    "sync, compression: {up: 'top_k(0.4)'}",
-    "async, update: delta",
-    "async, update: model",
-];
+/// Other ways that updates travel.
+const WAYS: [&str; 3] =
+    ["sync, compression: {up: 'top_k(0.4)'}", "async, update: delta", "async, update: model"];
 
 fn worlds() -> Vec<String> {
     let flat = |policy: &&str| format!("topology: flat(3)\ntiers: {{global: {{policy: {policy}}}}}");
-    let mut worlds: Vec<String> = SERVERS.iter().map(flat).collect();
+    let mut worlds: Vec<String> = hcddl::policy::trials().concat().iter().chain(&WAYS).map(flat).collect();
     worlds.push(
         "topology: {name: tree, fanout: [2, 2]}\ntiers: {global: {policy: sync}, local: {policy: async}}"
             .to_owned(),

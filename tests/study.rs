@@ -1,7 +1,8 @@
 //! Studies: the tables are a function of the study alone, whatever the threads, shards, kills and resumptions; and
 //! every mistake names its place.
 
-use hcddl::domain::{Choice, OptionError, Row};
+use hcddl::domain::{Choice, OptionError, Row, Tables, options};
+use hcddl::learn::data::ImageOptions;
 use hcddl::learn::data::{DataContext, DataSet};
 use hcddl::registry::Registry;
 use hcddl::study::design::{RUNS_MAX, StudyOptions};
@@ -191,11 +192,11 @@ fn a_run_is_that_of_sim() {
 }
 
 /// Digits, but those of the data seed 2 cannot be read.
-fn moody(choice: &Choice, context: &DataContext) -> Result<DataSet, OptionError> {
+fn moody(choice: &Choice, tables: &dyn Tables, context: &DataContext) -> Result<DataSet, OptionError> {
     if context.seed == 2 {
         return Err(OptionError::new("", "the disk is broken", "a disk"));
     }
-    (hcddl::learn::data::table().get("digits")?.build)(choice, context)
+    (hcddl::learn::data::table().get("digits")?.build)(choice, tables, context)
 }
 
 #[test]
@@ -213,6 +214,7 @@ fn a_failed_run_is_recorded_and_the_others_go_on() {
         summary: "",
         example: "moody",
         positional: &[],
+        options: options::<ImageOptions>,
         build: moody,
     });
     let written = hcddl::study::file::read(&file, &["seeds.data=3".to_owned()]).unwrap();

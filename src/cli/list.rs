@@ -3,8 +3,9 @@
 use super::{Ending, Usage, output};
 use clap::Args;
 use hcddl_core::domain::table::nearest;
+use hcddl_core::domain::{Row, Table};
 use hcddl_learn::split::{DATA_OPTIONS, PARTITION_OPTIONS};
-use hcddl_plan::registry::{Listing, Registry};
+use hcddl_plan::registry::Registry;
 use serde_json::json;
 use std::fmt::Write;
 
@@ -18,8 +19,8 @@ pub struct ListArgs {
 }
 
 pub fn execute(args: &ListArgs, registry: &Registry) -> anyhow::Result<Ending> {
-    let all = registry.listings();
-    let chosen: Vec<&Listing> = match &args.table {
+    let all = registry.outlines();
+    let chosen: Vec<&Table<()>> = match &args.table {
         None => all.iter().collect(),
         Some(name) => vec![find(&all, name)?],
     };
@@ -28,29 +29,29 @@ pub fn execute(args: &ListArgs, registry: &Registry) -> anyhow::Result<Ending> {
 }
 
 /// The table of this name, in the singular or the plural.
-fn find<'a>(all: &'a [Listing], name: &str) -> Result<&'a Listing, Usage> {
-    let plural = |listing: &&Listing| {
-        listing.name == name
-            || listing.name.strip_suffix('s') == Some(name)
-            || listing.name.strip_suffix("ies").is_some_and(|stem| name == format!("{stem}y"))
+fn find<'a>(all: &'a [Table<()>], name: &str) -> Result<&'a Table<()>, Usage> {
+    let plural = |table: &&Table<()>| {
+        table.list == name
+            || table.list.strip_suffix('s') == Some(name)
+            || table.list.strip_suffix("ies").is_some_and(|stem| name == format!("{stem}y"))
     };
     all.iter().find(plural).ok_or_else(|| {
-        let names: Vec<&str> = all.iter().map(|listing| listing.name).collect();
+        let names: Vec<&str> = all.iter().map(|table| table.list).collect();
         let hint = nearest(name, names.iter().copied())
             .map_or(String::new(), |near| format!("; did you mean `{near}`?"));
         Usage(format!("unknown table `{name}`; allowed: {}{hint}", names.join(", ")))
     })
 }
 
-fn as_text(listings: &[&Listing]) -> String {
+fn as_text(tables: &[&Table<()>]) -> String {
     let mut text = String::new();
-    for (i, listing) in listings.iter().enumerate() {
-        let _ = writeln!(text, "{}{}", if i == 0 { "" } else { "\n" }, listing.name);
-        let width = listing.rows.iter().map(|row| row[0].len()).max().unwrap_or(0);
-        for [name, summary, example] in &listing.rows {
+    for (i, table) in tables.iter().enumerate() {
+        let _ = writeln!(text, "{}{}", if i == 0 { "" } else { "\n" }, table.list);
+        let width = table.rows().iter().map(|row| row.name.len()).max().unwrap_or(0);
+        for Row { name, summary, example, .. } in table.rows() {
             let _ = writeln!(text, "  {name:width$}  {summary}\n  {:width$}  {example}", "");
         }
-        let common = match listing.name {
+        let common = match table.list {
             "data" => DATA_OPTIONS,
             "partitions" => PARTITION_OPTIONS,
             _ => continue,
@@ -60,14 +61,14 @@ fn as_text(listings: &[&Listing]) -> String {
     text
 }
 
-fn as_json(listings: &[&Listing]) -> String {
-    let tables: serde_json::Map<String, serde_json::Value> = listings
+fn as_json(tables: &[&Table<()>]) -> String {
+    let tables: serde_json::Map<String, serde_json::Value> = tables
         .iter()
-        .map(|listing| {
-            let rows = listing.rows.iter().map(
-                |[name, summary, example]| json!({ "name": name, "summary": summary, "example": example }),
+        .map(|table| {
+            let rows = table.rows().iter().map(
+                |Row { name, summary, example, .. }| json!({ "name": name, "summary": summary, "example": example }),
             );
-            (listing.name.to_owned(), rows.collect())
+            (table.list.to_owned(), rows.collect())
         })
         .collect();
     format!("{:#}\n", serde_json::Value::Object(tables))
@@ -76,24 +77,39 @@ fn as_json(listings: &[&Listing]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use hcddl_core::domain::{NoOptions, Pluggable, options};
 
-    fn two() -> [Listing; 2] {
-        [
-            Listing { name: "policies", rows: vec![["sync", "Rounds", "{name: sync}"]] },
-            Listing {
-                name: "models",
-                rows: vec![["softmax", "One layer", "softmax"], ["mlp", "Two", "mlp(8)"]],
-            },
-        ]
+    struct Policies;
+    struct Models;
+
+    impl Pluggable for Policies {
+        type Build = ();
+        const KIND: &'static str = "policy";
+        const LIST: &'static str = "policies";
+    }
+
+    impl Pluggable for Models {
+        type Build = ();
+        const KIND: &'static str = "model";
+        const LIST: &'static str = "models";
+    }
+
+    fn two() -> [Table<()>; 2] {
+        let row = |name, summary, example| {
+            let options = options::<NoOptions>;
+            Row { name, summary, example, positional: &[], options, build: () }
+        };
+        let models = vec![row("softmax", "One layer", "softmax"), row("mlp", "Two", "mlp(8)")];
+        [Table::new::<Policies>(vec![row("sync", "Rounds", "{name: sync}")]), Table::new::<Models>(models)]
     }
 
     #[test]
     fn a_table_is_found_in_singular_and_plural() {
         let all = two();
         for name in ["policies", "policy"] {
-            assert_eq!(find(&all, name).unwrap().name, "policies");
+            assert_eq!(find(&all, name).unwrap().list, "policies");
         }
-        assert_eq!(find(&all, "model").unwrap().name, "models");
+        assert_eq!(find(&all, "model").unwrap().list, "models");
         let error = find(&all, "modles").err().unwrap().to_string();
         assert_eq!(error, "unknown table `modles`; allowed: policies, models; did you mean `models`?");
     }

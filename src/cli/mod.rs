@@ -221,7 +221,7 @@ fn execute(command: Command, registry: &Registry) -> anyhow::Result<Ending> {
         Command::Deploy(args) => deploy::execute(&args, registry),
         Command::Agent(args) => deploy::agent(&args),
         Command::Remote(args) => deploy::remote(&args),
-        Command::Schema(args) => schema::execute(&args),
+        Command::Schema(args) => schema::execute(&args, registry),
         Command::Completions(args) => completions::execute(&args),
     }
 }

@@ -2,6 +2,7 @@
 
 use super::{Ending, output};
 use clap::Args;
+use hcddl_plan::Registry;
 
 #[derive(Debug, Args)]
 pub struct SchemaArgs {
@@ -10,11 +11,11 @@ pub struct SchemaArgs {
     keys: bool,
 }
 
-pub fn execute(args: &SchemaArgs) -> anyhow::Result<Ending> {
+pub fn execute(args: &SchemaArgs, registry: &Registry) -> anyhow::Result<Ending> {
     if args.keys {
         output::result(&hcddl_plan::scenario::keys_markdown())?;
     } else {
-        output::result(&(serde_json::to_string_pretty(&hcddl_plan::scenario::schema())? + "\n"))?;
+        output::result(&(serde_json::to_string_pretty(&hcddl_plan::scenario::schema(registry))? + "\n"))?;
     }
     Ok(Ending::Done)
 }

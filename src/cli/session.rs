@@ -1,6 +1,9 @@
 //! From a file to a finished run: the one place where the commands meet scenario, learning and simulation.
 
 use super::ScenarioArgs;
+use crate::run::RunError;
+use crate::sim::checkpoint::Checkpoint;
+use crate::sim::{self, RunResult};
 use hcddl_core::domain::OptionError;
 use hcddl_core::error::UserError;
 use hcddl_learn::split::Holdings;
@@ -8,11 +11,8 @@ use hcddl_learn::{self, Learner};
 use hcddl_plan::measure::outcome::{Observer, SimOptions};
 use hcddl_plan::plan::Plan;
 use hcddl_plan::registry::Registry;
-use hcddl_plan::scenario::file::{Pick, ScenarioFile, SeedsFile};
+use hcddl_plan::scenario::file::{ScenarioFile, SeedsFile};
 use hcddl_plan::scenario::{self, Written};
-use hcddl_sim::run::RunError;
-use hcddl_sim::sim::checkpoint::Checkpoint;
-use hcddl_sim::sim::{self, RunResult};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -56,7 +56,7 @@ impl Session<'_> {
     pub fn effective(&self) -> anyhow::Result<String> {
         let mut file = self.written.file.clone();
         if let Some((topology, _)) = &self.written.topology {
-            file.topology = Pick(topology.clone());
+            file.topology = topology.clone().into();
         }
         let absolute = |path: Option<PathBuf>| path.map(std::path::absolute).transpose();
         file.data_dir = absolute(file.data_dir)?;

@@ -59,6 +59,13 @@ pub fn inline(text: &str) -> Case {
     case(&written, text.trim().replace('\n', "; "), None)
 }
 
+/// The policy that a scenario writes so.
+pub fn composition(policy: &str) -> hcddl::policy::Composition {
+    let pick =
+        hcddl::domain::Pick::<dyn hcddl::policy::Policy>::from(hcddl::yaml::parse(policy).unwrap().value);
+    pick.build(&hcddl::policy::table()).unwrap()
+}
+
 /// A scenario as text, training random quadratic functions of 5 parameters, one for each worker or peer.
 pub fn quadratic(text: &str) -> Case {
     quadratic_with(text, |learner| learner)

@@ -2,12 +2,14 @@
 #![allow(dead_code)]
 
 use hcddl::domain::work::FoldInput;
-use hcddl::domain::{Choice, NodeId, OptionError, Params, Row, UpdateId, Version};
+use hcddl::domain::{
+    Choice, NoOptions, NodeId, OptionError, Params, Row, Tables, UpdateId, Version, options,
+};
 use hcddl::node::kinds::{ASSIGN, UPDATE};
 use hcddl::node::work::{UpdateKind, Work};
 use hcddl::node::{Cx, Effect, Effects, Event, Node, NodeState};
 use hcddl::policy::fold::{FoldRule, Slice};
-use hcddl::policy::{Composition, Policy, PolicyEvent, ServerView, Verdict};
+use hcddl::policy::{BuildPolicy, Claims, Composition, Policy, PolicyEvent, ServerView, Verdict};
 use hcddl::registry::Registry;
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -21,9 +23,10 @@ pub fn registry() -> Registry {
         summary: "a policy with a bug, for tests",
         example: "",
         positional: &["slack"] as &[&str],
+        options: options::<Slack>,
         build,
     };
-    registry.policies.add(row("ssp_off_by_one", ssp as fn(&Choice) -> Result<Composition, OptionError>));
+    registry.policies.add(row("ssp_off_by_one", ssp as BuildPolicy));
     registry.policies.add(row("forgetful", forgetful));
     registry.policies.add(row("panics", panics));
     registry.folds.add(Row {
@@ -31,7 +34,8 @@ pub fn registry() -> Registry {
         summary: "delay compensation with a bug, for tests",
         example: "",
         positional: &[],
-        build: |_| Ok(Arc::new(LastSnapshot)),
+        options: options::<NoOptions>,
+        build: |_, _| Ok(Arc::new(LastSnapshot)),
     });
     registry
 }
@@ -43,6 +47,7 @@ fn composition(policy: impl Policy + 'static) -> Composition {
         fold: Choice::named("sum"),
         optimizer: Choice::named("sgd"),
         rounds: false,
+        claims: Claims::default(),
     }
 }
 
@@ -65,13 +70,19 @@ struct OffByOne {
     held: BTreeSet<NodeId>,
 }
 
-fn ssp(options: &Choice) -> Result<Composition, OptionError> {
-    #[derive(Deserialize)]
-    struct Options {
-        slack: u64,
-    }
-    let Options { slack } = options.options()?;
-    Ok(composition(OffByOne { slack, clocks: BTreeMap::new(), held: BTreeSet::new() }))
+#[derive(Deserialize, schemars::JsonSchema)]
+struct Slack {
+    /// Clocks that a child may be ahead.
+    slack: u64,
+}
+
+fn ssp(options: &Choice, _: &dyn Tables) -> Result<Composition, OptionError> {
+    let Slack { slack } = options.options()?;
+    let claims = Claims { slack: Some(slack), ..Claims::default() };
+    Ok(Composition {
+        claims,
+        ..composition(OffByOne { slack, clocks: BTreeMap::new(), held: BTreeSet::new() })
+    })
 }
 
 impl Policy for OffByOne {
@@ -107,7 +118,7 @@ struct Forgetful {
     buffer: Vec<(UpdateId, NodeId)>,
 }
 
-fn forgetful(_: &Choice) -> Result<Composition, OptionError> {
+fn forgetful(_: &Choice, _: &dyn Tables) -> Result<Composition, OptionError> {
     Ok(composition(Forgetful { buffer: Vec::new() }))
 }
 
@@ -140,7 +151,7 @@ impl Policy for Forgetful {
 /// Asynchronous; believes that no update is ever six versions old.
 struct Panics;
 
-fn panics(_: &Choice) -> Result<Composition, OptionError> {
+fn panics(_: &Choice, _: &dyn Tables) -> Result<Composition, OptionError> {
     Ok(composition(Panics))
 }
 

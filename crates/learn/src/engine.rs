@@ -9,14 +9,14 @@ use super::batch::{Batch, IGNORE, Targets};
 use super::data::{Average, DataSet, Order, Samples};
 use super::kernels::Isa;
 use super::local::{Buffers, LocalRule, Site, StepLoss, run};
-use super::model::{ModelContext, Network, Output, Workspace};
+use super::model::{Network, Output, Workspace};
 use super::shard::{Shard, bucketed, shuffled};
 use super::split::Holdings;
-use super::tables::{LearnError, LearnTables};
+use super::tables::LearnError;
 use super::{Cost, EvalPart, GoOn, Learner, Split, safetensors};
 use crate::plan::LearningPlan;
 use hcddl_core::domain::work::{Train, Trained};
-use hcddl_core::domain::{Choice, NodeId, OptionError, Seeds, Stream, Table};
+use hcddl_core::domain::{NodeId, OptionError, Seeds, Stream, Tables};
 use std::cell::RefCell;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -36,21 +36,10 @@ const LARGE_STEP: f64 = 3e7;
 pub fn build(
     plan: &LearningPlan,
     seeds: Seeds,
-    tables: &LearnTables,
+    tables: &dyn Tables,
     shards: &[Option<u32>],
 ) -> Result<Arc<dyn Learner>, LearnError> {
     Ok(Arc::new(Engine::new(plan, seeds, tables, shards)?))
-}
-
-/// Resolves a choice and calls its row.
-fn made<B: Copy, T>(
-    section: &str,
-    table: &Table<B>,
-    choice: &Choice,
-    call: impl FnOnce(B, &Choice) -> Result<T, OptionError>,
-) -> Result<T, LearnError> {
-    let result = table.resolve(choice).and_then(|(row, choice)| call(row.build, &choice));
-    result.map_err(|error| LearnError::at(section, error))
 }
 
 fn statistics_in_gradients() -> OptionError {
@@ -113,7 +102,7 @@ impl Engine {
     pub fn new(
         plan: &LearningPlan,
         seeds: Seeds,
-        tables: &LearnTables,
+        tables: &dyn Tables,
         shards: &[Option<u32>],
     ) -> Result<Self, LearnError> {
         if plan.batch == 0 {
@@ -130,13 +119,13 @@ impl Engine {
         holdings: Holdings,
         plan: &LearningPlan,
         seeds: Seeds,
-        tables: &LearnTables,
+        tables: &dyn Tables,
         shards: &[Option<u32>],
     ) -> Result<Self, LearnError> {
         let Holdings { data, augment, shards: split } = holdings;
-        let context = ModelContext { shape: data.shape, layers: Arc::new(tables.layers.clone()) };
-        let model = tables.with_init(&plan.model)?;
-        let network = made("model", &tables.models, &model, |build, choice| build(choice, &context))?;
+        let model = tables.of::<Network>().resolve(&plan.model);
+        let network = model.and_then(|(row, choice)| (row.build)(&choice, tables, &data.shape));
+        let network = network.map_err(|error| LearnError::at("model", error))?;
         if plan.gradients && !network.statistics().is_empty() {
             return Err(LearnError::at("update", statistics_in_gradients()));
         }

@@ -3,9 +3,10 @@ use crate::data::DataContext;
 use crate::layer::{Backward, Forward, Layer, Pass, Role, Tensor};
 use crate::model;
 use crate::plan::LocalWork;
-use hcddl_core::domain::Params;
+use crate::tables::LearnTables;
 use hcddl_core::domain::digest::of_values;
 use hcddl_core::domain::work::UpdateKind;
+use hcddl_core::domain::{Choice, NoOptions, Params, options};
 use serde_json::json;
 
 fn choice(value: serde_json::Value) -> Choice {
@@ -258,12 +259,12 @@ fn the_example_of_every_row_is_its_default() {
     for row in tables.models.rows().iter().filter(|row| row.name != "layers") {
         let shape = model::gradient_tests::usual(row.name);
         let built = [example(row.example), Choice::named(row.name)]
-            .map(|c| (row.build)(&c, &ModelContext::new(shape)).unwrap());
+            .map(|c| (row.build)(&c, &crate::model::parts(), &shape).unwrap());
         assert_eq!(format!("{:?}", built[0]), format!("{:?}", built[1]));
     }
     for row in tables.data.rows() {
         let built = [example(row.example), Choice::named(row.name)]
-            .map(|c| (row.build)(&c, &DataContext::default()).map(|set| format!("{set:?}")));
+            .map(|c| (row.build)(&c, &(), &DataContext::default()).map(|set| format!("{set:?}")));
         // These cannot do without the name of a file.
         if ["conllu", "leaf", "text", "csv", "npz", "folders"].contains(&row.name) {
             assert!(
@@ -277,7 +278,7 @@ fn the_example_of_every_row_is_its_default() {
     }
     // Its list is an example, no default.
     for row in tables.partitions.rows().iter().filter(|row| row.name != "file") {
-        let built = [example(row.example), Choice::named(row.name)].map(|c| (row.build)(&c).unwrap());
+        let built = [example(row.example), Choice::named(row.name)].map(|c| (row.build)(&c, &()).unwrap());
         assert_eq!(format!("{:?}", built[0]), format!("{:?}", built[1]));
         assert_eq!(example(row.example).name, row.name);
     }
@@ -340,7 +341,8 @@ fn running_statistics_move_in_jobs_and_are_refused_in_gradients() {
         summary: "",
         example: "watched",
         positional: &[],
-        build: |_, shape| {
+        options: options::<NoOptions>,
+        build: |_, _, shape| {
             let watch = Watch(shape.row_len());
             model::NetworkBuilder::new(shape).layer(watch, shape.input).head(model::Init::GlorotUniform)
         },

@@ -7,7 +7,7 @@ fn rule(name: &str, options: serde_json::Value) -> LocalRule {
     let mut options = options.as_object().unwrap().clone();
     options.insert("lr".to_owned(), 0.5.into());
     let choice = Choice { name: name.to_owned(), options, positional: vec![] };
-    let optimizer = (optimizer::table().get(name).unwrap().build)(&choice).unwrap();
+    let optimizer = (optimizer::table().get(name).unwrap().build)(&choice, &()).unwrap();
     LocalRule { optimizer, ..LocalRule::sgd(0.5) }
 }
 
@@ -82,7 +82,7 @@ fn a_schedule_multiplies_the_learning_rate() {
     let mut choice = Choice::named("step");
     choice.options.insert("every".to_owned(), 11.into());
     choice.options.insert("factor".to_owned(), 0.5.into());
-    let schedule = (schedule::table().get("step").unwrap().build)(&choice).unwrap();
+    let schedule = (schedule::table().get("step").unwrap().build)(&choice, &()).unwrap();
     let rule = LocalRule { schedule, ..LocalRule::sgd(0.5) };
     // Batch 10: x = 1 - .5; batch 11: x = .5 - .25 (2 x .5).
     assert_eq!(value(&toy(&job(2, UpdateKind::Model), &rule).unwrap()), 0.25);

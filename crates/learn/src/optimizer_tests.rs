@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 fn built(name: &str, options: Value) -> Result<Arc<dyn LocalOptimizer>, OptionError> {
     let options = options.as_object().cloned().unwrap_or_default();
-    (table().get(name).unwrap().build)(&Choice { name: name.to_owned(), options, positional: vec![] })
+    (table().get(name).unwrap().build)(&Choice { name: name.to_owned(), options, positional: vec![] }, &())
 }
 
 fn rule(name: &str, options: Value, clip_norm: Option<f64>) -> LocalRule {
@@ -100,7 +100,7 @@ fn every_row_builds_and_refuses_what_it_does_not_know() {
     for row in table().rows() {
         let example: Value = hcddl_core::yaml::parse(row.example).unwrap().value;
         let choice = Choice::from_value(&example).unwrap();
-        let optimizer = (row.build)(&choice).unwrap();
+        let optimizer = (row.build)(&choice, &()).unwrap();
         assert_eq!(optimizer.name(), row.name);
         let defaults = built(row.name, json!({})).unwrap();
         assert_eq!(format!("{optimizer:?}"), format!("{defaults:?}"), "the example shows the defaults");

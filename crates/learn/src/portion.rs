@@ -6,8 +6,8 @@
 use super::data::{DataSet, Samples};
 use super::plan::LearningPlan;
 use super::split::{Holdings, pipeline};
-use super::tables::{LearnError, LearnTables};
-use hcddl_core::domain::OptionError;
+use super::tables::LearnError;
+use hcddl_core::domain::{OptionError, Tables};
 use hcddl_files::bytes;
 use serde::{Deserialize, Serialize};
 
@@ -72,7 +72,7 @@ impl Portion {
     ///
     /// # Errors
     /// [`LearnError`] when the plan has another number of shards, or changes that do not suit the data.
-    pub fn holdings(self, plan: &LearningPlan, tables: &LearnTables) -> Result<Holdings, LearnError> {
+    pub fn holdings(self, plan: &LearningPlan, tables: &dyn Tables) -> Result<Holdings, LearnError> {
         let augment =
             pipeline(&plan.data, &self.data.shape, tables).map_err(|e| LearnError::at("data", e))?;
         if self.shards.len() != plan.shards {

@@ -2,39 +2,18 @@
 //! out for testing. These options belong to every data set and every partitioner; their rows never see them.
 
 use super::augment::Pipeline;
-use super::data::{Average, DataContext, DataSet, Samples, of_set};
+use super::data::{Average, DataContext, DataOptions, DataSet, Samples, of_set};
 use super::model::{DataShape, Input, Output};
+use super::partition::{PartitionOptions, Partitioner};
 use super::plan::LearningPlan;
-use super::tables::{LearnError, LearnTables};
-use hcddl_core::domain::{Choice, OptionError, Stream, Table};
-use serde::Deserialize;
+use super::tables::LearnError;
+use hcddl_core::domain::{Choice, OptionError, Pluggable, Stream, Tables, option_names};
 use serde::de::DeserializeOwned;
-use serde_json::Value;
 
 /// Options of every data set besides its own, with their defaults.
 pub const DATA_OPTIONS: &str = "{limit_train: null, limit_test: null, validation: null, augment: []}";
 /// Options of every partitioner besides its own, with their defaults.
 pub const PARTITION_OPTIONS: &str = "{test_share: null}";
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct DataOptions {
-    /// Keep only the first so many training samples.
-    limit_train: Option<usize>,
-    /// Keep only the first so many test samples.
-    limit_test: Option<usize>,
-    /// This share of the training samples, from the data seed, becomes the validation set.
-    validation: Option<f64>,
-    /// Changes of training images.
-    augment: Vec<Value>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct PartitionOptions {
-    /// This share of each shard is held out; together that is the test set, instead of the data set's own.
-    test_share: Option<f64>,
-}
 
 /// A data set and who holds which of its training samples.
 #[derive(Debug)]
@@ -53,7 +32,7 @@ impl Holdings {
     /// # Errors
     /// [`LearnError`] with the key concerned: unknown names, options out of bounds, missing or damaged files,
     /// too few samples.
-    pub fn new(plan: &LearningPlan, data_seed: u64, tables: &LearnTables) -> Result<Self, LearnError> {
+    pub fn new(plan: &LearningPlan, data_seed: u64, tables: &dyn Tables) -> Result<Self, LearnError> {
         let context = DataContext { data_dir: plan.data_dir.clone(), seed: data_seed };
         let (mut data, augment) =
             data_set(&plan.data, &context, tables).map_err(|error| LearnError::at("data", error))?;
@@ -82,18 +61,18 @@ impl Holdings {
 pub fn data_set(
     choice: &Choice,
     context: &DataContext,
-    tables: &LearnTables,
+    tables: &dyn Tables,
 ) -> Result<(DataSet, Pipeline), OptionError> {
-    let (build, choice, options): (_, _, DataOptions) = taken(&tables.data, choice, DATA_OPTIONS)?;
-    let mut data =
-        build(&choice, context).map_err(|error| of_set(&choice.name, with_common(error, DATA_OPTIONS)))?;
+    let (build, choice, options): (_, _, DataOptions) = taken::<DataSet, _>(choice, tables)?;
+    let mut data = build(&choice, tables, context)
+        .map_err(|error| of_set(&choice.name, error.or_options(&common::<DataSet>())))?;
     check(&data)?;
     limit("limit_train", options.limit_train, &mut data.train)?;
     limit("limit_test", options.limit_test, &mut data.test)?;
     if let Some(share) = options.validation {
         validation(share, &mut data, context.seed)?;
     }
-    let augment = Pipeline::new(&options.augment, &tables.augment, &data.shape)?;
+    let augment = Pipeline::new(&options.augment, tables, &data.shape)?;
     Ok((data, augment))
 }
 
@@ -101,39 +80,30 @@ pub fn data_set(
 ///
 /// # Errors
 /// [`OptionError`] with the option concerned.
-pub fn pipeline(choice: &Choice, shape: &DataShape, tables: &LearnTables) -> Result<Pipeline, OptionError> {
-    let (_, _, options): (_, _, DataOptions) = taken(&tables.data, choice, DATA_OPTIONS)?;
-    Pipeline::new(&options.augment, &tables.augment, shape)
+pub fn pipeline(choice: &Choice, shape: &DataShape, tables: &dyn Tables) -> Result<Pipeline, OptionError> {
+    let (_, _, options): (_, _, DataOptions) = taken::<DataSet, _>(choice, tables)?;
+    Pipeline::new(&options.augment, tables, shape)
 }
 
-/// The row of a choice, the choice with its own options, and those that all rows have.
-fn taken<B: Copy, T: DeserializeOwned>(
-    table: &Table<B>,
+/// The builder of a choice, the choice with its own options, and those that all rows have.
+fn taken<T: ?Sized + Pluggable, C: DeserializeOwned>(
     choice: &Choice,
-    common: &str,
-) -> Result<(B, Choice, T), OptionError> {
-    let (row, mut own) = table.resolve(choice)?;
+    tables: &dyn Tables,
+) -> Result<(T::Build, Choice, C), OptionError> {
+    let (row, mut own) = tables.of::<T>().resolve(choice)?;
     let mut all = Choice::default();
-    for name in names(common) {
+    for name in common::<T>() {
         // A text is a file, which is the row's own matter: `validation: dev.conllu`.
-        if own.options.get(name).is_some_and(|value| !value.is_string()) {
-            all.options.extend(own.options.shift_remove(name).map(|value| (name.to_owned(), value)));
+        if own.options.get(&name).is_some_and(|value| !value.is_string()) {
+            all.options.extend(own.options.shift_remove(&name).map(|value| (name, value)));
         }
     }
     Ok((row.build, own, all.options()?))
 }
 
-/// The keys of `{key: value, key: value}`.
-fn names(options: &str) -> impl Iterator<Item = &str> {
-    options.trim_matches(['{', '}']).split(", ").filter_map(|pair| pair.split(':').next())
-}
-
-/// The refusal of an unknown option also lists those that every row has.
-fn with_common(mut error: OptionError, common: &str) -> OptionError {
-    if error.message.starts_with("unknown field") {
-        names(common).for_each(|name| error.message.push_str(&format!(", `{name}`")));
-    }
-    error
+/// The options that all rows have.
+fn common<T: ?Sized + Pluggable>() -> Vec<String> {
+    T::COMMON.map(option_names).unwrap_or_default()
 }
 
 /// Refuses data that would not train: no samples, labels or tokens that the shape does not know.
@@ -232,11 +202,12 @@ fn deal(
     plan: &LearningPlan,
     data: &mut DataSet,
     seed: u64,
-    tables: &LearnTables,
+    tables: &dyn Tables,
 ) -> Result<Vec<Vec<u32>>, OptionError> {
     let (build, choice, options): (_, _, PartitionOptions) =
-        taken(&tables.partitions, &plan.partition, PARTITION_OPTIONS)?;
-    let partitioner = build(&choice).map_err(|error| with_common(error, PARTITION_OPTIONS))?;
+        taken::<dyn Partitioner, _>(&plan.partition, tables)?;
+    let partitioner =
+        build(&choice, tables).map_err(|error| error.or_options(&common::<dyn Partitioner>()))?;
     let mut shards = partitioner.split(data.train.overview(), plan.shards, seed)?;
     if let Some(empty) = shards.iter().position(Vec::is_empty) {
         let message = format!("shard {empty} of {} holds no samples", shards.len());

@@ -2,8 +2,9 @@ use super::*;
 use crate::data::{BuildData, Features, Labels};
 use crate::local::LocalRule;
 use crate::plan::{LearningPlan, LocalWork};
-use hcddl_core::domain::Row;
-use serde_json::json;
+use crate::tables::LearnTables;
+use hcddl_core::domain::{NoOptions, Row, options};
+use serde_json::{Value, json};
 
 fn choice(value: Value) -> Choice {
     Choice::from_value(&value).unwrap()
@@ -104,7 +105,7 @@ fn sequences(lengths: &[u32]) -> Samples {
 
 #[test]
 fn what_is_evaluated_by_batches_is_sorted_after_limits_and_shares() {
-    let build: BuildData = |_, _| {
+    let build: BuildData = |_, _, _| {
         let input = Input::Token { vocabulary: 1 };
         let shape = DataShape { input, sequence: true, output: Output::Tags(1) };
         let train: Vec<u32> = (0..40).map(|i| 1 + i * 7 % 40).collect();
@@ -112,7 +113,14 @@ fn what_is_evaluated_by_batches_is_sorted_after_limits_and_shares() {
         Ok(DataSet { average: Average::Batches, ..set })
     };
     let mut tables = LearnTables::default();
-    tables.data.add(Row { name: "own", summary: "", example: "own", positional: &[], build });
+    tables.data.add(Row {
+        name: "own",
+        summary: "",
+        example: "own",
+        positional: &[],
+        options: options::<NoOptions>,
+        build,
+    });
     let held = |partition| {
         let data = json!({"name": "own", "limit_test": 3, "validation": 0.25});
         Holdings::new(&plan(data, partition, 2), 1, &tables).unwrap().data
@@ -132,7 +140,14 @@ fn what_is_evaluated_by_batches_is_sorted_after_limits_and_shares() {
 fn data_that_would_not_train_is_refused() {
     let refused = |build: BuildData| {
         let mut tables = LearnTables::default();
-        tables.data.add(Row { name: "own", summary: "", example: "own", positional: &[], build });
+        tables.data.add(Row {
+            name: "own",
+            summary: "",
+            example: "own",
+            positional: &[],
+            options: options::<NoOptions>,
+            build,
+        });
         Holdings::new(&plan(json!("own"), json!("slices"), 1), 1, &tables).unwrap_err().to_string()
     };
     fn samples(classes: &[u16]) -> Samples {
@@ -142,10 +157,10 @@ fn data_that_would_not_train_is_refused() {
         Ok(DataSet::new(DataShape::features(1, 3), samples(train), samples(test)))
     }
     for (build, part) in [
-        ((|_, _| own(&[], &[0])) as BuildData, "data: no training samples"),
-        (|_, _| own(&[0, 3], &[0]), "data: label 3 among the training samples; allowed: 0 to 2"),
-        (|_, _| own(&[0, 1], &[7]), "data: label 7 among the test samples"),
-        (|_, _| own(&[0, 1], &[]), "test_share"),
+        ((|_, _, _| own(&[], &[0])) as BuildData, "data: no training samples"),
+        (|_, _, _| own(&[0, 3], &[0]), "data: label 3 among the training samples; allowed: 0 to 2"),
+        (|_, _, _| own(&[0, 1], &[7]), "data: label 7 among the test samples"),
+        (|_, _, _| own(&[0, 1], &[]), "test_share"),
     ] {
         let error = refused(build);
         assert!(error.contains(part), "{error}");

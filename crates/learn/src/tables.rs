@@ -2,11 +2,12 @@
 
 use super::augment::{self, BuildAugment};
 use super::data::{self, BuildData};
-use super::model::init::{BuildInit, Init};
+use super::model::init::BuildInit;
 use super::model::layers::BuildLayer;
 use super::model::{self, BuildModel};
 use super::partition::{self, BuildPartition};
-use hcddl_core::domain::{Choice, OptionError, Table};
+use hcddl_core::domain::{AnyTable, OptionError, Table, Tables};
+use std::any::{Any, TypeId};
 
 /// What a learning section can name.
 #[derive(Clone)]
@@ -39,14 +40,16 @@ impl Default for LearnTables {
 }
 
 impl LearnTables {
-    /// A model's choice with its option `init` in the words of the models themselves, which know no rows from outside.
-    pub(super) fn with_init(&self, model: &Choice) -> Result<Choice, LearnError> {
-        let mut model = model.clone();
-        if let Some(init) = model.options.get_mut("init") {
-            let read = Init::read(&self.inits, init);
-            *init = read.map_err(|error| LearnError::at("model", error.below("init")))?.to_value();
-        }
-        Ok(model)
+    /// Each of them.
+    #[must_use]
+    pub fn all(&self) -> [&dyn AnyTable; 6] {
+        [&self.models, &self.layers, &self.inits, &self.data, &self.augment, &self.partitions]
+    }
+}
+
+impl Tables for LearnTables {
+    fn find(&self, table: TypeId) -> Option<&dyn Any> {
+        self.all().into_iter().find_map(|one| one.find(table))
     }
 }
 

@@ -148,22 +148,24 @@ impl<'a> Factory<'a> {
         down: &BTreeSet<NodeId>,
     ) -> Result<Box<dyn Node>, OptionError> {
         let (row, choice) = self.registry.policies.resolve(&tier.policy)?;
-        let policy = (row.build)(&choice)?.policy;
+        let policy = (row.build)(&choice, self.registry)?.policy;
         let (row, choice) = self.registry.folds.resolve(&tier.fold)?;
-        let rule = (row.build)(&choice)?;
+        let rule = (row.build)(&choice, self.registry)?;
         let apply = match &tier.optimizer {
             Some(choice) => {
                 let (row, choice) = self.registry.optimizers.resolve(choice)?;
-                Some((row.build)(&choice)?)
+                Some((row.build)(&choice, self.registry)?)
             }
             None => None,
         };
         let uplink = match (node.parent, tier.uplink) {
             (Some(parent), Some(plan)) => {
                 let above = self.tier_of(parent);
-                let combine = if rule.name() == "weighted" { "weighted" } else { "mean" };
-                let combine =
-                    (self.registry.folds.get(combine)?.build)(&hcddl_core::domain::Choice::named(combine))?;
+                let combine = if rule.counts_samples() { "weighted" } else { "mean" };
+                let combine = (self.registry.folds.get(combine)?.build)(
+                    &hcddl_core::domain::Choice::named(combine),
+                    self.registry,
+                )?;
                 Some(UplinkConfig {
                     parent,
                     plan,
@@ -247,7 +249,7 @@ impl<'a> Factory<'a> {
             Begin::Continue(NodeState::Peer(state)) => Some(*state),
             _ => None,
         };
-        Ok((row.build)(&choice, &self.registry.optimizers)?.node(setup, state))
+        Ok((row.build)(&choice, self.registry)?.node(setup, state))
     }
 }
 

@@ -3,10 +3,12 @@
 use hcddl_core::compress::BuildCodec;
 use hcddl_core::device::BuildDevice;
 use hcddl_core::device::slowdown::BuildSlowdown;
-use hcddl_core::domain::{NodeId, Table};
-use hcddl_core::net::latency::Latencies;
+use hcddl_core::domain::{AnyTable, NodeId, Table, Tables};
+use hcddl_core::net::contention::BuildContention;
+use hcddl_core::net::latency::BuildLatency;
 use hcddl_core::net::profile::BuildLinkProfile;
 use hcddl_core::node::Node;
+use hcddl_core::node::uplink::BuildPush;
 use hcddl_core::peer::BuildPeer;
 use hcddl_core::policy::BuildPolicy;
 use hcddl_core::policy::fold::BuildFold;
@@ -14,6 +16,7 @@ use hcddl_core::policy::optimizer::BuildOptimizer;
 use hcddl_core::topology::BuildTopology;
 use hcddl_learn::optimizer::BuildLocalOptimizer;
 use hcddl_learn::schedule::BuildSchedule;
+use std::any::{Any, TypeId};
 
 /// Puts something around a node: itself a node that hands events on. A checkpoint or a restart builds the node anew
 /// and calls this again.
@@ -37,9 +40,13 @@ pub struct Registry {
     /// Codecs.
     pub codecs: Table<BuildCodec>,
     /// Distributions of latency.
-    pub latencies: Latencies,
+    pub latencies: Table<BuildLatency>,
     /// Kinds of link.
     pub link_profiles: Table<BuildLinkProfile>,
+    /// Ways to share rates.
+    pub contentions: Table<BuildContention>,
+    /// When local servers push.
+    pub pushes: Table<BuildPush>,
     /// Devices.
     pub devices: Table<BuildDevice>,
     /// Differences between devices of a kind.
@@ -64,8 +71,10 @@ impl Default for Registry {
             schedules: hcddl_learn::schedule::table(),
             peers: hcddl_core::peer::table(),
             codecs: hcddl_core::compress::table(),
-            latencies: Latencies::default(),
+            latencies: hcddl_core::net::latency::table(),
             link_profiles: hcddl_core::net::profile::table(),
+            contentions: hcddl_core::net::contention::table(),
+            pushes: hcddl_core::node::uplink::push_table(),
             devices: hcddl_core::device::table(),
             heterogeneity: hcddl_core::device::slowdown::table(),
             topologies: hcddl_core::topology::table(),
@@ -77,47 +86,44 @@ impl Default for Registry {
 }
 
 impl Registry {
-    /// Every table, as `hcddl list` shows it.
+    /// Every table, in the order of `hcddl list`.
     #[must_use]
-    pub fn listings(&self) -> Vec<Listing> {
+    pub fn all(&self) -> Vec<&dyn AnyTable> {
+        let [models, layers, inits, data, augmentations, partitions] = self.learn.all();
         vec![
-            Listing::of("topologies", &self.topologies),
-            Listing::of("models", &self.learn.models),
-            Listing::of("layers", &self.learn.layers),
-            Listing::of("inits", &self.learn.inits),
-            Listing::of("data", &self.learn.data),
-            Listing::of("augmentations", &self.learn.augment),
-            Listing::of("partitions", &self.learn.partitions),
-            Listing::of("policies", &self.policies),
-            Listing::of("folds", &self.folds),
-            Listing::of("optimizers", &self.optimizers),
-            Listing::of("local-optimizers", &self.local_optimizers),
-            Listing::of("schedules", &self.schedules),
-            Listing::of("peers", &self.peers),
-            Listing::of("codecs", &self.codecs),
-            Listing::of("links", &self.link_profiles),
-            Listing::of("latencies", &self.latencies),
-            Listing::of("devices", &self.devices),
-            Listing::of("heterogeneity", &self.heterogeneity),
-            Listing::of("metrics", &self.metrics),
+            &self.topologies,
+            models,
+            layers,
+            inits,
+            data,
+            augmentations,
+            partitions,
+            &self.policies,
+            &self.folds,
+            &self.optimizers,
+            &self.local_optimizers,
+            &self.schedules,
+            &self.peers,
+            &self.codecs,
+            &self.link_profiles,
+            &self.latencies,
+            &self.contentions,
+            &self.pushes,
+            &self.devices,
+            &self.heterogeneity,
+            &self.metrics,
         ]
+    }
+
+    /// What every table lists.
+    #[must_use]
+    pub fn outlines(&self) -> Vec<Table<()>> {
+        self.all().into_iter().map(AnyTable::outline).collect()
     }
 }
 
-/// One table as it is shown.
-#[derive(Clone, Debug)]
-pub struct Listing {
-    /// Its name on the command line: `policies`.
-    pub name: &'static str,
-    /// Name, summary and example of each row.
-    pub rows: Vec<[&'static str; 3]>,
-}
-
-impl Listing {
-    /// The listing of a registry's table.
-    #[must_use]
-    pub fn of<B>(name: &'static str, table: &Table<B>) -> Self {
-        let rows = table.rows().iter().map(|row| [row.name, row.summary, row.example]).collect();
-        Self { name, rows }
+impl Tables for Registry {
+    fn find(&self, table: TypeId) -> Option<&dyn Any> {
+        self.all().into_iter().find_map(|one| one.find(table))
     }
 }

@@ -32,8 +32,9 @@ pub fn execute(args: &CheckArgs, registry: &Registry) -> anyhow::Result<Ending> 
             let here = |name: &&str| match (source(name), &directory) {
                 (Some(source), Some(directory)) => at_hand(directory, &source),
                 (Some(_), None) => false,
-                (None, _) => (table.get(name).map(|row| row.build))
-                    .is_ok_and(|build| build(&Choice::named(name), &DataContext::default()).is_ok()),
+                (None, _) => (table.get(name).map(|row| row.build)).is_ok_and(|build| {
+                    build(&Choice::named(name), registry, &DataContext::default()).is_ok()
+                }),
             };
             table.names().into_iter().filter(here).map(Choice::named).collect()
         }
@@ -47,7 +48,7 @@ pub fn execute(args: &CheckArgs, registry: &Registry) -> anyhow::Result<Ending> 
             ending = Ending::Failed;
         }
         let context = DataContext { data_dir: directory.clone(), seed: 1 };
-        match data_set(choice, &context, &registry.learn) {
+        match data_set(choice, &context, registry) {
             Ok((data, _)) => {
                 let _ = writeln!(text, "{}: {}", choice.name, about(&data));
             }

@@ -35,12 +35,16 @@ struct Shown {
 pub fn execute(args: &ListArgs, registry: &Registry) -> anyhow::Result<Ending> {
     let directory = args.data_dir.clone().or_else(data_dir);
     let rows: Vec<Shown> =
-        registry.learn.data.rows().iter().map(|row| shown(row, directory.as_deref())).collect();
+        registry.learn.data.rows().iter().map(|row| shown(row, registry, directory.as_deref())).collect();
     output::result(&if args.json { as_json(&rows) } else { as_text(&rows, directory.as_deref()) })?;
     Ok(Ending::Done)
 }
 
-fn shown(row: &hcddl_core::domain::Row<hcddl_learn::data::BuildData>, directory: Option<&Path>) -> Shown {
+fn shown(
+    row: &hcddl_core::domain::Row<hcddl_learn::data::BuildData>,
+    registry: &Registry,
+    directory: Option<&Path>,
+) -> Shown {
     let base = Shown {
         name: row.name,
         summary: row.summary,
@@ -51,7 +55,7 @@ fn shown(row: &hcddl_core::domain::Row<hcddl_learn::data::BuildData>, directory:
     };
     let Some(source) = source(row.name) else {
         // What can be made from nothing needs no files; the rest reads what its options name.
-        let made = (row.build)(&Choice::named(row.name), &DataContext::default()).is_ok();
+        let made = (row.build)(&Choice::named(row.name), registry, &DataContext::default()).is_ok();
         let state = if made { "built in" } else { "reads your own files" }.to_owned();
         return Shown { state, ..base };
     };

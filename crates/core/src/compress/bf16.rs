@@ -1,8 +1,8 @@
 //! bfloat16: the upper half of an f32, with its 8 bits of exponent and 7 of fraction.
 
 use super::half::Half;
-use super::{BuildCodec, Codec, NoOptions};
-use crate::domain::{Choice, OptionError, Row};
+use super::{BuildCodec, Codec};
+use crate::domain::{Choice, NoOptions, OptionError, Row, Tables, options};
 use std::sync::Arc;
 
 /// The row of the table.
@@ -12,11 +12,12 @@ pub(super) fn row() -> Row<BuildCodec> {
         summary: "the upper half of an f32: 2 bytes for each value, about 2 digits, the whole range",
         example: "{name: bf16}",
         positional: &[],
+        options: options::<NoOptions>,
         build,
     }
 }
 
-fn build(choice: &Choice) -> Result<Arc<dyn Codec>, OptionError> {
+fn build(choice: &Choice, _: &dyn Tables) -> Result<Arc<dyn Codec>, OptionError> {
     let NoOptions {} = choice.options()?;
     Ok(Arc::new(Half { name: "bf16", encoded, decoded }))
 }

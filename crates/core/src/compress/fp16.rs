@@ -1,8 +1,8 @@
 //! IEEE 754 half precision: 5 bits of exponent, 10 of fraction.
 
 use super::half::Half;
-use super::{BuildCodec, Codec, NoOptions};
-use crate::domain::{Choice, OptionError, Row};
+use super::{BuildCodec, Codec};
+use crate::domain::{Choice, NoOptions, OptionError, Row, Tables, options};
 use std::sync::Arc;
 
 /// The row of the table.
@@ -12,11 +12,12 @@ pub(super) fn row() -> Row<BuildCodec> {
         summary: "half precision: 2 bytes for each value, about 3 digits, at most 65504",
         example: "{name: fp16}",
         positional: &[],
+        options: options::<NoOptions>,
         build,
     }
 }
 
-fn build(choice: &Choice) -> Result<Arc<dyn Codec>, OptionError> {
+fn build(choice: &Choice, _: &dyn Tables) -> Result<Arc<dyn Codec>, OptionError> {
     let NoOptions {} = choice.options()?;
     Ok(Arc::new(Half { name: "fp16", encoded, decoded }))
 }

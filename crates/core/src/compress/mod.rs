@@ -11,16 +11,22 @@ pub use apart::apart;
 pub use top_k::TopK;
 pub use two_bit::TwoBit;
 
-use crate::domain::{Choice, OptionError, Stream, Table};
+use crate::domain::{Build, Choice, OptionError, Pluggable, Stream, Table};
 use std::sync::Arc;
 
 /// Makes a codec from its options.
-pub type BuildCodec = fn(&Choice) -> Result<Arc<dyn Codec>, OptionError>;
+pub type BuildCodec = Build<Arc<dyn Codec>>;
+
+impl Pluggable for dyn Codec {
+    type Build = BuildCodec;
+    const KIND: &'static str = "codec";
+    const LIST: &'static str = "codecs";
+}
 
 /// Every codec.
 #[must_use]
 pub fn table() -> Table<BuildCodec> {
-    Table::new("codec", vec![fp16::row(), bf16::row(), top_k::row(), two_bit::row()])
+    Table::new::<dyn Codec>(vec![fp16::row(), bf16::row(), top_k::row(), two_bit::row()])
 }
 
 /// The codec that a choice names.
@@ -30,7 +36,7 @@ pub fn table() -> Table<BuildCodec> {
 pub fn codec(choice: &Choice) -> Result<Arc<dyn Codec>, OptionError> {
     let table = table();
     let (row, choice) = table.resolve(choice)?;
-    (row.build)(&choice).map_err(|error| error.with_example(row.example))
+    (row.build)(&choice, &table).map_err(|error| error.with_example(row.example))
 }
 
 /// Compresses flat vectors. Pure: error feedback is passed in and out.
@@ -53,11 +59,6 @@ pub trait Codec: Send + Sync + std::fmt::Debug {
     /// Floating-point operations and bytes moved for each element, to charge its time.
     fn cost_per_element(&self) -> (f64, f64);
 }
-
-/// The options of a codec that has none: any key is an error.
-#[derive(serde::Deserialize)]
-#[serde(deny_unknown_fields)]
-struct NoOptions {}
 
 /// Checks the length of an encoding.
 fn expect_bytes(codec: &dyn Codec, bytes: &[u8], len: usize) -> Result<(), String> {

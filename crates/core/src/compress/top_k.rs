@@ -6,7 +6,7 @@
 //! Encoding: k indices as little-endian u32, ascending, then their k values as little-endian f32.
 
 use super::{BuildCodec, Codec, expect_bytes};
-use crate::domain::{Choice, OptionError, Row, Stream};
+use crate::domain::{Choice, OptionError, Row, Stream, Tables, options};
 use serde::Deserialize;
 use std::cmp::Reverse;
 use std::sync::Arc;
@@ -20,10 +20,12 @@ pub struct TopK {
     pub error_feedback: bool,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct Options {
+    /// Which share of the values is sent, those of the largest amount.
     fraction: f64,
+    /// Whether what was left out is added to the next update.
     error_feedback: bool,
 }
 
@@ -40,11 +42,12 @@ pub(super) fn row() -> Row<BuildCodec> {
         summary: "the share `fraction` of largest magnitude; the rest waits for the next time",
         example: "{name: top_k, fraction: 0.01, error_feedback: true}",
         positional: &["fraction"],
+        options: options::<Options>,
         build,
     }
 }
 
-fn build(choice: &Choice) -> Result<Arc<dyn Codec>, OptionError> {
+fn build(choice: &Choice, _: &dyn Tables) -> Result<Arc<dyn Codec>, OptionError> {
     let Options { fraction, error_feedback } = choice.options()?;
     OptionError::check(fraction > 0.0 && fraction <= 1.0, "fraction", fraction, "more than 0, up to 1")?;
     Ok(Arc::new(TopK { fraction, error_feedback }))

@@ -4,7 +4,7 @@
 //! and 00; 16 values share a 32-bit word, the first in the top two bits of its first byte.
 
 use super::{BuildCodec, Codec, expect_bytes};
-use crate::domain::{Choice, OptionError, Row, Stream};
+use crate::domain::{Choice, OptionError, Row, Stream, Tables, options};
 use serde::Deserialize;
 use std::sync::Arc;
 
@@ -18,9 +18,10 @@ pub struct TwoBit {
     pub threshold: f32,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct Options {
+    /// Values above it are sent as it, those below minus it as its opposite, all others as 0.
     threshold: f32,
 }
 
@@ -37,11 +38,12 @@ pub(super) fn row() -> Row<BuildCodec> {
         summary: "plus or minus `threshold` or nothing, 16 values in 4 bytes; the rest waits for the next time",
         example: "{name: two_bit, threshold: 0.5}",
         positional: &["threshold"],
+        options: options::<Options>,
         build,
     }
 }
 
-fn build(choice: &Choice) -> Result<Arc<dyn Codec>, OptionError> {
+fn build(choice: &Choice, _: &dyn Tables) -> Result<Arc<dyn Codec>, OptionError> {
     let Options { threshold } = choice.options()?;
     OptionError::check(threshold > 0.0 && threshold.is_finite(), "threshold", threshold, "more than zero")?;
     Ok(Arc::new(TwoBit { threshold }))

@@ -4,7 +4,7 @@ mod profiles;
 mod slow;
 pub mod slowdown;
 
-pub use profiles::{BuildDevice, Named, table};
+pub use profiles::{BuildDevice, table};
 pub use slow::SlowPhases;
 
 use crate::domain::{Span, Stream, math};

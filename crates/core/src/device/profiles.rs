@@ -12,22 +12,18 @@
 
 use super::{Profile, SlowPhase};
 use crate::domain::units::{Duration, Rate};
-use crate::domain::{Choice, OptionError, Row, Table};
-use crate::net::latency::Latencies;
-use crate::net::profile::BuildLinkProfile;
+use crate::domain::{Build, Choice, Name, OptionError, Pick, Pluggable, Row, Table, Tables, options};
+use crate::net::Distribution;
+use crate::net::profile::LinkProfile;
 use serde::Deserialize;
-use serde_json::Value;
 
 /// Makes a device from its options.
-pub type BuildDevice = fn(&Choice, &Named<'_>) -> Result<Profile, OptionError>;
+pub type BuildDevice = Build<Profile>;
 
-/// What the options of a device can name.
-#[derive(Clone, Copy, Debug)]
-pub struct Named<'a> {
-    /// Distributions of the time of a step.
-    pub latencies: &'a Latencies,
-    /// Network cards.
-    pub links: &'a Table<BuildLinkProfile>,
+impl Pluggable for Profile {
+    type Build = BuildDevice;
+    const KIND: &'static str = "device";
+    const LIST: &'static str = "devices";
 }
 
 /// The numbers of a device, as a scenario would write them.
@@ -129,27 +125,42 @@ const ROWS: &[Numbers] = &[
     },
 ];
 
-#[derive(Default, Deserialize)]
+#[derive(Default, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct Options {
+    /// Sustained f32 operations per second in billions. Default: the device's, as in the example.
     gflops: Option<f64>,
+    /// Rate of memory. Default: the device's, as in the example.
     memory: Option<Rate>,
+    /// Time that each job takes besides. Default: the device's, as in the example.
     overhead: Option<Duration>,
+    /// Standard deviation of the logarithm of a job's time, from 0 to 2. Default: the device's, as in the example.
     jitter: Option<f64>,
+    /// Phases in which it is slow. Default: none.
     slow: Option<Slow>,
-    step_time: Option<Value>,
+    /// Time of each gradient step, instead of one computed from operations and memory.
+    step_time: Option<Pick<dyn Distribution>>,
+    /// Jobs that it computes side by side. Default: 1.
     cores: Option<u32>,
+    /// Power when it computes nothing. Default: the device's, as in the example.
     idle_watts: Option<f64>,
+    /// Power when it computes. Default: the device's, as in the example.
     load_watts: Option<f64>,
+    /// Energy of a byte that it sends or receives. Default: the device's, as in the example.
     joules_per_byte: Option<f64>,
+    /// Its network card: the name of a kind of link. Default: the device's, as in the example.
+    #[schemars(with = "Option<Name<LinkProfile>>")]
     nic: Option<String>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Slow {
+    /// How many times as long jobs take in a slow phase.
     factor: f64,
+    /// Mean time between two slow phases.
     normal_mean: Duration,
+    /// Mean length of a slow phase.
     slow_mean: Duration,
 }
 
@@ -161,12 +172,13 @@ pub fn table() -> Table<BuildDevice> {
         summary: n.summary,
         example: n.example,
         positional: n.positional,
+        options: options::<Options>,
         build: build as BuildDevice,
     };
-    Table::new("device", ROWS.iter().map(row).collect())
+    Table::new::<Profile>(ROWS.iter().map(row).collect())
 }
 
-fn build(choice: &Choice, named: &Named<'_>) -> Result<Profile, OptionError> {
+fn build(choice: &Choice, tables: &dyn Tables) -> Result<Profile, OptionError> {
     let numbers = ROWS.iter().find(|row| row.name == choice.name).expect("the table is made of these rows");
     let options: Options = choice.options()?;
     let Rate(memory) = match options.memory {
@@ -176,7 +188,7 @@ fn build(choice: &Choice, named: &Named<'_>) -> Result<Profile, OptionError> {
     };
     let Duration(overhead) = options.overhead.map_or_else(|| numbers.overhead.parse(), Ok)?;
     let step_time = match options.step_time {
-        Some(value) => Some(named.latencies.read(&value).map_err(|error| error.below("step_time"))?),
+        Some(pick) => Some(pick.build(tables).map_err(|error| error.below("step_time"))?),
         None if numbers.positional.contains(&"step_time") => {
             return Err(OptionError::new(
                 "step_time",
@@ -187,7 +199,7 @@ fn build(choice: &Choice, named: &Named<'_>) -> Result<Profile, OptionError> {
         None => None,
     };
     let nic = options.nic.unwrap_or_else(|| numbers.nic.to_owned());
-    named.links.get(&nic).map_err(|error| error.below("nic"))?;
+    tables.of::<LinkProfile>().get(&nic).map_err(|error| error.below("nic"))?;
     let profile = Profile {
         name: numbers.name.to_owned(),
         flops_per_second: options.gflops.unwrap_or(numbers.gflops) * 1e9,

@@ -1,7 +1,9 @@
 //! Static differences between devices of the same kind: a factor on each one's compute time.
 
-use crate::domain::table::{Row, Table};
-use crate::domain::{Choice, OptionError, Stream, math};
+use crate::domain::{
+    Build, Choice, NoOptions, OptionError, Pluggable, Row, Stream, Table, Tables, math, options,
+};
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 /// Draws a factor.
@@ -31,7 +33,13 @@ pub enum Slowdown {
 }
 
 /// Makes one from its options.
-pub type BuildSlowdown = fn(&Choice) -> Result<Slowdown, OptionError>;
+pub type BuildSlowdown = Build<Slowdown>;
+
+impl Pluggable for Slowdown {
+    type Build = BuildSlowdown;
+    const KIND: &'static str = "heterogeneity";
+    const LIST: &'static str = "heterogeneity";
+}
 
 impl Slowdown {
     /// A factor.
@@ -50,71 +58,89 @@ impl Slowdown {
 /// All ways in which devices differ.
 #[must_use]
 pub fn table() -> Table<BuildSlowdown> {
-    let row = |name, summary, example, positional, build: BuildSlowdown| Row {
+    let row = |name, summary, example, positional, options, build: BuildSlowdown| Row {
         name,
         summary,
         example,
         positional,
+        options,
         build,
     };
-    Table::new(
-        "heterogeneity",
-        vec![
-            row("none", "all are equal", "{name: none}", &[], |_| Ok(Slowdown::None)),
-            row(
-                "uniform",
-                "between min and max",
-                "{name: uniform, min: 1, max: 3}",
-                &["min", "max"],
-                uniform,
-            ),
-            row("lognormal", "median 1", "{name: lognormal, sigma: 0.5}", &["sigma"], lognormal),
-            row(
-                "some",
-                "a share is slower",
-                "{name: some, share: 0.1, factor: 5}",
-                &["share", "factor"],
-                some,
-            ),
-        ],
-    )
+    Table::new::<Slowdown>(vec![
+        row("none", "all are equal", "{name: none}", &[], options::<NoOptions>, |choice, _| {
+            let NoOptions {} = choice.options()?;
+            Ok(Slowdown::None)
+        }),
+        row(
+            "uniform",
+            "between min and max",
+            "{name: uniform, min: 1, max: 3}",
+            &["min", "max"],
+            options::<UniformOptions>,
+            uniform,
+        ),
+        row(
+            "lognormal",
+            "median 1",
+            "{name: lognormal, sigma: 0.5}",
+            &["sigma"],
+            options::<LognormalOptions>,
+            lognormal,
+        ),
+        row(
+            "some",
+            "a share is slower",
+            "{name: some, share: 0.1, factor: 5}",
+            &["share", "factor"],
+            options::<SomeOptions>,
+            some,
+        ),
+    ])
 }
 
-fn uniform(choice: &Choice) -> Result<Slowdown, OptionError> {
-    #[derive(Deserialize)]
-    #[serde(deny_unknown_fields)]
-    struct Options {
-        min: f64,
-        max: f64,
-    }
-    let Options { min, max } = choice.options()?;
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct UniformOptions {
+    /// The smallest factor.
+    min: f64,
+    /// The largest factor.
+    max: f64,
+}
+
+fn uniform(choice: &Choice, _: &dyn Tables) -> Result<Slowdown, OptionError> {
+    let UniformOptions { min, max } = choice.options()?;
     if min > 0.0 && max >= min && max.is_finite() {
         return Ok(Slowdown::Uniform { min, max });
     }
     Err(OptionError::new("", format!("uniform({min}, {max})"), "0 < min <= max"))
 }
 
-fn lognormal(choice: &Choice) -> Result<Slowdown, OptionError> {
-    #[derive(Deserialize)]
-    #[serde(deny_unknown_fields)]
-    struct Options {
-        sigma: f64,
-    }
-    let Options { sigma } = choice.options()?;
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct LognormalOptions {
+    /// Standard deviation of the logarithm, from 0 to 5.
+    sigma: f64,
+}
+
+fn lognormal(choice: &Choice, _: &dyn Tables) -> Result<Slowdown, OptionError> {
+    let LognormalOptions { sigma } = choice.options()?;
     if (0.0..=5.0).contains(&sigma) {
         return Ok(Slowdown::Lognormal { sigma });
     }
     Err(OptionError::new("sigma", format!("`{sigma}` is out of bounds"), "0 to 5"))
 }
 
-fn some(choice: &Choice) -> Result<Slowdown, OptionError> {
-    #[derive(Deserialize)]
-    #[serde(deny_unknown_fields)]
-    struct Options {
-        share: f64,
-        factor: f64,
-    }
-    let Options { share, factor } = choice.options()?;
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct SomeOptions {
+    /// Which share of them is slower, from 0 to 1.
+    share: f64,
+    /// How many times as long those take.
+    factor: f64,
+}
+
+fn some(choice: &Choice, _: &dyn Tables) -> Result<Slowdown, OptionError> {
+    let SomeOptions { share, factor } = choice.options()?;
     if !(0.0..=1.0).contains(&share) {
         return Err(OptionError::new("share", format!("`{share}` is out of bounds"), "0 to 1"));
     }
@@ -132,7 +158,7 @@ mod tests {
     fn examples_build_and_draws_are_positive() {
         for row in table().rows() {
             let example = crate::yaml::parse(row.example).unwrap().value;
-            let slowdown = (row.build)(&Choice::from_value(&example).unwrap()).unwrap();
+            let slowdown = (row.build)(&Choice::from_value(&example).unwrap(), &()).unwrap();
             let mut stream = Stream::new(1, "test", 0, 0);
             let draws: Vec<f64> = (0..200).map(|_| slowdown.draw(&mut stream)).collect();
             assert!(draws.iter().all(|draw| *draw > 0.0), "{}", row.name);

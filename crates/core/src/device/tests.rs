@@ -1,14 +1,11 @@
 use super::*;
 use crate::domain::work::Cost;
-use crate::domain::{Choice, OptionError, Time};
-use crate::net::latency::Latencies;
+use crate::domain::{OptionError, Pick, Time};
 use serde_json::{Value, json};
 
 fn named(value: &Value) -> Result<Profile, OptionError> {
-    let (table, latencies, links) = (table(), Latencies::default(), crate::net::profile::table());
-    let (row, choice) = table.resolve(&Choice::from_value(value)?)?;
-    let named = Named { latencies: &latencies, links: &links };
-    (row.build)(&choice, &named).map_err(|error| error.with_example(row.example))
+    let tables = (table(), (crate::net::latency::table(), crate::net::profile::table()));
+    Pick::<Profile>::from(value.clone()).build(&tables)
 }
 
 fn stream() -> Stream {

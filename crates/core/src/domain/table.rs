@@ -1,15 +1,16 @@
 //! Tables of pluggable things: one file and one row for each policy, model, codec, topology and so on.
 //!
-//! `hcddl list` prints the tables, the conformance tests walk them, and an unknown name is answered with
-//! the allowed ones.
+//! `hcddl list` prints the tables, `hcddl schema` offers their rows with all options, the conformance tests walk them,
+//! and an unknown name is answered with the allowed ones.
 
-use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
-use std::fmt;
+use super::choice::{Choice, OptionError};
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+use std::any::{Any, TypeId};
 
 /// One pluggable thing.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Row<B> {
     /// The name used in a scenario.
     pub name: &'static str,
@@ -19,8 +20,72 @@ pub struct Row<B> {
     pub example: &'static str,
     /// Options that may be given by position in the short form, as in `ssp(3)`.
     pub positional: &'static [&'static str],
+    /// Its options, as [`options`] of the type that the builder reads.
+    pub options: Options,
     /// Makes the thing from its options.
     pub build: B,
+}
+
+/// The JSON Schema of a row's options.
+pub type Options = fn(&mut SchemaGenerator) -> Schema;
+
+/// The options of a row that reads them as this type: their names, types and defaults, and as descriptions the doc
+/// comments of its fields.
+pub fn options<T: JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
+    T::json_schema(generator)
+}
+
+/// The options of a row that reads them as two types, one after the other.
+pub fn both<A: JsonSchema, B: JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
+    let (mut all, mut more) = (A::json_schema(generator), B::json_schema(generator));
+    add(&mut all, &mut more);
+    all
+}
+
+/// The names of options, in their documented order.
+#[must_use]
+pub fn option_names(options: Options) -> Vec<String> {
+    let schema = options(&mut SchemaGenerator::default());
+    let properties = schema.get("properties").and_then(Value::as_object);
+    properties.into_iter().flat_map(Map::keys).cloned().collect()
+}
+
+/// Adds options to others. What both have may be as either says.
+pub fn add(all: &mut Schema, more: &mut Schema) {
+    let (all, more) = (all.ensure_object(), more.ensure_object());
+    if let Some(Value::Object(more)) = more.remove("properties") {
+        let all = all.entry("properties").or_insert_with(|| Map::new().into());
+        for (name, option) in more {
+            match all.get_mut(&name) {
+                Some(own) => *own = json!({ "anyOf": [own, option] }),
+                None => all[&name] = option,
+            }
+        }
+    }
+    if let Some(Value::Array(more)) = more.remove("required") {
+        let all = all.entry("required").or_insert_with(|| Value::Array(vec![]));
+        all.as_array_mut().expect("a list of names").extend(more);
+    }
+}
+
+/// The options of a row that has none: any key is an error.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NoOptions {}
+
+/// Something that is chosen by name. Its type leads to its table, and tells where that is listed.
+pub trait Pluggable: 'static {
+    /// What makes one from its options.
+    type Build: Copy + 'static;
+    /// What one is called: "policy".
+    const KIND: &'static str;
+    /// What the table is called on the command line and in the schema: "policies".
+    const LIST: &'static str;
+    /// The row that is meant where no name is written: by a value alone, as in `20ms`, its first positional option, or
+    /// by a map without `name`.
+    const UNNAMED: Option<&'static str> = None;
+    /// Options of every row besides its own, which the builders do not see.
+    const COMMON: Option<Options> = None;
 }
 
 /// Everything of one kind, built in or added by a user's crate.
@@ -28,14 +93,20 @@ pub struct Row<B> {
 pub struct Table<B> {
     /// What the rows are, in the singular: "policy".
     pub kind: &'static str,
+    /// What the table is called: "policies".
+    pub list: &'static str,
+    /// The row that is meant where no name is written.
+    pub unnamed: Option<&'static str>,
+    /// Options of every row besides its own.
+    pub common: Option<Options>,
     rows: Vec<Row<B>>,
 }
 
 impl<B> Table<B> {
-    /// A table with these rows.
+    /// A table of these rows.
     #[must_use]
-    pub fn new(kind: &'static str, rows: Vec<Row<B>>) -> Self {
-        Self { kind, rows }
+    pub fn new<T: ?Sized + Pluggable<Build = B>>(rows: Vec<Row<B>>) -> Self {
+        Self { kind: T::KIND, list: T::LIST, unnamed: T::UNNAMED, common: T::COMMON, rows }
     }
 
     /// Adds a row; a row of the same name is replaced.
@@ -98,6 +169,64 @@ impl<B> Table<B> {
     }
 }
 
+/// Every table that a row's own options may name rows of; a [`super::Pick`] finds its own one there.
+pub trait Tables {
+    /// The table of this type.
+    fn find(&self, table: TypeId) -> Option<&dyn Any>;
+}
+
+impl dyn Tables + '_ {
+    /// The table of these things.
+    ///
+    /// # Panics
+    /// If it is not among them, which is a bug.
+    #[must_use]
+    pub fn of<T: ?Sized + Pluggable>(&self) -> &Table<T::Build> {
+        let found = self.find(TypeId::of::<Table<T::Build>>()).and_then(<dyn Any>::downcast_ref);
+        found.unwrap_or_else(|| panic!("there is no table of {}", T::LIST))
+    }
+}
+
+/// A table alone, for what names rows of no other.
+impl<B: 'static> Tables for Table<B> {
+    fn find(&self, table: TypeId) -> Option<&dyn Any> {
+        (table == TypeId::of::<Self>()).then_some(self)
+    }
+}
+
+/// For what can name nothing.
+impl Tables for () {
+    fn find(&self, _: TypeId) -> Option<&dyn Any> {
+        None
+    }
+}
+
+impl<A: Tables, B: Tables> Tables for (A, B) {
+    fn find(&self, table: TypeId) -> Option<&dyn Any> {
+        self.0.find(table).or_else(|| self.1.find(table))
+    }
+}
+
+/// Makes a thing from its options, where these are all that it depends on.
+pub type Build<T> = fn(&Choice, &dyn Tables) -> Result<T, OptionError>;
+
+/// A table whatever its rows make.
+pub trait AnyTable: Any + Tables {
+    /// The same with rows that make nothing.
+    fn outline(&self) -> Table<()>;
+}
+
+impl<B: 'static> AnyTable for Table<B> {
+    fn outline(&self) -> Table<()> {
+        let row = |row: &Row<B>| {
+            let Row { name, summary, example, positional, options, .. } = *row;
+            Row { name, summary, example, positional, options, build: () }
+        };
+        let Self { kind, list, unnamed, common, rows } = self;
+        Table { kind, list, unnamed: *unnamed, common: *common, rows: rows.iter().map(row).collect() }
+    }
+}
+
 /// The nearest of the allowed names, if any is near enough to be a slip of the finger.
 #[must_use]
 pub fn nearest<'a>(name: &str, allowed: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
@@ -109,218 +238,17 @@ pub fn nearest<'a>(name: &str, allowed: impl IntoIterator<Item = &'a str>) -> Op
         .map(|(_, candidate)| candidate)
 }
 
-/// What a scenario writes where a table's row is wanted: `sync`, `ssp(3)` or `{name: ssp, slack: 3}`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Choice {
-    /// Name of the row.
-    pub name: String,
-    /// Named options, checked by the row.
-    pub options: Map<String, Value>,
-    /// Options of the short form, before the row has named them.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub positional: Vec<Value>,
-}
-
-impl Choice {
-    /// A choice without options.
-    #[must_use]
-    pub fn named(name: &str) -> Self {
-        Self { name: name.to_owned(), ..Self::default() }
-    }
-
-    /// Reads what a scenario writes: `"sync"`, `"ssp(3)"` or `{name: ssp, slack: 3}`.
-    ///
-    /// In parentheses, numbers and `true`/`false` become such; anything else stays text, so that a choice
-    /// may hold another one: `shifted(20ms, pareto(1ms, 1.5))`.
-    ///
-    /// # Errors
-    /// [`OptionError`] when it is neither text nor a mapping with a `name`, or the text is not of that form.
-    pub fn from_value(value: &Value) -> Result<Choice, OptionError> {
-        const FORMS: &str = "a name, `name(value, ..)` or `{name: .., option: value}`";
-        match value {
-            Value::String(text) => Choice::from_text(text)
-                .ok_or_else(|| OptionError::new("", format!("`{text}` is not a choice"), FORMS)),
-            Value::Object(map) => {
-                let mut options = map.clone();
-                match options.shift_remove("name") {
-                    Some(Value::String(name)) => Ok(Choice { name, options, positional: vec![] }),
-                    Some(other) => {
-                        Err(OptionError::new("name", format!("`{other}` is not a name"), "a text"))
-                    }
-                    None => Err(OptionError::new("", "this choice has no `name`", FORMS)),
-                }
-            }
-            other => Err(OptionError::new("", format!("`{other}` is not a choice"), FORMS)),
-        }
-    }
-
-    /// `name` or `name(value, ..)`; `None` when the text has another form.
-    fn from_text(text: &str) -> Option<Choice> {
-        let text = text.trim();
-        let (name, inside) = match text.split_once('(') {
-            Some((name, rest)) => (name.trim_end(), Some(rest.strip_suffix(')')?)),
-            None => (text, None),
-        };
-        let is_name = |c: char| c.is_ascii_alphanumeric() || "_-.".contains(c);
-        if name.is_empty() || !name.chars().all(is_name) {
-            return None;
-        }
-        let positional = match inside {
-            None => vec![],
-            Some(inside) if inside.trim().is_empty() => vec![],
-            Some(inside) => split_arguments(inside)?.into_iter().map(argument).collect(),
-        };
-        Some(Choice { name: name.to_owned(), options: Map::new(), positional })
-    }
-
-    /// The options as the row's own type, which refuses unknown keys.
-    ///
-    /// # Errors
-    /// [`OptionError`] with the option's key.
-    pub fn options<T: DeserializeOwned>(&self) -> Result<T, OptionError> {
-        serde_path_to_error::deserialize(Value::Object(self.options.clone())).map_err(|error| {
-            let path = error.path().to_string();
-            OptionError {
-                key: if path == "." { String::new() } else { path },
-                message: error.into_inner().to_string(),
-                allowed: String::new(),
-                hint: String::new(),
-            }
-        })
-    }
-}
-
-/// Splits at the commas outside parentheses; `None` when parentheses do not match or a part is empty.
-fn split_arguments(inside: &str) -> Option<Vec<&str>> {
-    let (mut parts, mut depth, mut from) = (Vec::new(), 0i32, 0);
-    for (at, c) in inside.char_indices() {
-        match c {
-            '(' => depth += 1,
-            ')' => depth -= 1,
-            ',' if depth == 0 => {
-                parts.push(inside[from..at].trim());
-                from = at + 1;
-            }
-            _ => {}
-        }
-        if depth < 0 {
-            return None;
-        }
-    }
-    parts.push(inside[from..].trim());
-    (depth == 0 && parts.iter().all(|part| !part.is_empty())).then_some(parts)
-}
-
-/// A number or `true`/`false` if the text is one, otherwise the text.
-fn argument(text: &str) -> Value {
-    if let Ok(whole) = text.parse::<i64>() {
-        return whole.into();
-    }
-    if let Ok(flag) = text.parse::<bool>() {
-        return flag.into();
-    }
-    let number = text.parse::<f64>().ok().and_then(serde_json::Number::from_f64);
-    number.map_or_else(|| text.into(), Value::Number)
-}
-
-/// A choice that cannot be built; the scenario adds file, path and line.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct OptionError {
-    /// Path of the option below the choice; empty for the choice itself.
-    pub key: String,
-    /// What is wrong, with the value.
-    pub message: String,
-    /// What would be right; may be empty.
-    pub allowed: String,
-    /// The next step; may be empty.
-    pub hint: String,
-}
-
-impl OptionError {
-    /// An error unless `ok`: the option's value must be as `allowed` says.
-    ///
-    /// # Errors
-    /// [`OptionError`] with the value.
-    pub fn check(ok: bool, key: &str, value: impl fmt::Display, allowed: &str) -> Result<(), OptionError> {
-        if ok { Ok(()) } else { Err(Self::new(key, format!("`{value}` is out of bounds"), allowed)) }
-    }
-
-    /// The same error of a choice that stands below `key` of another one.
-    #[must_use]
-    pub fn below(mut self, key: &str) -> Self {
-        self.key = if self.key.is_empty() { key.to_owned() } else { format!("{key}.{}", self.key) };
-        self
-    }
-
-    /// The same error, with the row's example as the next step when it has none.
-    #[must_use]
-    pub fn with_example(mut self, example: &str) -> Self {
-        if self.hint.is_empty() {
-            self.hint = format!("for example `{example}`");
-        }
-        self
-    }
-
-    /// An option whose value is out of bounds.
-    #[must_use]
-    pub fn new(key: &str, message: impl Into<String>, allowed: impl Into<String>) -> Self {
-        Self { key: key.to_owned(), message: message.into(), allowed: allowed.into(), hint: String::new() }
-    }
-}
-
-impl fmt::Display for OptionError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if !self.key.is_empty() {
-            write!(f, "{}: ", self.key)?;
-        }
-        f.write_str(&self.message)?;
-        if !self.allowed.is_empty() {
-            write!(f, "; allowed: {}", self.allowed)?;
-        }
-        if !self.hint.is_empty() {
-            write!(f, "; {}", self.hint)?;
-        }
-        Ok(())
-    }
-}
-
-impl std::error::Error for OptionError {}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use serde_json::json;
 
-    #[test]
-    fn reads_the_three_forms_of_a_choice() {
-        let plain = Choice::named("sync");
-        assert_eq!(Choice::from_value(&json!(" sync ")).unwrap(), plain);
-        assert_eq!(Choice::from_value(&json!("sync()")).unwrap(), plain);
-        assert_eq!(Choice::from_value(&json!("pi-4b")).unwrap(), Choice::named("pi-4b"));
-        assert_eq!(Choice::from_value(&json!("ssp(3)")).unwrap().positional, [json!(3)]);
-        assert_eq!(
-            Choice::from_value(&json!("shifted( 20ms, pareto(1ms, 1.5),true )")).unwrap().positional,
-            [json!("20ms"), json!("pareto(1ms, 1.5)"), json!(true)]
-        );
-        let named = Choice::from_value(&json!({"slack": 3, "name": "ssp"})).unwrap();
-        assert_eq!((named.name.as_str(), named.options.get("slack")), ("ssp", Some(&json!(3))));
-    }
+    struct Thing;
 
-    #[test]
-    fn refuses_other_forms_and_says_which_are_right() {
-        for bad in [json!(""), json!("ssp(3"), json!("ssp(3) x"), json!("a(b))"), json!("a(,)"), json!("a b")]
-        {
-            let error = Choice::from_value(&bad).unwrap_err().to_string();
-            assert!(error.contains("is not a choice") && error.contains("name(value, ..)"), "{bad}: {error}");
-        }
-        for (bad, part) in [
-            (json!(3), "`3` is not a choice"),
-            (json!({"slack": 3}), "no `name`"),
-            (json!({"name": 3}), "`3` is not a name"),
-        ] {
-            let error = Choice::from_value(&bad).unwrap_err().to_string();
-            assert!(error.contains(part), "{bad}: {error}");
-        }
+    impl Pluggable for Thing {
+        type Build = ();
+        const KIND: &'static str = "policy";
+        const LIST: &'static str = "policies";
     }
 
     #[test]
@@ -330,9 +258,10 @@ mod tests {
             summary: "",
             example: "{name: ssp, slack: 3}",
             positional: &["slack"],
+            options: options::<NoOptions>,
             build: (),
         };
-        let table = Table::new("policy", vec![row]);
+        let table = Table::new::<Thing>(vec![row]);
         let (_, named) = table.resolve(&Choice::from_value(&json!("ssp(4)")).unwrap()).unwrap();
         assert_eq!(named, Choice::from_value(&json!({"name": "ssp", "slack": 4})).unwrap());
         let error = table.resolve(&Choice::from_value(&json!("ssp(4, 5)")).unwrap()).unwrap_err();

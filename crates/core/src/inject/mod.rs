@@ -9,8 +9,11 @@ pub use injector::{InjectState, Injector};
 pub use trace::Trace;
 
 use crate::device::SlowPhase;
-use crate::domain::{NodeId, Span, Time};
+use crate::domain::{NodeId, Pick, Span, Time};
 use crate::net::Distribution;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde_json::json;
+use std::borrow::Cow;
 use std::sync::Arc;
 
 /// One change, where and when it holds.
@@ -81,6 +84,23 @@ pub enum Change {
     Replace(Amount),
     /// Multiplies compute times.
     SlowDown(f64),
+}
+
+/// As a scenario writes one: a latency, or a recording.
+impl JsonSchema for Amount {
+    fn schema_name() -> Cow<'static, str> {
+        "Amount".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let mut recording = trace::Recording::json_schema(generator);
+        recording.insert("title".to_owned(), "trace".into());
+        recording.insert("required".to_owned(), json!(["name"]));
+        if let Some(properties) = recording.get_mut("properties") {
+            properties["name"] = json!({ "const": "trace" });
+        }
+        json_schema!({ "anyOf": [generator.subschema_for::<Pick<dyn Distribution>>(), recording] })
+    }
 }
 
 /// A latency that is added, or put in the place of another.

@@ -1,8 +1,8 @@
 use super::super::{Direction, Place, Trace};
 use super::*;
 use crate::device::SlowPhase;
-use crate::domain::Choice;
-use crate::net::latency::Latencies;
+use crate::domain::{Choice, Pick};
+use crate::net::Distribution;
 use serde_json::json;
 
 const A: NodeId = NodeId(1);
@@ -14,7 +14,10 @@ fn hop(from: NodeId, to: NodeId) -> Hop {
 }
 
 fn drawn(text: &str, correlation: f64) -> Amount {
-    Amount::Drawn { distribution: Latencies::default().read(&json!(text)).unwrap(), correlation }
+    Amount::Drawn {
+        distribution: Pick::<dyn Distribution>::text(text).build(&crate::net::latency::table()).unwrap(),
+        correlation,
+    }
 }
 
 fn injection(change: Change) -> Injection {

@@ -14,14 +14,17 @@ pub struct Trace {
     repeat: bool,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Options {
-    /// Reading files is not the business of the pure core: the scenario replaces this by `records`.
+pub(super) struct Recording {
+    // Reading files is not the business of the pure core: the scenario replaces this by `records`.
+    /// A file of the columns time_s and latency_ms, relative to the scenario's.
     #[serde(default)]
     csv: Option<String>,
+    /// The same here: pairs of a time and a latency.
     #[serde(default)]
     records: Vec<(Duration, Duration)>,
+    /// Whether it begins again after its last record.
     #[serde(default)]
     repeat: bool,
 }
@@ -32,7 +35,7 @@ impl Trace {
     /// # Errors
     /// No records, times that go back, a file that was not read.
     pub fn of(choice: &Choice) -> Result<Self, OptionError> {
-        let options: Options = choice.options()?;
+        let options: Recording = choice.options()?;
         if let Some(path) = options.csv {
             let message = format!("the records in `{path}` have not been read");
             return Err(OptionError::new("csv", message, "`csv` in a scenario file, or `records`"));

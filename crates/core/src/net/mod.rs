@@ -1,5 +1,6 @@
 //! The network: how long a message takes. Distributions, contention, profiles, loss.
 
+pub mod contention;
 pub mod fair;
 pub mod fifo;
 pub mod latency;

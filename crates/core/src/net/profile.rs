@@ -7,11 +7,9 @@
 //! network lose are resent below TCP and show as such spikes, so `loss` is zero everywhere.
 
 use super::Distribution;
-use super::latency::Latencies;
 use crate::domain::units::Rate;
-use crate::domain::{Choice, OptionError, Row, Table};
+use crate::domain::{Build, Choice, OptionError, Pick, Pluggable, Row, Table, Tables, options};
 use serde::Deserialize;
-use serde_json::Value;
 use std::sync::Arc;
 
 /// A kind of link.
@@ -31,8 +29,14 @@ pub struct LinkProfile {
     pub shared_medium: bool,
 }
 
-/// Makes a link profile from its options; latencies are named in them.
-pub type BuildLinkProfile = fn(&Choice, &Latencies) -> Result<LinkProfile, OptionError>;
+/// Makes a link profile from its options.
+pub type BuildLinkProfile = Build<LinkProfile>;
+
+impl Pluggable for LinkProfile {
+    type Build = BuildLinkProfile;
+    const KIND: &'static str = "link profile";
+    const LIST: &'static str = "links";
+}
 
 /// The numbers of a profile, as a scenario would write them.
 struct Numbers {
@@ -103,14 +107,20 @@ const ROWS: &[Numbers] = &[
              "jittered(15ms, shifted_exponential(0ms, 1ms), pareto(30ms, 1.5), 0.005)", 0.97, false),
 ];
 
-#[derive(Default, Deserialize)]
+#[derive(Default, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct Options {
+    /// Rate towards the network. Default: the profile's, as in the example.
     up: Option<Rate>,
+    /// Rate from the network. Default: the profile's, as in the example.
     down: Option<Rate>,
-    latency: Option<Value>,
+    /// One-way latency. Default: the profile's, as in the example.
+    latency: Option<Pick<dyn Distribution>>,
+    /// Probability that a packet is lost, from 0 to below 1.
     loss: f64,
+    /// Share of the rate that data get, from above 0 to 1. Default: the profile's, as in the example.
     efficiency: Option<f64>,
+    /// Whether sending and receiving share one rate. Default: the profile's, as in the example.
     shared_medium: Option<bool>,
 }
 
@@ -122,12 +132,13 @@ pub fn table() -> Table<BuildLinkProfile> {
         summary: n.summary,
         example: n.example,
         positional: &[],
+        options: options::<Options>,
         build: build as BuildLinkProfile,
     };
-    Table::new("link profile", ROWS.iter().map(row).collect())
+    Table::new::<LinkProfile>(ROWS.iter().map(row).collect())
 }
 
-fn build(choice: &Choice, latencies: &Latencies) -> Result<LinkProfile, OptionError> {
+fn build(choice: &Choice, tables: &dyn Tables) -> Result<LinkProfile, OptionError> {
     let numbers = ROWS.iter().find(|row| row.name == choice.name).expect("the table is made of these rows");
     let options: Options = choice.options()?;
     let rate = |key: &str, option: Option<Rate>, default: &str| -> Result<f64, OptionError> {
@@ -152,11 +163,11 @@ fn build(choice: &Choice, latencies: &Latencies) -> Result<LinkProfile, OptionEr
         options.loss,
         "0 up to, but not including, 1",
     )?;
-    let latency = options.latency.unwrap_or_else(|| numbers.latency.into());
+    let latency = options.latency.unwrap_or_else(|| Pick::text(numbers.latency));
     Ok(LinkProfile {
         up_bytes_per_second: rate("up", options.up, numbers.up)?,
         down_bytes_per_second: rate("down", options.down, numbers.down)?,
-        latency: latencies.read(&latency).map_err(|error| error.below("latency"))?,
+        latency: latency.build(tables).map_err(|error| error.below("latency"))?,
         loss: options.loss,
         efficiency,
         shared_medium: options.shared_medium.unwrap_or(numbers.shared_medium),
@@ -167,12 +178,12 @@ fn build(choice: &Choice, latencies: &Latencies) -> Result<LinkProfile, OptionEr
 mod tests {
     use super::*;
     use crate::domain::Span;
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     fn profile(value: &Value) -> Result<LinkProfile, OptionError> {
         let table = table();
         let (row, choice) = table.resolve(&Choice::from_value(value)?)?;
-        (row.build)(&choice, &Latencies::default()).map_err(|error| error.with_example(row.example))
+        (row.build)(&choice, &super::super::latency::table()).map_err(|error| error.with_example(row.example))
     }
 
     #[test]

@@ -3,10 +3,9 @@
 //! arXiv 1705.09056). The exchange and the gradient overlap.
 
 use super::{PeerAlgorithm, PeerRow, PeerSetup, Piece, check_lr, piece};
-use crate::domain::{Choice, Head, Kind, Message, NodeId, OptionError, Params, Span, Table, Token};
+use crate::domain::{Choice, Head, Kind, Message, NodeId, OptionError, Params, Span, Tables, Token, options};
 use crate::node::peer::PeerState;
 use crate::node::{Cx, Effect, Effects, Event, Node, NodeState, Outcome, Reason};
-use crate::policy::optimizer::BuildOptimizer;
 use serde::Deserialize;
 use std::sync::Arc;
 
@@ -15,6 +14,7 @@ pub(super) const ROW: PeerRow = PeerRow {
     summary: "each peer mixes its neighbours' models (Jacobi, Metropolis weights) and takes a gradient step",
     example: "{name: d_psgd, lr: 0.1}",
     positional: &["lr"],
+    options: options::<Dpsgd>,
     build,
 };
 
@@ -28,7 +28,7 @@ const NEVER: u64 = u64::MAX;
 const PATIENCE: Span = Span::from_millis(60_000);
 const PATIENCE_TIMER: Token = Token(1);
 
-#[derive(Clone, Copy, Deserialize)]
+#[derive(Clone, Copy, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct Dpsgd {
     /// Step size eta.
@@ -41,7 +41,7 @@ impl Default for Dpsgd {
     }
 }
 
-fn build(choice: &Choice, _: &Table<BuildOptimizer>) -> Result<Arc<dyn PeerAlgorithm>, OptionError> {
+fn build(choice: &Choice, _: &dyn Tables) -> Result<Arc<dyn PeerAlgorithm>, OptionError> {
     let algorithm: Dpsgd = choice.options()?;
     check_lr(algorithm.lr)?;
     Ok(Arc::new(algorithm))

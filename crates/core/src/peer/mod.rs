@@ -6,10 +6,11 @@ mod ring_all_reduce;
 #[cfg(test)]
 mod tests;
 
-use crate::domain::{Choice, Detail, Head, Kind, Message, NodeId, OptionError, Params, Row, Table, Version};
+use crate::domain::{
+    Build, Detail, Head, Kind, Message, NodeId, OptionError, Params, Pluggable, Row, Table, Version,
+};
 use crate::node::Node;
 use crate::node::peer::PeerState;
-use crate::policy::optimizer::BuildOptimizer;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -17,6 +18,10 @@ use std::sync::Arc;
 pub trait PeerAlgorithm: Send + Sync {
     /// A new peer, or one that continues from a saved state.
     fn node(&self, setup: PeerSetup, state: Option<PeerState>) -> Box<dyn Node>;
+    /// Whether all peers have the same model at the end of a round; tests hold it to that.
+    fn agrees(&self) -> bool {
+        false
+    }
     /// Checks the graph before a run: for example that it is a ring.
     ///
     /// # Errors
@@ -28,12 +33,18 @@ pub trait PeerAlgorithm: Send + Sync {
 }
 
 /// Makes an algorithm from its options; optimisers can be named in them.
-pub type BuildPeer = fn(&Choice, &Table<BuildOptimizer>) -> Result<Arc<dyn PeerAlgorithm>, OptionError>;
+pub type BuildPeer = Build<Arc<dyn PeerAlgorithm>>;
+
+impl Pluggable for dyn PeerAlgorithm {
+    type Build = BuildPeer;
+    const KIND: &'static str = "peer algorithm";
+    const LIST: &'static str = "peers";
+}
 
 /// All peer algorithms.
 #[must_use]
 pub fn table() -> Table<BuildPeer> {
-    Table::new("peer algorithm", vec![ring_all_reduce::ROW, d_psgd::ROW])
+    Table::new::<dyn PeerAlgorithm>(vec![ring_all_reduce::ROW, d_psgd::ROW])
 }
 
 type PeerRow = Row<BuildPeer>;

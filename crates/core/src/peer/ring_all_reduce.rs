@@ -4,11 +4,11 @@
 //! own peer: that order is part of the result. Every peer then takes the same step with the mean.
 
 use super::{PeerAlgorithm, PeerRow, PeerSetup, Piece, piece};
-use crate::domain::{Choice, Kind, Message, NodeId, OptionError, Params, Table};
+use crate::domain::{Choice, Kind, Message, NodeId, OptionError, Params, Pick, Tables, options};
 use crate::node::peer::PeerState;
 use crate::node::work::{Fold, FoldInput, UpdateKind, Work};
 use crate::node::{Cx, Effect, Effects, Event, Node, NodeState, Outcome, Reason};
-use crate::policy::optimizer::{BuildOptimizer, ServerOptimizer};
+use crate::policy::optimizer::ServerOptimizer;
 use serde::Deserialize;
 use std::sync::Arc;
 
@@ -17,22 +17,23 @@ pub(super) const ROW: PeerRow = PeerRow {
     summary: "synchronous SGD; gradients are averaged around a ring in chunks",
     example: "{name: ring_all_reduce, optimizer: sgd(0.1)}",
     positional: &[],
+    options: options::<Options>,
     build,
 };
 
 /// A chunk on its way around the ring.
 const CHUNK: Kind = Kind::new("chunk");
 
-#[derive(Deserialize)]
+#[derive(Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct Options {
     /// The optimiser that every peer runs on the mean gradient.
-    optimizer: serde_json::Value,
+    optimizer: Pick<dyn ServerOptimizer>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { optimizer: "sgd(0.1)".into() }
+        Self { optimizer: Pick::text("sgd(0.1)") }
     }
 }
 
@@ -40,22 +41,20 @@ struct Ring {
     optimizer: Arc<dyn ServerOptimizer>,
 }
 
-fn build(choice: &Choice, optimizers: &Table<BuildOptimizer>) -> Result<Arc<dyn PeerAlgorithm>, OptionError> {
+fn build(choice: &Choice, tables: &dyn Tables) -> Result<Arc<dyn PeerAlgorithm>, OptionError> {
     let Options { optimizer } = choice.options()?;
-    let below = |mut error: OptionError| {
-        error.key =
-            if error.key.is_empty() { "optimizer".to_owned() } else { format!("optimizer.{}", error.key) };
-        error
-    };
-    let choice = Choice::from_value(&optimizer).map_err(below)?;
-    let (row, choice) = optimizers.resolve(&choice).map_err(below)?;
-    Ok(Arc::new(Ring { optimizer: (row.build)(&choice).map_err(below)? }))
+    let optimizer = optimizer.build(tables).map_err(|error| error.below("optimizer"))?;
+    Ok(Arc::new(Ring { optimizer }))
 }
 
 impl PeerAlgorithm for Ring {
     fn node(&self, setup: PeerSetup, state: Option<PeerState>) -> Box<dyn Node> {
         let state = state.unwrap_or_else(|| PeerState::new(&setup.init, &setup.neighbours, setup.restarted));
         Box::new(Peer { optimizer: Arc::clone(&self.optimizer), setup, state })
+    }
+
+    fn agrees(&self) -> bool {
+        true
     }
 
     fn check(&self, neighbours: &[Vec<NodeId>]) -> Result<(), String> {

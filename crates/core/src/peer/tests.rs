@@ -1,6 +1,7 @@
 //! Peers in conversation with their neighbours, a section for each row of the table.
 
 use super::*;
+use crate::domain::Choice;
 use crate::domain::Span;
 use crate::node::transcript::{Names, Transcript};
 use insta::assert_snapshot;

@@ -1,21 +1,27 @@
 //! Asynchronous SGD: every update is applied on arrival, x+ = x - eta g_i(x_{t - tau}), and its sender gets
 //! the new model at once. The family (staleness-aware, delay-compensated, FedAsync) differs in weight and fold.
 
-use super::{Composition, Policy, PolicyEvent, PolicyRow, ServerView, Verdict, Why, choice, state_is_self};
+use super::{
+    Claims, Composition, Policy, PolicyEvent, PolicyRow, ServerView, Verdict, Why, choice, state_is_self,
+};
 use crate::domain::work::UpdateKind;
-use crate::domain::{Choice, OptionError};
+use crate::domain::{Choice, OptionError, Row, Tables, options};
 use serde::{Deserialize, Serialize};
 
 pub(super) const ROW: PolicyRow = PolicyRow {
-    name: "async",
-    summary: "every update is applied on arrival; its sender goes on with the new model",
-    example: "{name: async, staleness_max: null}",
-    positional: &["staleness_max"],
-    build,
+    row: Row {
+        name: "async",
+        summary: "every update is applied on arrival; its sender goes on with the new model",
+        example: "{name: async, staleness_max: null}",
+        positional: &["staleness_max"],
+        options: options::<AsyncOptions>,
+        build,
+    },
+    trials: &["async", "async(2)"],
 };
 
 /// Options that every asynchronous policy shares.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct AsyncOptions {
     /// Updates that are staler than this are dropped; none when absent.
@@ -52,7 +58,7 @@ impl Weighting {
     }
 }
 
-fn build(options: &Choice) -> Result<Composition, OptionError> {
+fn build(options: &Choice, _: &dyn Tables) -> Result<Composition, OptionError> {
     let options: AsyncOptions = options.options()?;
     Ok(Composition {
         policy: Box::new(Async::new(Weighting::One, options.staleness_max)),
@@ -60,6 +66,7 @@ fn build(options: &Choice) -> Result<Composition, OptionError> {
         fold: choice("sum", None),
         optimizer: choice("sgd", Some(("lr", 0.1))),
         rounds: false,
+        claims: Claims { sequential: true, ..Claims::default() },
     })
 }
 

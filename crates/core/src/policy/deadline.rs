@@ -3,23 +3,27 @@
 //! arXiv 1902.01046, report goals and time-outs). A late update is dropped, or kept for the next round.
 
 use super::{
-    Composition, Policy, PolicyEvent, PolicyRow, ServerView, TimerRequest, Verdict, Why, choice,
+    Claims, Composition, Policy, PolicyEvent, PolicyRow, ServerView, TimerRequest, Verdict, Why, choice,
     state_is_self,
 };
 use crate::domain::units::Duration;
 use crate::domain::work::UpdateKind;
-use crate::domain::{Choice, NodeId, OptionError, Span, Version};
+use crate::domain::{Choice, NodeId, OptionError, Row, Span, Tables, Version, options};
 use serde::{Deserialize, Serialize};
 
 pub(super) const ROW: PolicyRow = PolicyRow {
-    name: "deadline",
-    summary: "rounds that end at a deadline; late updates are dropped or kept for the next round",
-    example: "{name: deadline, after: 1s, minimum: 1, late: drop}",
-    positional: &["after"],
-    build,
+    row: Row {
+        name: "deadline",
+        summary: "rounds that end at a deadline; late updates are dropped or kept for the next round",
+        example: "{name: deadline, after: 1s, minimum: 1, late: drop}",
+        positional: &["after"],
+        options: options::<Options>,
+        build,
+    },
+    trials: &["deadline(100ms)", "{name: deadline, after: 100ms, late: keep, minimum: 2}"],
 };
 
-#[derive(Deserialize)]
+#[derive(Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct Options {
     /// Length of a round.
@@ -36,14 +40,14 @@ impl Default for Options {
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 enum Late {
     Drop,
     Keep,
 }
 
-fn build(options: &Choice) -> Result<Composition, OptionError> {
+fn build(options: &Choice, _: &dyn Tables) -> Result<Composition, OptionError> {
     let Options { after, minimum, late } = options.options()?;
     if after.0 == Span::ZERO {
         return Err(OptionError::new(
@@ -61,6 +65,7 @@ fn build(options: &Choice) -> Result<Composition, OptionError> {
         fold: choice("weighted", None),
         optimizer: choice("sgd", Some(("lr", 0.1))),
         rounds: true,
+        claims: Claims { sequential: minimum <= 1, ..Claims::default() },
     })
 }
 

@@ -2,20 +2,24 @@
 //! Asynchronous Federated Optimization, arXiv 1903.03934).
 
 use super::asynchronous::{Async, Weighting};
-use super::{Composition, PolicyRow, choice};
+use super::{Claims, Composition, PolicyRow, choice};
 use crate::domain::work::UpdateKind;
-use crate::domain::{Choice, OptionError};
+use crate::domain::{Choice, OptionError, Row, Tables, options};
 use serde::Deserialize;
 
 pub(super) const ROW: PolicyRow = PolicyRow {
-    name: "fedasync",
-    summary: "asynchronous; the model is mixed with each worker's, less the staler it is (FedAsync)",
-    example: "{name: fedasync, alpha: 0.6, staleness: polynomial, a: 0.5, b: 4, staleness_max: null}",
-    positional: &["alpha"],
-    build,
+    row: Row {
+        name: "fedasync",
+        summary: "asynchronous; the model is mixed with each worker's, less the staler it is (FedAsync)",
+        example: "{name: fedasync, alpha: 0.6, staleness: polynomial, a: 0.5, b: 4, staleness_max: null}",
+        positional: &["alpha"],
+        options: options::<Options>,
+        build,
+    },
+    trials: &["fedasync", "fedasync(1)", "{name: fedasync, alpha: 0.5, staleness: hinge}"],
 };
 
-#[derive(Deserialize)]
+#[derive(Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct Options {
     /// Mixing weight of a fresh model, in (0, 1].
@@ -30,7 +34,7 @@ struct Options {
     staleness_max: Option<u64>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, serde::Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 enum Fall {
     Constant,
@@ -44,7 +48,7 @@ impl Default for Options {
     }
 }
 
-fn build(options: &Choice) -> Result<Composition, OptionError> {
+fn build(options: &Choice, _: &dyn Tables) -> Result<Composition, OptionError> {
     let Options { alpha, staleness, a, b, staleness_max } = options.options()?;
     if !(alpha > 0.0 && alpha <= 1.0) {
         return Err(OptionError::new(
@@ -69,5 +73,6 @@ fn build(options: &Choice) -> Result<Composition, OptionError> {
         fold: choice("sum", None),
         optimizer: choice("sgd", Some(("lr", 1.0))),
         rounds: false,
+        claims: Claims { sequential: alpha == 1.0, ..Claims::default() },
     })
 }

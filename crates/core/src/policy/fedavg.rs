@@ -5,19 +5,25 @@
 use super::synchronous::{Sync, SyncOptions};
 use super::{Composition, PolicyRow, choice};
 use crate::domain::work::UpdateKind;
-use crate::domain::{Choice, OptionError};
+use crate::domain::{Choice, OptionError, Row, Tables, options};
 
 pub(super) const ROW: PolicyRow = PolicyRow {
-    name: "fedavg",
-    summary: "rounds of local training; model deltas averaged by samples (FedAvg, FedOpt, FedProx)",
-    example: "{name: fedavg, clients: null, fraction: null, backup: 0, wait_for: null, cancel: false}",
-    positional: &["clients"],
-    build,
+    row: Row {
+        name: "fedavg",
+        summary: "rounds of local training; model deltas averaged by samples (FedAvg, FedOpt, FedProx)",
+        example: "{name: fedavg, clients: null, fraction: null, backup: 0, wait_for: null, cancel: false}",
+        positional: &["clients"],
+        options: options::<SyncOptions>,
+        build,
+    },
+    trials: &["fedavg"],
 };
 
-fn build(options: &Choice) -> Result<Composition, OptionError> {
+fn build(options: &Choice, _: &dyn Tables) -> Result<Composition, OptionError> {
+    let options = SyncOptions::checked(options)?;
     Ok(Composition {
-        policy: Box::new(Sync::new(SyncOptions::checked(options)?)),
+        claims: options.claims(),
+        policy: Box::new(Sync::new(options)),
         update: UpdateKind::Delta,
         fold: choice("weighted", None),
         optimizer: choice("sgd", Some(("lr", 1.0))),

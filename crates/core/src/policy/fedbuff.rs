@@ -3,20 +3,26 @@
 //! arXiv 2106.06639).
 
 use super::asynchronous::Weighting;
-use super::{Composition, Policy, PolicyEvent, PolicyRow, ServerView, Verdict, choice, state_is_self};
+use super::{
+    Claims, Composition, Policy, PolicyEvent, PolicyRow, ServerView, Verdict, choice, state_is_self,
+};
 use crate::domain::work::UpdateKind;
-use crate::domain::{Choice, NodeId, OptionError};
+use crate::domain::{Choice, NodeId, OptionError, Row, Tables, options};
 use serde::{Deserialize, Serialize};
 
 pub(super) const ROW: PolicyRow = PolicyRow {
-    name: "fedbuff",
-    summary: "asynchronous; commits the staleness-weighted mean of every K deltas (FedBuff)",
-    example: "{name: fedbuff, k: 10, exponent: 0.5, concurrency: null}",
-    positional: &["k"],
-    build,
+    row: Row {
+        name: "fedbuff",
+        summary: "asynchronous; commits the staleness-weighted mean of every K deltas (FedBuff)",
+        example: "{name: fedbuff, k: 10, exponent: 0.5, concurrency: null}",
+        positional: &["k"],
+        options: options::<Options>,
+        build,
+    },
+    trials: &["fedbuff(3)", "fedbuff(1)", "{name: fedbuff, k: 2, concurrency: 2}"],
 };
 
-#[derive(Deserialize)]
+#[derive(Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct Options {
     /// Updates in the buffer at a commit.
@@ -33,7 +39,7 @@ impl Default for Options {
     }
 }
 
-fn build(options: &Choice) -> Result<Composition, OptionError> {
+fn build(options: &Choice, _: &dyn Tables) -> Result<Composition, OptionError> {
     let Options { k, exponent, concurrency } = options.options()?;
     if k == 0 {
         return Err(OptionError::new("k", "a buffer of 0 updates commits nothing", "1 or more"));
@@ -54,6 +60,7 @@ fn build(options: &Choice) -> Result<Composition, OptionError> {
         fold: choice("sum", None),
         optimizer: choice("sgd", Some(("lr", 1.0))),
         rounds: false,
+        claims: Claims { sequential: k == 1, repeats: true, ..Claims::default() },
     })
 }
 

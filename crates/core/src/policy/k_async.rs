@@ -2,20 +2,26 @@
 //! computing on their old snapshots. With `batch`, K-batch-async: any K batches, and every worker goes on at
 //! once (Dutta et al., Slow and Stale Gradients Can Win the Race, arXiv 1803.01113).
 
-use super::{Composition, Policy, PolicyEvent, PolicyRow, ServerView, Verdict, choice, state_is_self};
+use super::{
+    Claims, Composition, Policy, PolicyEvent, PolicyRow, ServerView, Verdict, choice, state_is_self,
+};
 use crate::domain::work::UpdateKind;
-use crate::domain::{Choice, NodeId, OptionError};
+use crate::domain::{Choice, NodeId, OptionError, Row, Tables, options};
 use serde::{Deserialize, Serialize};
 
 pub(super) const ROW: PolicyRow = PolicyRow {
-    name: "k_async",
-    summary: "commits the mean of every K gradients; the other workers keep computing (K-async, K-batch-async)",
-    example: "{name: k_async, k: 2, batch: false}",
-    positional: &["k"],
-    build,
+    row: Row {
+        name: "k_async",
+        summary: "commits the mean of every K gradients; the other workers keep computing (K-async, K-batch-async)",
+        example: "{name: k_async, k: 2, batch: false}",
+        positional: &["k"],
+        options: options::<Options>,
+        build,
+    },
+    trials: &["k_async", "k_async(1)", "k_async(3)", "{name: k_async, k: 2, batch: true}"],
 };
 
-#[derive(Deserialize)]
+#[derive(Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct Options {
     /// Updates in a commit.
@@ -30,7 +36,7 @@ impl Default for Options {
     }
 }
 
-fn build(options: &Choice) -> Result<Composition, OptionError> {
+fn build(options: &Choice, _: &dyn Tables) -> Result<Composition, OptionError> {
     let Options { k, batch } = options.options()?;
     if k == 0 {
         return Err(OptionError::new("k", "a commit of 0 updates changes nothing", "1 or more"));
@@ -41,6 +47,7 @@ fn build(options: &Choice) -> Result<Composition, OptionError> {
         fold: choice("weighted", None),
         optimizer: choice("sgd", Some(("lr", 0.1))),
         rounds: false,
+        claims: Claims { sequential: k == 1, repeats: batch, ..Claims::default() },
     })
 }
 

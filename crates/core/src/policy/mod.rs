@@ -20,7 +20,7 @@ mod synchronous;
 
 use crate::domain::work::UpdateKind;
 use crate::domain::{
-    ByNode, Choice, Era, NodeId, OptionError, Row, Seeds, Span, Stream, Table, Time, UpdateId, Version,
+    Build, ByNode, Choice, Era, NodeId, Pluggable, Row, Seeds, Span, Stream, Table, Time, UpdateId, Version,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -224,30 +224,58 @@ pub struct Composition {
     pub optimizer: Choice,
     /// Whether it commits in rounds with a barrier (decides how it behaves below a parent by default).
     pub rounds: bool,
+    /// What else is true of it.
+    pub claims: Claims,
+}
+
+/// What is true of a policy with its options beyond what is true of all: tests, the search for broken orders and the
+/// storm hold it to this, so that none of them knows a policy by name. By default it claims nothing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Claims {
+    /// With one child it is plain SGD: to the bit if children send gradients, else up to rounding.
+    pub sequential: bool,
+    /// A child may train more than once on the same version.
+    pub repeats: bool,
+    /// Each round waits for every child that is there.
+    pub everybody: bool,
+    /// No child gets more than so many clocks ahead of the slowest.
+    pub slack: Option<u64>,
 }
 
 /// Makes a policy from its options.
-pub type BuildPolicy = fn(&Choice) -> Result<Composition, OptionError>;
+pub type BuildPolicy = Build<Composition>;
+
+impl Pluggable for dyn Policy {
+    type Build = BuildPolicy;
+    const KIND: &'static str = "policy";
+    const LIST: &'static str = "policies";
+}
 
 /// All policies.
 #[must_use]
 pub fn table() -> Table<BuildPolicy> {
-    Table::new(
-        "policy",
-        vec![
-            synchronous::ROW,
-            fedavg::ROW,
-            asynchronous::ROW,
-            staleness_aware::ROW,
-            dc_asgd::ROW,
-            k_async::ROW,
-            ssp::ROW,
-            fedasync::ROW,
-            fedbuff::ROW,
-            deadline::ROW,
-        ],
-    )
+    Table::new::<dyn Policy>(ROWS.iter().map(|one| one.row).collect())
 }
+
+/// For each policy the settings that tests run, its usual one first: for a few children whose jobs take some 20 ms, and
+/// together they reach every branch of it.
+#[must_use]
+pub fn trials() -> Vec<&'static [&'static str]> {
+    ROWS.iter().map(|one| one.trials).collect()
+}
+
+const ROWS: [PolicyRow; 10] = [
+    synchronous::ROW,
+    fedavg::ROW,
+    asynchronous::ROW,
+    staleness_aware::ROW,
+    dc_asgd::ROW,
+    k_async::ROW,
+    ssp::ROW,
+    fedasync::ROW,
+    fedbuff::ROW,
+    deadline::ROW,
+];
 
 /// A choice with one numeric option.
 fn choice(name: &str, option: Option<(&str, f64)>) -> Choice {
@@ -258,8 +286,12 @@ fn choice(name: &str, option: Option<(&str, f64)>) -> Choice {
     choice
 }
 
-/// The row type of this folder.
-type PolicyRow = Row<BuildPolicy>;
+/// A policy of this folder.
+struct PolicyRow {
+    row: Row<BuildPolicy>,
+    /// See [`trials`].
+    trials: &'static [&'static str],
+}
 
 /// Saves and loads a policy whose whole state is serialisable.
 macro_rules! state_is_self {

@@ -3,21 +3,27 @@
 //! (Ho et al., More Effective Distributed ML via a Stale Synchronous Parallel Parameter Server, NIPS 2013).
 //! s = 0 is bulk synchronous, a huge s asynchronous.
 
-use super::{Composition, Policy, PolicyEvent, PolicyRow, ServerView, Verdict, choice, state_is_self};
+use super::{
+    Claims, Composition, Policy, PolicyEvent, PolicyRow, ServerView, Verdict, choice, state_is_self,
+};
 use crate::domain::work::UpdateKind;
-use crate::domain::{Choice, NodeId, OptionError};
+use crate::domain::{Choice, NodeId, OptionError, Row, Tables, options};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
 pub(super) const ROW: PolicyRow = PolicyRow {
-    name: "ssp",
-    summary: "asynchronous, but nobody runs more than `slack` clocks ahead of the slowest (SSP)",
-    example: "{name: ssp, slack: 3}",
-    positional: &["slack"],
-    build,
+    row: Row {
+        name: "ssp",
+        summary: "asynchronous, but nobody runs more than `slack` clocks ahead of the slowest (SSP)",
+        example: "{name: ssp, slack: 3}",
+        positional: &["slack"],
+        options: options::<Options>,
+        build,
+    },
+    trials: &["ssp", "ssp(0)", "ssp(1)"],
 };
 
-#[derive(Deserialize)]
+#[derive(Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct Options {
     /// Clocks that a worker may be ahead of the slowest.
@@ -30,7 +36,7 @@ impl Default for Options {
     }
 }
 
-fn build(options: &Choice) -> Result<Composition, OptionError> {
+fn build(options: &Choice, _: &dyn Tables) -> Result<Composition, OptionError> {
     let Options { slack } = options.options()?;
     Ok(Composition {
         policy: Box::new(Ssp {
@@ -43,6 +49,7 @@ fn build(options: &Choice) -> Result<Composition, OptionError> {
         fold: choice("sum", None),
         optimizer: choice("sgd", Some(("lr", 0.1))),
         rounds: false,
+        claims: Claims { sequential: true, slack: Some(slack), ..Claims::default() },
     })
 }
 

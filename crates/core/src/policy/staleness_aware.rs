@@ -2,24 +2,23 @@
 //! Distributed Deep Learning, arXiv 1511.05950).
 
 use super::asynchronous::{Async, Weighting};
-use super::{Composition, PolicyRow, choice};
+use super::{Claims, Composition, PolicyRow, choice};
 use crate::domain::work::UpdateKind;
-use crate::domain::{Choice, OptionError};
-use serde::Deserialize;
+use crate::domain::{Choice, NoOptions, OptionError, Row, Tables, options};
 
 pub(super) const ROW: PolicyRow = PolicyRow {
-    name: "staleness_aware",
-    summary: "asynchronous; the learning rate of an update is divided by its staleness",
-    example: "{name: staleness_aware}",
-    positional: &[],
-    build,
+    row: Row {
+        name: "staleness_aware",
+        summary: "asynchronous; the learning rate of an update is divided by its staleness",
+        example: "{name: staleness_aware}",
+        positional: &[],
+        options: options::<NoOptions>,
+        build,
+    },
+    trials: &["staleness_aware"],
 };
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct NoOptions {}
-
-fn build(options: &Choice) -> Result<Composition, OptionError> {
+fn build(options: &Choice, _: &dyn Tables) -> Result<Composition, OptionError> {
     let NoOptions {} = options.options()?;
     Ok(Composition {
         policy: Box::new(Async::new(Weighting::Inverse, None)),
@@ -27,5 +26,6 @@ fn build(options: &Choice) -> Result<Composition, OptionError> {
         fold: choice("sum", None),
         optimizer: choice("sgd", Some(("lr", 0.1))),
         rounds: false,
+        claims: Claims { sequential: true, ..Claims::default() },
     })
 }

@@ -6,23 +6,34 @@
 //! are told to stop (K-sync SGD; Dutta et al., Slow and Stale Gradients Can Win the Race, arXiv 1803.01113).
 
 use super::{
-    Assignment, Composition, Policy, PolicyEvent, PolicyRow, ServerView, Verdict, Why, choice, state_is_self,
+    Assignment, Claims, Composition, Policy, PolicyEvent, PolicyRow, ServerView, Verdict, Why, choice,
+    state_is_self,
 };
 use crate::domain::work::UpdateKind;
-use crate::domain::{Choice, NodeId, OptionError, UpdateId};
+use crate::domain::{Choice, NodeId, OptionError, Row, Tables, UpdateId, options};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
 pub(super) const ROW: PolicyRow = PolicyRow {
-    name: "sync",
-    summary: "rounds with a barrier; client sampling, backup workers, K of N",
-    example: "{name: sync, clients: null, fraction: null, backup: 0, wait_for: null, cancel: false}",
-    positional: &[],
-    build,
+    row: Row {
+        name: "sync",
+        summary: "rounds with a barrier; client sampling, backup workers, K of N",
+        example: "{name: sync, clients: null, fraction: null, backup: 0, wait_for: null, cancel: false}",
+        positional: &[],
+        options: options::<SyncOptions>,
+        build,
+    },
+    trials: &[
+        "sync",
+        "{name: sync, backup: 1}",
+        "{name: sync, clients: 2}",
+        "{name: sync, fraction: 0.5}",
+        "{name: sync, wait_for: 2, cancel: true}",
+    ],
 };
 
 /// Who takes part in a round, and how many are waited for. Shared with `fedavg`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct SyncOptions {
     /// Children selected for a round; all when absent.
@@ -69,9 +80,17 @@ impl SyncOptions {
     }
 }
 
-fn build(options: &Choice) -> Result<Composition, OptionError> {
+impl SyncOptions {
+    pub(super) fn claims(&self) -> Claims {
+        Claims { sequential: true, everybody: *self == Self::default(), ..Claims::default() }
+    }
+}
+
+fn build(options: &Choice, _: &dyn Tables) -> Result<Composition, OptionError> {
+    let options = SyncOptions::checked(options)?;
     Ok(Composition {
-        policy: Box::new(Sync::new(SyncOptions::checked(options)?)),
+        claims: options.claims(),
+        policy: Box::new(Sync::new(options)),
         update: UpdateKind::Gradient,
         fold: choice("weighted", None),
         optimizer: choice("sgd", Some(("lr", 0.1))),

@@ -1,7 +1,7 @@
 //! One server and its workers.
 
 use super::{BuildTopology, Grower, Topology, at_least};
-use crate::domain::{Choice, OptionError, Row};
+use crate::domain::{Choice, OptionError, Row, Tables, options};
 use serde::Deserialize;
 
 pub(super) fn row() -> Row<BuildTopology> {
@@ -10,13 +10,15 @@ pub(super) fn row() -> Row<BuildTopology> {
         summary: "one server, `workers` workers below it",
         example: "{name: flat, workers: 4}",
         positional: &["workers"],
+        options: options::<Options>,
         build,
     }
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct Options {
+    /// Workers below the server.
     workers: u64,
 }
 
@@ -26,7 +28,7 @@ impl Default for Options {
     }
 }
 
-fn build(choice: &Choice) -> Result<Topology, OptionError> {
+fn build(choice: &Choice, _: &dyn Tables) -> Result<Topology, OptionError> {
     let options: Options = choice.options()?;
     let workers = at_least("workers", options.workers, 1, "worker")?;
     let mut grower = Grower::default();

@@ -1,12 +1,13 @@
 //! Regular peer graphs: ring, wheel, star, complete, grid.
 
 use super::{BuildTopology, LINKS_MAX, NODES_MAX, Topology, at_least, graph};
-use crate::domain::{Choice, OptionError, Row};
+use crate::domain::{Choice, OptionError, Row, Tables, options};
 use serde::Deserialize;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct Peers {
+    /// Number of peers.
     peers: u64,
 }
 
@@ -30,7 +31,8 @@ pub(super) fn ring() -> Row<BuildTopology> {
         summary: "each peer has the one before and the one after it as neighbours",
         example: "{name: ring, peers: 10}",
         positional: &["peers"],
-        build: |choice| peers(choice, 2).map(|n| graph(n, cycle(0, n))),
+        options: options::<Peers>,
+        build: |choice, _| peers(choice, 2).map(|n| graph(n, cycle(0, n))),
     }
 }
 
@@ -40,7 +42,8 @@ pub(super) fn wheel() -> Row<BuildTopology> {
         summary: "a ring whose peers are also all linked to a hub, the first peer",
         example: "{name: wheel, peers: 10}",
         positional: &["peers"],
-        build: |choice| peers(choice, 4).map(|n| graph(n, cycle(1, n - 1).chain((1..n).map(|i| (0, i))))),
+        options: options::<Peers>,
+        build: |choice, _| peers(choice, 4).map(|n| graph(n, cycle(1, n - 1).chain((1..n).map(|i| (0, i))))),
     }
 }
 
@@ -50,7 +53,8 @@ pub(super) fn star() -> Row<BuildTopology> {
         summary: "every peer is linked to the first one only",
         example: "{name: star, peers: 10}",
         positional: &["peers"],
-        build: |choice| peers(choice, 2).map(|n| graph(n, (1..n).map(|i| (0, i)))),
+        options: options::<Peers>,
+        build: |choice, _| peers(choice, 2).map(|n| graph(n, (1..n).map(|i| (0, i)))),
     }
 }
 
@@ -60,7 +64,8 @@ pub(super) fn complete() -> Row<BuildTopology> {
         summary: "every peer is linked to every other",
         example: "{name: complete, peers: 10}",
         positional: &["peers"],
-        build: |choice| {
+        options: options::<Peers>,
+        build: |choice, _| {
             let n = peers(choice, 2)?;
             if n * (n - 1) / 2 > LINKS_MAX {
                 let message = format!("a complete graph of {n} peers");
@@ -71,11 +76,14 @@ pub(super) fn complete() -> Row<BuildTopology> {
     }
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct Grid {
+    /// Rows of peers.
     rows: u64,
+    /// Columns of peers.
     columns: u64,
+    /// Whether opposite edges are linked too.
     wrap: bool,
 }
 
@@ -91,11 +99,12 @@ pub(super) fn grid() -> Row<BuildTopology> {
         summary: "peers in rows and columns, linked to those beside, above and below; `wrap` makes it a torus",
         example: "{name: grid, rows: 3, columns: 3, wrap: false}",
         positional: &["rows", "columns"],
+        options: options::<Grid>,
         build: build_grid,
     }
 }
 
-fn build_grid(choice: &Choice) -> Result<Topology, OptionError> {
+fn build_grid(choice: &Choice, _: &dyn Tables) -> Result<Topology, OptionError> {
     let options: Grid = choice.options()?;
     let rows = at_least("rows", options.rows, 1, "row")?;
     let columns = at_least("columns", options.columns, 1, "column")?;

@@ -3,7 +3,7 @@
 use super::{BuildTopology, NodeKind, Topology, TopologyNode, components};
 use crate::domain::name::{ALLOWED, folded_twins};
 use crate::domain::table::nearest;
-use crate::domain::{Choice, NodeName, OptionError, Row};
+use crate::domain::{Choice, NodeName, OptionError, Row, Tables, options};
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,20 +13,25 @@ pub(super) fn row() -> Row<BuildTopology> {
         summary: "written out: `peers` and their `links`, or `servers` (the root first), `workers` and `links: [[server, child], ...]`",
         example: "{name: links, peers: [a, b, c], links: [[a, b], [b, c]]}",
         positional: &[],
+        options: options::<Options>,
         build,
     }
 }
 
-#[derive(Default, Deserialize)]
+#[derive(Default, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct Options {
+    /// Names of the servers, the root first.
     servers: Vec<String>,
+    /// Names of the workers.
     workers: Vec<String>,
+    /// Names of the peers, instead of servers and workers.
     peers: Vec<String>,
+    /// Pairs of names: a server and its child, or two peers.
     links: Vec<(String, String)>,
 }
 
-fn build(choice: &Choice) -> Result<Topology, OptionError> {
+fn build(choice: &Choice, _: &dyn Tables) -> Result<Topology, OptionError> {
     let options: Options = choice.options()?;
     if options.peers.is_empty() == (options.servers.is_empty() && options.workers.is_empty()) {
         return Err(OptionError::new("", "name the nodes", "`peers`, or `servers` and `workers`"));

@@ -6,10 +6,16 @@ mod links;
 mod random;
 mod tree;
 
-use crate::domain::{Choice, NodeName, OptionError, Table};
+use crate::domain::{Build, NodeName, OptionError, Pluggable, Table};
 
 /// Builds a topology from its options.
-pub type BuildTopology = fn(&Choice) -> Result<Topology, OptionError>;
+pub type BuildTopology = Build<Topology>;
+
+impl Pluggable for Topology {
+    type Build = BuildTopology;
+    const KIND: &'static str = "topology";
+    const LIST: &'static str = "topologies";
+}
 
 /// More nodes than this are refused, as a slip of the finger.
 pub const NODES_MAX: u64 = 4_194_304;
@@ -64,20 +70,17 @@ impl Topology {
 /// All topologies.
 #[must_use]
 pub fn table() -> Table<BuildTopology> {
-    Table::new(
-        "topology",
-        vec![
-            flat::row(),
-            tree::row(),
-            links::row(),
-            graphs::ring(),
-            graphs::wheel(),
-            graphs::star(),
-            graphs::complete(),
-            graphs::grid(),
-            random::row(),
-        ],
-    )
+    Table::new::<Topology>(vec![
+        flat::row(),
+        tree::row(),
+        links::row(),
+        graphs::ring(),
+        graphs::wheel(),
+        graphs::star(),
+        graphs::complete(),
+        graphs::grid(),
+        random::row(),
+    ])
 }
 
 /// Adds nodes depth first and names them: `global`, `local1`, `worker1`, each kind counted over the whole
@@ -192,13 +195,14 @@ pub fn metropolis(nodes: usize, links: &[(u32, u32)]) -> Vec<Vec<(u32, f64)>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::Choice;
     use serde_json::json;
 
     pub(super) fn build(value: serde_json::Value) -> Result<Topology, OptionError> {
         let choice = Choice::from_value(&value)?;
         let table = table();
         let (row, choice) = table.resolve(&choice)?;
-        (row.build)(&choice)
+        (row.build)(&choice, &())
     }
 
     fn names(topology: &Topology) -> String {

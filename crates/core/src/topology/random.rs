@@ -2,7 +2,7 @@
 //! until it is connected.
 
 use super::{BuildTopology, Topology, at_least, components, graph};
-use crate::domain::{Choice, OptionError, Row, Stream};
+use crate::domain::{Choice, OptionError, Row, Stream, Tables, options};
 use serde::Deserialize;
 
 pub(super) fn row() -> Row<BuildTopology> {
@@ -11,6 +11,7 @@ pub(super) fn row() -> Row<BuildTopology> {
         summary: "every pair of peers is linked with the same probability (Erdős–Rényi), redrawn until connected; `seed` picks the graph, whatever the run's seeds",
         example: "{name: random, peers: 10, probability: 0.5, seed: 0}",
         positional: &["peers", "probability"],
+        options: options::<Options>,
         build,
     }
 }
@@ -20,11 +21,14 @@ const ATTEMPTS: u64 = 100;
 /// Pairs to draw in one graph; more are refused because drawing each pair is slow.
 const PEERS_MAX: u64 = 5000;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct Options {
+    /// Number of peers.
     peers: u64,
+    /// Probability of each link, from 0 to 1.
     probability: f64,
+    /// Seed of the graph.
     seed: u64,
 }
 
@@ -34,7 +38,7 @@ impl Default for Options {
     }
 }
 
-fn build(choice: &Choice) -> Result<Topology, OptionError> {
+fn build(choice: &Choice, _: &dyn Tables) -> Result<Topology, OptionError> {
     let Options { peers, probability, seed } = choice.options()?;
     let peers = at_least("peers", peers, 2, "peer")?;
     if peers > PEERS_MAX {

@@ -1,7 +1,7 @@
 //! A tree of servers of any depth with workers below, even (`fanout`) or written out (`servers`).
 
 use super::{BuildTopology, Grower, Topology, at_least};
-use crate::domain::{Choice, OptionError, Row};
+use crate::domain::{Choice, OptionError, Row, Tables, options};
 use serde::Deserialize;
 
 pub(super) fn row() -> Row<BuildTopology> {
@@ -10,6 +10,7 @@ pub(super) fn row() -> Row<BuildTopology> {
         summary: "servers below servers; `fanout` ends with the workers of each last server, or write `servers: [{workers: 2}, ...]`, each with `workers` and `servers` of its own",
         example: "{name: tree, fanout: [2, 2]}",
         positional: &[],
+        options: options::<Options>,
         build,
     }
 }
@@ -17,22 +18,27 @@ pub(super) fn row() -> Row<BuildTopology> {
 /// Deeper written trees are refused.
 const DEPTH_MAX: usize = 32;
 
-#[derive(Default, Deserialize)]
+#[derive(Default, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct Options {
+    /// Children of each server from the root down; the last number is that of workers.
     fanout: Option<Vec<u64>>,
+    /// Workers of the root, instead of `fanout`.
     workers: u64,
+    /// Servers below the root, instead of `fanout`.
     servers: Vec<ServerOptions>,
 }
 
-#[derive(Default, Deserialize)]
+#[derive(Default, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct ServerOptions {
+    /// Its workers.
     workers: u64,
+    /// Servers below it.
     servers: Vec<ServerOptions>,
 }
 
-fn build(choice: &Choice) -> Result<Topology, OptionError> {
+fn build(choice: &Choice, _: &dyn Tables) -> Result<Topology, OptionError> {
     let options: Options = choice.options()?;
     let mut grower = Grower::default();
     match options.fanout {

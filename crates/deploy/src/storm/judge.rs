@@ -38,9 +38,13 @@ pub(super) fn judge(world: &World<'_>, ready: &Ready, dir: &Path) -> Result<Repo
                 _ => None,
             })
             .collect();
-        // FedBuff gives a worker the same version again while its buffer fills.
+        // Some give a worker the same version again, as FedBuff while its buffer fills.
         let hands_out_once = match node.role {
-            Role::Server(tier) => plan.tiers[usize::from(tier)].policy.name != "fedbuff",
+            Role::Server(tier) => {
+                let policy = ready.registry.policies.resolve(&plan.tiers[usize::from(tier)].policy);
+                let built = policy.and_then(|(row, choice)| (row.build)(&choice, &ready.registry));
+                !built.map_err(|error| error.to_string())?.claims.repeats
+            }
             Role::Worker | Role::Peer => true,
         };
         for life in 0..world.slots[i].lives {

@@ -1,12 +1,13 @@
 //! Random crop: the image is padded with zeros on every side and cut to its size again at a random place.
 
 use super::{Augment, BuildAugment, ImageShape};
-use hcddl_core::domain::{OptionError, Row, Stream};
+use hcddl_core::domain::{OptionError, Row, Stream, options};
 use serde::Deserialize;
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct Crop {
+    /// Pixels of 0 on each side, from which a part of the old size is cut.
     padding: usize,
 }
 
@@ -47,7 +48,8 @@ pub fn row() -> Row<BuildAugment> {
         summary: "pads images with so many zeros and cuts them to their size again at a random place",
         example: "{name: crop, padding: 4}",
         positional: &["padding"],
-        build: |choice, shape| {
+        options: options::<Crop>,
+        build: |choice, _, shape| {
             let options: Crop = choice.options()?;
             let most = shape.height.min(shape.width) - 1;
             let allowed = format!("1 to {most} for images of {}x{}", shape.height, shape.width);

@@ -2,12 +2,13 @@
 //! square around a random pixel is set to 0 in every channel; what lies beyond the border is cut off.
 
 use super::{Augment, BuildAugment, ImageShape};
-use hcddl_core::domain::{OptionError, Row, Stream};
+use hcddl_core::domain::{OptionError, Row, Stream, options};
 use serde::Deserialize;
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct Cutout {
+    /// Side of the square that is set to 0.
     size: usize,
 }
 
@@ -41,7 +42,8 @@ pub fn row() -> Row<BuildAugment> {
         summary: "sets a square of this side around a random pixel to 0",
         example: "{name: cutout, size: 16}",
         positional: &["size"],
-        build: |choice, shape| {
+        options: options::<Cutout>,
+        build: |choice, _, shape| {
             let options: Cutout = choice.options()?;
             let most = 2 * shape.height.min(shape.width);
             let allowed = format!("1 to {most} for images of {}x{}", shape.height, shape.width);

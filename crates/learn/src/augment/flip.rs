@@ -1,12 +1,13 @@
 //! Random horizontal flip.
 
 use super::{Augment, BuildAugment, ImageShape};
-use hcddl_core::domain::{OptionError, Row, Stream};
+use hcddl_core::domain::{OptionError, Row, Stream, options};
 use serde::Deserialize;
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct Flip {
+    /// Probability that an image is mirrored.
     p: f64,
 }
 
@@ -31,7 +32,8 @@ pub fn row() -> Row<BuildAugment> {
         summary: "mirrors images left to right with probability p",
         example: "{name: flip, p: 0.5}",
         positional: &["p"],
-        build: |choice, _| {
+        options: options::<Flip>,
+        build: |choice, _, _| {
             let options: Flip = choice.options()?;
             OptionError::check((0.0..=1.0).contains(&options.p), "p", options.p, "0 to 1")?;
             Ok(Box::new(options))

@@ -8,8 +8,7 @@ mod flip;
 use super::batch::Batch;
 use super::model::{DataShape, Input};
 use hcddl_core::domain::rng::{Streams, derived};
-use hcddl_core::domain::{Choice, OptionError, Stream, Table};
-use serde_json::Value;
+use hcddl_core::domain::{Choice, OptionError, Pick, Pluggable, Stream, Table, Tables};
 
 /// Size of an image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,12 +42,18 @@ pub trait Augment: Send + Sync + std::fmt::Debug {
 }
 
 /// Makes a change from its options, for images of this size.
-pub type BuildAugment = fn(&Choice, ImageShape) -> Result<Box<dyn Augment>, OptionError>;
+pub type BuildAugment = fn(&Choice, &dyn Tables, ImageShape) -> Result<Box<dyn Augment>, OptionError>;
+
+impl Pluggable for dyn Augment {
+    type Build = BuildAugment;
+    const KIND: &'static str = "augmentation";
+    const LIST: &'static str = "augmentations";
+}
 
 /// All changes of images.
 #[must_use]
 pub fn table() -> Table<BuildAugment> {
-    Table::new("augmentation", vec![crop::row(), flip::row(), cutout::row()])
+    Table::new::<dyn Augment>(vec![crop::row(), flip::row(), cutout::row()])
 }
 
 /// Changes one after another.
@@ -64,8 +69,8 @@ impl Pipeline {
     /// # Errors
     /// [`OptionError`] below the key `augment`: unknown names, options out of bounds, data that are not images.
     pub fn new(
-        written: &[Value],
-        table: &Table<BuildAugment>,
+        written: &[Pick<dyn Augment>],
+        tables: &dyn Tables,
         data: &DataShape,
     ) -> Result<Self, OptionError> {
         if written.is_empty() {
@@ -76,11 +81,9 @@ impl Pipeline {
             let message = "expected images, found other samples";
             return Err(OptionError { hint, ..OptionError::new("augment", message, "only with images") });
         };
-        let step = |(i, value): (usize, &Value)| {
-            let choice = Choice::from_value(value).and_then(|choice| table.resolve(&choice));
-            choice
-                .and_then(|(row, choice)| (row.build)(&choice, shape))
-                .map_err(|error| error.below(&format!("augment.{i}")))
+        let step = |(i, pick): (usize, &Pick<dyn Augment>)| {
+            let made = pick.make(tables, |build, choice| build(choice, tables, shape));
+            made.map_err(|error| error.below(&format!("augment.{i}")))
         };
         let steps = written.iter().enumerate().map(step).collect::<Result<_, _>>()?;
         Ok(Self { steps, shape: Some(shape) })
@@ -110,14 +113,14 @@ fn image_shape(data: &DataShape) -> Option<ImageShape> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     const SHAPE: ImageShape = ImageShape { channels: 2, height: 3, width: 3 };
 
     /// One image after another through one change, each from the next state of the stream.
     pub(super) fn images(options: &Value, count: usize) -> Vec<Vec<f32>> {
         let pipeline =
-            Pipeline::new(std::slice::from_ref(options), &table(), &DataShape::images(2, 3, 3, 2)).unwrap();
+            Pipeline::new(&[options.clone().into()], &table(), &DataShape::images(2, 3, 3, 2)).unwrap();
         let image: Vec<f32> = (1..=SHAPE.len()).map(|i| i as f32).collect();
         let mut batch = Batch { x: image.repeat(count), samples: count, steps: 1, ..Batch::default() };
         pipeline.apply(1, 0, 0, &mut batch, &mut Vec::new());
@@ -127,7 +130,7 @@ mod tests {
     #[test]
     fn a_batch_depends_on_seed_shard_cursor_and_place_only() {
         let data = DataShape::images(1, 8, 8, 2);
-        let pipeline = Pipeline::new(&[json!("crop(2)"), json!("flip"), json!("cutout(3)")], &table(), &data);
+        let pipeline = Pipeline::new(&["crop(2)", "flip", "cutout(3)"].map(Pick::text), &table(), &data);
         let pipeline = pipeline.unwrap();
         let image: Vec<f32> = (1..=64u8).map(f32::from).collect();
         let batch = |seed, shard, cursor, samples: usize| {
@@ -153,8 +156,8 @@ mod tests {
             json!({"name": "cutout", "size": 16}),
         ]) {
             let choice = Choice::from_value(&written).unwrap();
-            let built =
-                [choice, Choice::named(row.name)].map(|c| format!("{:?}", (row.build)(&c, shape).unwrap()));
+            let built = [choice, Choice::named(row.name)]
+                .map(|c| format!("{:?}", (row.build)(&c, &(), shape).unwrap()));
             assert_eq!(built[0], built[1]);
             let text = written.to_string().replace('"', "").replace(':', ": ").replace(',', ", ");
             assert_eq!(text, row.example);

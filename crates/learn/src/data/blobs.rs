@@ -2,16 +2,19 @@
 
 use super::{BuildData, DataContext, DataSet, Samples};
 use crate::model::DataShape;
-use hcddl_core::domain::{OptionError, Row, Stream};
+use hcddl_core::domain::{OptionError, Row, Stream, options};
 use serde::Deserialize;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct Options {
+    /// Number of classes.
     classes: usize,
+    /// Values of a sample.
     features: usize,
     /// Training samples.
     samples: usize,
+    /// Samples to test on.
     test_samples: usize,
     /// Standard deviation of a sample around the centre of its class; centres are standard normal.
     spread: f64,
@@ -30,7 +33,8 @@ pub fn row() -> Row<BuildData> {
         summary: "synthetic classes, each a normal distribution around its own centre; from the data seed",
         example: "{name: blobs, classes: 10, features: 16, samples: 10000, test_samples: 1000, spread: 0.5}",
         positional: &[],
-        build: |choice, context| make(&choice.options()?, context),
+        options: options::<Options>,
+        build: |choice, _, context| make(&choice.options()?, context),
     }
 }
 
@@ -82,7 +86,7 @@ mod tests {
     #[test]
     fn same_seed_same_blobs_and_every_class_is_there() {
         let build =
-            |seed| (row().build)(&choice(json!({"samples": 20})), &DataContext { data_dir: None, seed });
+            |seed| (row().build)(&choice(json!({"samples": 20})), &(), &DataContext { data_dir: None, seed });
         let (a, b, c) = (build(1).unwrap(), build(1).unwrap(), build(2).unwrap());
         let values = |set: &DataSet| format!("{:?}", set.train);
         assert_eq!(values(&a), values(&b));
@@ -102,7 +106,7 @@ mod tests {
             (json!({"samples": 1_000_000_000, "features": 1000}), "samples"),
             (json!({"sample": 1}), "sample"),
         ] {
-            let error = (row().build)(&choice(options.clone()), &DataContext::default()).unwrap_err();
+            let error = (row().build)(&choice(options.clone()), &(), &DataContext::default()).unwrap_err();
             assert_eq!(error.key, key, "{options}: {error}");
         }
     }

@@ -2,9 +2,9 @@
 //! (two in CIFAR-100: coarse, then fine), then 32x32 red, green and blue values.
 
 use super::files::{find, open, wrong};
-use super::{BuildData, DataContext, DataSet, ImageOptions, Samples};
+use super::{BuildData, DataContext, DataSet, ImageOptions, Normalise, Samples};
 use crate::model::DataShape;
-use hcddl_core::domain::{Choice, OptionError, Row};
+use hcddl_core::domain::{Choice, OptionError, Row, Tables, options};
 use serde::Deserialize;
 use std::io::Read;
 use std::path::Path;
@@ -19,11 +19,12 @@ pub fn cifar10() -> Row<BuildData> {
         summary: "CIFAR-10, colour images of 32x32, 50,000 and 10,000; binary version from the data directory",
         example: "{name: cifar10, normalise: unit}",
         positional: &[],
-        build: |choice, context| {
-            let (images, Nothing {}) = ImageOptions::of(choice)?;
+        options: options::<ImageOptions>,
+        build: |choice, _, context| {
+            let ImageOptions { normalise } = choice.options()?;
             let train = ["data_batch_1", "data_batch_2", "data_batch_3", "data_batch_4", "data_batch_5"];
             let set = Files { name: "cifar10", folder: "cifar-10-batches-bin", labels: &[10], label: 0 };
-            set.load(&train, "test_batch", &images, context)
+            set.load(&train, "test_batch", &normalise, context)
         },
     }
 }
@@ -35,32 +36,31 @@ pub fn cifar100() -> Row<BuildData> {
         summary: "CIFAR-100, colour images of 32x32, 50,000 and 10,000; binary version from the data directory",
         example: "{name: cifar100, labels: fine, normalise: unit}",
         positional: &["labels"],
+        options: options::<Options>,
         build: load_100,
     }
 }
 
-fn load_100(choice: &Choice, context: &DataContext) -> Result<DataSet, OptionError> {
-    let (images, options) = ImageOptions::of::<Options>(choice)?;
+fn load_100(choice: &Choice, _: &dyn Tables, context: &DataContext) -> Result<DataSet, OptionError> {
+    let options: Options = choice.options()?;
     let label = match options.labels {
         Level::Coarse => 0,
         Level::Fine => 1,
     };
     let set = Files { name: "cifar100", folder: "cifar-100-binary", labels: &[20, 100], label };
-    set.load(&["train"], "test", &images, context)
+    set.load(&["train"], "test", &options.normalise, context)
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Nothing {}
-
-#[derive(Default, Deserialize)]
+#[derive(Default, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct Options {
     /// 100 classes, or the 20 groups that they are in.
     labels: Level,
+    /// How pixels become numbers: `unit` (from 0 to 1), a mean and a deviation as in `[0.13, 0.31]`, `per_pixel`.
+    normalise: Normalise,
 }
 
-#[derive(Default, Deserialize)]
+#[derive(Default, Deserialize, serde::Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 enum Level {
     #[default]
@@ -86,7 +86,7 @@ impl Files {
         &self,
         train: &[&str],
         test: &str,
-        images: &ImageOptions,
+        normalise: &Normalise,
         context: &DataContext,
     ) -> Result<DataSet, OptionError> {
         let mut trained = Images::default();
@@ -95,7 +95,7 @@ impl Files {
         }
         let mut tested = Images::default();
         self.read(test, &mut tested, context)?;
-        let scale = images.normalise.scale(255.0, 3, SIDE * SIDE, &trained.0)?;
+        let scale = normalise.scale(255.0, 3, SIDE * SIDE, &trained.0)?;
         let samples = |(pixels, classes): Images| Samples::from_bytes(pixels, classes, PIXELS, scale.clone());
         let shape = DataShape::images(3, SIDE, SIDE, usize::from(self.labels[self.label]));
         let set = DataSet::new(shape, samples(trained), samples(tested));
@@ -171,7 +171,7 @@ mod tests {
         }
         let options = options.as_object().unwrap().clone();
         let choice = Choice { name: row.name.into(), options, positional: vec![] };
-        (row.build)(&choice, &DataContext { data_dir: Some(dir.path().to_owned()), seed: 0 })
+        (row.build)(&choice, &(), &DataContext { data_dir: Some(dir.path().to_owned()), seed: 0 })
     }
 
     fn ten(first: Vec<u8>, options: Value) -> Result<DataSet, OptionError> {

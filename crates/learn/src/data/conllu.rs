@@ -1,11 +1,10 @@
 //! Part-of-speech tagging on treebanks in CoNLL-U (<https://universaldependencies.org/format.html>).
 
 use super::files::{find, given, read_text, wrong};
-use super::{Average, BuildData, DataContext, DataSet, Features, Labels, Order, Samples};
+use super::{Average, BuildData, DataSet, Features, Labels, Order, Samples};
 use crate::model::{DataShape, Input, Output};
-use hcddl_core::domain::{OptionError, Row};
+use hcddl_core::domain::{OptionError, Row, both, options};
 use serde::Deserialize;
-use serde_json::Value;
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
@@ -25,7 +24,8 @@ pub fn ud_english_ewt() -> Row<BuildData> {
         summary: "UD English Web Treebank: words to part-of-speech tags, 12,544 / 2,001 / 2,077 sentences; CoNLL-U",
         example: "{name: ud_english_ewt, min_frequency: 2, pad_tag: true, average: batches}",
         positional: &[],
-        build: |choice, context| {
+        options: options::<Options>,
+        build: |choice, _, context| {
             let options: Options = choice.options()?;
             let path = |part| find("ud_english_ewt", &[], &format!("en_ewt-ud-{part}.conllu"), context);
             let (train, validation, test) = (path("train")?, path("dev")?, path("test")?);
@@ -42,27 +42,28 @@ pub fn row() -> Row<BuildData> {
         example: "{name: conllu, train: train.conllu, validation: dev.conllu, test: test.conllu, \
                   min_frequency: 2, pad_tag: true, average: batches}",
         positional: &["train", "test"],
-        build: |choice, context| {
-            let mut common = choice.clone();
-            let mut file = |key| path(key, common.options.shift_remove(key), context);
-            let (train, validation, test) = (file("train")?, file("validation")?, file("test")?);
-            let (train, test) = (needed("train", train)?, needed("test", test)?);
-            load(&common.options()?, &train, validation.as_deref(), &test)
+        options: both::<Given, Options>,
+        build: |choice, _, context| {
+            let (Given { train, validation, test }, options) = choice.two()?;
+            let (train, test) = (given("train", &train, context)?, given("test", &test, context)?);
+            let validation = validation.map(|path| given("validation", &path, context)).transpose()?;
+            load(&options, &train, validation.as_deref(), &test)
         },
     }
 }
 
-fn path(key: &str, value: Option<Value>, context: &DataContext) -> Result<Option<PathBuf>, OptionError> {
-    let Some(value) = value.filter(|value| !value.is_null()) else { return Ok(None) };
-    let text = value.as_str().ok_or_else(|| OptionError::new(key, format!("`{value}`"), "a file name"))?;
-    given(key, Path::new(text), context).map(Some)
+/// Files in CoNLL-U.
+#[derive(Deserialize, schemars::JsonSchema)]
+struct Given {
+    /// The file to train on.
+    train: PathBuf,
+    /// The file to validate on. Default: none.
+    validation: Option<PathBuf>,
+    /// The file to test on.
+    test: PathBuf,
 }
 
-fn needed(key: &str, path: Option<PathBuf>) -> Result<PathBuf, OptionError> {
-    path.ok_or_else(|| OptionError::new(key, format!("no {key}"), "the name of a file in CoNLL-U"))
-}
-
-#[derive(Deserialize)]
+#[derive(Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct Options {
     /// Words that come less often in the training part are unknown.
@@ -79,7 +80,7 @@ impl Default for Options {
     }
 }
 
-#[derive(Clone, Copy, Deserialize, PartialEq)]
+#[derive(Clone, Copy, Deserialize, PartialEq, serde::Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 enum Over {
     Batches,

@@ -1,8 +1,9 @@
 use super::*;
 use crate::batch::{Batch, IGNORE, Targets};
+use crate::data::DataContext;
 use crate::kernels::Isa;
 use hcddl_core::domain::Choice;
-use serde_json::json;
+use serde_json::{Value, json};
 
 /// A file of sentences of (word, tag), with what readers must skip.
 fn file(sentences: &[&[(&str, &str)]]) -> String {
@@ -25,7 +26,7 @@ fn load_with(train: &str, test: &str, options: Value) -> Result<DataSet, OptionE
     options.entry("train").or_insert(json!("a.conllu"));
     options.entry("test").or_insert(json!("b.conllu"));
     let choice = Choice { name: "conllu".into(), options, positional: vec![] };
-    (row().build)(&choice, &DataContext { data_dir: Some(dir.path().to_owned()), seed: 0 })
+    (row().build)(&choice, &(), &DataContext { data_dir: Some(dir.path().to_owned()), seed: 0 })
 }
 
 fn train() -> String {
@@ -96,14 +97,15 @@ fn says_what_is_wrong_with_a_file() {
 #[test]
 fn the_web_treebank_has_its_known_size() {
     let missing = DataContext { data_dir: Some("no/such/place".into()), seed: 0 };
-    let error = (ud_english_ewt().build)(&Choice::named("ud_english_ewt"), &missing).unwrap_err().to_string();
+    let error =
+        (ud_english_ewt().build)(&Choice::named("ud_english_ewt"), &(), &missing).unwrap_err().to_string();
     assert!(error.contains("hcddl data fetch ud_english_ewt") && error.contains("ud-train"), "{error}");
     let Some(directory) = std::env::var_os("HCDDL_DATA") else {
         eprintln!("skipped: HCDDL_DATA is not set");
         return;
     };
     let context = DataContext { data_dir: Some(directory.into()), seed: 0 };
-    let set = (ud_english_ewt().build)(&Choice::named("ud_english_ewt"), &context).unwrap();
+    let set = (ud_english_ewt().build)(&Choice::named("ud_english_ewt"), &(), &context).unwrap();
     assert_eq!(set.shape.input, Input::Token { vocabulary: 8867 });
     let sizes = (set.train.len(), set.validation.unwrap().len(), set.test.len());
     assert_eq!(sizes, (12_544, 2001, 2077));

@@ -3,7 +3,7 @@
 
 use super::{BuildData, DataSet, ImageOptions, Samples, shuffled};
 use crate::model::DataShape;
-use hcddl_core::domain::{OptionError, Row};
+use hcddl_core::domain::{OptionError, Row, options};
 
 static BYTES: &[u8; COUNT * (PIXELS + 1)] = include_bytes!("../../../../assets/digits.bin");
 const COUNT: usize = 1797;
@@ -19,7 +19,8 @@ pub fn row() -> Row<BuildData> {
         summary: "1,797 handwritten digits of 8x8 pixels, embedded: 1,437 to train on, 360 to test on",
         example: "{name: digits, normalise: unit}",
         positional: &[],
-        build: |choice, _| load(&choice.options()?),
+        options: options::<ImageOptions>,
+        build: |choice, _, _| load(&choice.options()?),
     }
 }
 

@@ -1,9 +1,9 @@
 //! Pictures in folders by class: `train/CLASS/PICTURE`, `test/CLASS/PICTURE` and perhaps `valid/CLASS/PICTURE`.
 
 use super::files::{entries, file_error, find_folder, given, wrong};
-use super::{BuildData, DataSet, ImageOptions, Samples, shuffled};
+use super::{BuildData, DataSet, Normalise, Samples, shuffled};
 use crate::model::DataShape;
-use hcddl_core::domain::{Choice, OptionError, Row};
+use hcddl_core::domain::{OptionError, Row, both, options};
 use image::DynamicImage;
 use image::imageops::FilterType;
 use serde::Deserialize;
@@ -19,13 +19,10 @@ pub fn row() -> Row<BuildData> {
         summary: "pictures (PNG, JPEG) in train, test and perhaps valid, in a folder for each class",
         example: "{name: folders, directory: pictures, resize: null, grey: false, normalise: unit}",
         positional: &["directory"],
-        build: |choice, context| {
-            let mut rest = choice.clone();
-            let directory = rest.options.shift_remove("directory").unwrap_or_default();
-            let path = PathBuf::deserialize(&directory).map_err(|_| {
-                OptionError::new("directory", format!("`{directory}`"), "the name of a folder")
-            })?;
-            load(&given("directory", &path, context)?, &rest)
+        options: both::<Given, Options>,
+        build: |choice, _, context| {
+            let (Given { directory }, options) = choice.two()?;
+            load(&given("directory", &directory, context)?, &options)
         },
     }
 }
@@ -37,17 +34,29 @@ pub fn cinic10() -> Row<BuildData> {
         summary: "CINIC-10, colour images of 32x32, 90,000 each to train, validate and test on; folders of PNG",
         example: "{name: cinic10, resize: null, grey: false, normalise: unit}",
         positional: &[],
-        build: |choice, context| load(&find_folder("cinic10", &["CINIC-10"], context)?, choice),
+        options: options::<Options>,
+        build: |choice, _, context| {
+            let options = choice.options()?;
+            load(&find_folder("cinic10", &["CINIC-10"], context)?, &options)
+        },
     }
 }
 
-#[derive(Default, Deserialize)]
+#[derive(Deserialize, schemars::JsonSchema)]
+struct Given {
+    /// The folder with `train` and `test`.
+    directory: PathBuf,
+}
+
+#[derive(Default, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct Options {
     /// Width and height that all pictures are brought to; else all must have the same.
     resize: Option<[u32; 2]>,
     /// One channel of brightness instead of three colours.
     grey: bool,
+    /// How pixels become numbers: `unit` (from 0 to 1), a mean and a deviation as in `[0.13, 0.31]`, `per_pixel`.
+    normalise: Normalise,
 }
 
 /// Pixels `[picture, channel, row, column]` and classes.
@@ -57,20 +66,19 @@ struct Part {
     classes: Vec<u16>,
 }
 
-fn load(directory: &Path, choice: &Choice) -> Result<DataSet, OptionError> {
-    let (images, options) = ImageOptions::of::<Options>(choice)?;
+fn load(directory: &Path, options: &Options) -> Result<DataSet, OptionError> {
     if let Some([width, height]) = options.resize {
         let right = (1..=4096).contains(&width) && (1..=4096).contains(&height);
         OptionError::check(right, "resize", format!("{width}x{height}"), "1 to 4096 for each side")?;
     }
     let classes = classes(&directory.join("train"))?;
     let mut size = options.resize;
-    let mut part = |name: &str| part(&directory.join(name), &classes, &options, &mut size);
+    let mut part = |name: &str| part(&directory.join(name), &classes, options, &mut size);
     let (train, test) = (part("train")?, part("test")?);
     let validation = if directory.join("valid").is_dir() { Some(part("valid")?) } else { None };
     let [width, height] = size.unwrap_or_default().map(|side| side as usize);
     let channels = if options.grey { 1 } else { 3 };
-    let scale = images.normalise.scale(255.0, channels, width * height, &train.pixels)?;
+    let scale = options.normalise.scale(255.0, channels, width * height, &train.pixels)?;
     let samples =
         |part: Part| Samples::from_bytes(part.pixels, part.classes, channels * width * height, scale.clone());
     let shape = DataShape::images(channels, height, width, classes.len());
@@ -155,6 +163,7 @@ mod tests {
     use super::*;
     use crate::batch::Batch;
     use crate::kernels::Isa;
+    use hcddl_core::domain::Choice;
     use serde_json::{Value, json};
 
     /// A picture of one colour.
@@ -168,7 +177,7 @@ mod tests {
         make(dir.path());
         let options = options.as_object().unwrap().clone();
         let choice = Choice { name: row.name.into(), options, positional: vec![] };
-        (row.build)(&choice, &DataContext { data_dir: Some(dir.path().to_owned()), seed: 0 })
+        (row.build)(&choice, &(), &DataContext { data_dir: Some(dir.path().to_owned()), seed: 0 })
     }
 
     fn right(set: &Path) {

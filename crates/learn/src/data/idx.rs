@@ -1,10 +1,10 @@
 //! IDX files (the format of <http://yann.lecun.com/exdb/mnist/>), plain or gzip: MNIST, Fashion-MNIST, EMNIST.
 
 use super::files::{directory, file_error, find_in, open, wrong};
-use super::{BuildData, DataContext, DataSet, ImageOptions, Samples};
+use super::{BuildData, DataContext, DataSet, Normalise, Samples};
 use crate::model::DataShape;
-use hcddl_core::domain::{Choice, OptionError, Row};
-use serde::Deserialize;
+use hcddl_core::domain::{OptionError, Row, both, options};
+use serde::{Deserialize, Serialize};
 use std::io::Read;
 use std::path::Path;
 
@@ -15,7 +15,8 @@ pub fn mnist() -> Row<BuildData> {
         summary: "MNIST digits, 28x28, 60,000 and 10,000; IDX files from the data directory",
         example: "{name: mnist, normalise: unit, pool: false}",
         positional: &[],
-        build: |choice, context| load(&Files::like_mnist("MNIST"), "mnist", choice, context),
+        options: options::<Options>,
+        build: |choice, _, context| load(&Files::like_mnist("MNIST"), "mnist", &choice.options()?, context),
     }
 }
 
@@ -26,7 +27,10 @@ pub fn fashion_mnist() -> Row<BuildData> {
         summary: "Fashion-MNIST clothes, 28x28, 60,000 and 10,000; IDX files from the data directory",
         example: "{name: fashion_mnist, normalise: unit, pool: false}",
         positional: &[],
-        build: |choice, context| load(&Files::like_mnist("FashionMNIST"), "fashion_mnist", choice, context),
+        options: options::<Options>,
+        build: |choice, _, context| {
+            load(&Files::like_mnist("FashionMNIST"), "fashion_mnist", &choice.options()?, context)
+        },
     }
 }
 
@@ -37,23 +41,26 @@ pub fn emnist() -> Row<BuildData> {
         summary: "EMNIST letters and digits, 28x28, one of its six splits; IDX files from the data directory",
         example: "{name: emnist, split: balanced, normalise: unit, pool: false}",
         positional: &["split"],
-        build: |choice, context| {
-            let mut choice = choice.clone();
-            let split = match choice.options.shift_remove("split") {
-                Some(split) => {
-                    Split::deserialize(split).map_err(|e| OptionError::new("split", e.to_string(), ""))?
-                }
-                None => Split::Balanced,
-            };
-            load(&split.files(), "emnist", &choice, context)
+        options: both::<Which, Options>,
+        build: |choice, _, context| {
+            let (Which { split }, options) = choice.two()?;
+            load(&split.files(), "emnist", &options, context)
         },
     }
 }
 
+#[derive(Default, Deserialize, schemars::JsonSchema)]
+#[serde(default)]
+struct Which {
+    /// Which of its six splits.
+    split: Split,
+}
+
 /// The six ways in which EMNIST is offered.
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 enum Split {
+    #[default]
     Balanced,
     Byclass,
     Bymerge,
@@ -103,11 +110,13 @@ impl Files {
     }
 }
 
-#[derive(Default, Deserialize)]
+#[derive(Default, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct Options {
     /// Test images are trained on as well: 70,000 of MNIST, which federated sets are often dealt from.
     pool: bool,
+    /// How pixels become numbers: `unit` (from 0 to 1), a mean and a deviation as in `[0.13, 0.31]`, `per_pixel`.
+    normalise: Normalise,
 }
 
 /// Images of one part of a set.
@@ -118,8 +127,7 @@ struct Part {
     width: usize,
 }
 
-fn load(files: &Files, name: &str, choice: &Choice, context: &DataContext) -> Result<DataSet, OptionError> {
-    let (images, options) = ImageOptions::of::<Options>(choice)?;
+fn load(files: &Files, name: &str, options: &Options, context: &DataContext) -> Result<DataSet, OptionError> {
     let [train, test] = &files.parts;
     let (mut train, test) = (part(files, train, name, context)?, part(files, test, name, context)?);
     let (height, width) = (train.height, train.width);
@@ -134,7 +142,7 @@ fn load(files: &Files, name: &str, choice: &Choice, context: &DataContext) -> Re
         train.pixels.extend(&test.pixels);
         train.classes.extend(&test.classes);
     }
-    let scale = images.normalise.scale(255.0, 1, height * width, &train.pixels)?;
+    let scale = options.normalise.scale(255.0, 1, height * width, &train.pixels)?;
     let samples = |part: Part| Samples::from_bytes(part.pixels, part.classes, height * width, scale.clone());
     let shape = DataShape::images(1, height, width, files.classes);
     Ok(DataSet::new(shape, samples(train), samples(test)))

@@ -44,7 +44,7 @@ fn with(replaced: Option<(usize, &str, Vec<u8>)>) -> Result<DataSet, String> {
         }
     }
     let context = DataContext { data_dir: Some(dir.path().to_owned()), seed: 0 };
-    (mnist().build)(&Choice::named("mnist"), &context).map_err(|e| e.to_string())
+    (mnist().build)(&Choice::named("mnist"), &(), &context).map_err(|e| e.to_string())
 }
 
 #[test]
@@ -73,7 +73,7 @@ fn letters(labels: [u8; 2], options: serde_json::Value) -> Result<DataSet, Optio
     }
     let context = DataContext { data_dir: Some(dir.path().to_owned()), seed: 0 };
     let options = options.as_object().unwrap().clone();
-    (emnist().build)(&Choice { name: "emnist".into(), options, positional: vec![] }, &context)
+    (emnist().build)(&Choice { name: "emnist".into(), options, positional: vec![] }, &(), &context)
 }
 
 #[test]
@@ -114,7 +114,7 @@ fn real_files_are_whole() {
     let options = json!({"pool": true}).as_object().unwrap().clone();
     let choice = Choice { name: "mnist".into(), options, positional: vec![] };
     for row in [mnist(), fashion_mnist()] {
-        let set = (row.build)(&choice, &context).unwrap();
+        let set = (row.build)(&choice, &(), &context).unwrap();
         assert_eq!((set.train.len(), set.test.len()), (70_000, 10_000));
         assert_eq!(set.train.classes().unwrap()[60_000..], *set.test.classes().unwrap());
     }
@@ -147,7 +147,7 @@ fn says_what_is_wrong_with_a_file() {
 #[test]
 fn asks_for_a_data_directory() {
     let error =
-        (fashion_mnist().build)(&Choice::named("fashion_mnist"), &DataContext::default()).unwrap_err();
+        (fashion_mnist().build)(&Choice::named("fashion_mnist"), &(), &DataContext::default()).unwrap_err();
     assert!(error.to_string().contains("HCDDL_DATA"), "{error}");
 }
 

@@ -4,7 +4,7 @@
 use super::files::{directory, entries, first_of, given, read_text, wrong};
 use super::{BuildData, DataContext, DataSet, Features, Labels, Owners, Samples};
 use crate::model::{DataShape, Input, Output};
-use hcddl_core::domain::{OptionError, Row};
+use hcddl_core::domain::{NoOptions, OptionError, Row, options};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use std::collections::BTreeMap;
@@ -21,8 +21,9 @@ pub fn femnist() -> Row<BuildData> {
         summary: "FEMNIST of LEAF: handwritten characters of 28x28 by writer, 62 classes; JSON files",
         example: "{name: femnist}",
         positional: &[],
-        build: |choice, context| {
-            let Nothing {} = choice.options()?;
+        options: options::<NoOptions>,
+        build: |choice, _, context| {
+            let NoOptions {} = choice.options()?;
             values(&folders("femnist", context)?, Some(62), Some([1, 28, 28]))
         },
     }
@@ -35,8 +36,9 @@ pub fn shakespeare() -> Row<BuildData> {
         summary: "Shakespeare of LEAF: 80 letters and the next one, by role in a play; JSON files",
         example: "{name: shakespeare}",
         positional: &[],
-        build: |choice, context| {
-            let Nothing {} = choice.options()?;
+        options: options::<NoOptions>,
+        build: |choice, _, context| {
+            let NoOptions {} = choice.options()?;
             text(&folders("shakespeare", context)?)
         },
     }
@@ -49,7 +51,8 @@ pub fn row() -> Row<BuildData> {
         summary: "a set in LEAF's format, values or text by user; a directory with JSON files in train and test",
         example: "{name: leaf, directory: my_set, kind: values, classes: null, image: null}",
         positional: &["directory"],
-        build: |choice, context| {
+        options: options::<Options>,
+        build: |choice, _, context| {
             let options: Options = choice.options()?;
             let directory = given("directory", &options.directory, context)?;
             let folders = [directory.join("train"), directory.join("test")];
@@ -61,15 +64,12 @@ pub fn row() -> Row<BuildData> {
     }
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Nothing {}
-
-#[derive(Deserialize)]
+#[derive(Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Options {
     /// Where the folders train and test are.
     directory: PathBuf,
+    /// What samples are: `values` (numbers and a class) or `text` (letters and the next one).
     #[serde(default)]
     kind: Kind,
     /// Number of classes; one more than the largest label when left out.
@@ -80,7 +80,7 @@ struct Options {
     image: Option<[usize; 3]>,
 }
 
-#[derive(Default, Deserialize)]
+#[derive(Default, Deserialize, serde::Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 enum Kind {
     /// x are lists of numbers, y whole numbers.

@@ -26,7 +26,7 @@ fn build(row: &Row<BuildData>, files: &[(&str, String)], options: Value) -> Resu
     }
     let choice =
         Choice { name: row.name.into(), options: options.as_object().unwrap().clone(), positional: vec![] };
-    (row.build)(&choice, &DataContext { data_dir: Some(dir.path().to_owned()), seed: 0 })
+    (row.build)(&choice, &(), &DataContext { data_dir: Some(dir.path().to_owned()), seed: 0 })
 }
 
 fn numbers(train: &Value, test: &Value, options: Value) -> Result<DataSet, OptionError> {

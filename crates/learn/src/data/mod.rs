@@ -23,9 +23,9 @@ pub use normalise::{Normalise, Scale};
 pub use samples::{Features, Labels, Overview, Owners, Samples};
 pub use sources::{File, Source, source, sources};
 
+use crate::augment::Augment;
 use crate::model::DataShape;
-use hcddl_core::domain::{Choice, OptionError, Stream, Table};
-use serde::de::DeserializeOwned;
+use hcddl_core::domain::{Choice, OptionError, Options, Pick, Pluggable, Stream, Table, Tables, options};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
@@ -39,38 +39,56 @@ pub struct DataContext {
 }
 
 /// Reads or makes a data set.
-pub type BuildData = fn(&Choice, &DataContext) -> Result<DataSet, OptionError>;
+pub type BuildData = fn(&Choice, &dyn Tables, &DataContext) -> Result<DataSet, OptionError>;
+
+impl Pluggable for DataSet {
+    type Build = BuildData;
+    const KIND: &'static str = "data set";
+    const LIST: &'static str = "data";
+    const COMMON: Option<Options> = Some(options::<DataOptions>);
+}
+
+/// Options of every data set besides its own.
+#[derive(Debug, Default, Deserialize, schemars::JsonSchema)]
+#[serde(default)]
+pub(crate) struct DataOptions {
+    /// Keep only the first so many training samples.
+    pub limit_train: Option<usize>,
+    /// Keep only the first so many test samples.
+    pub limit_test: Option<usize>,
+    /// This share of the training samples, from the data seed, becomes the validation set.
+    pub validation: Option<f64>,
+    /// Changes of training images.
+    pub augment: Vec<Pick<dyn Augment>>,
+}
 
 /// All data sets.
 #[must_use]
 pub fn table() -> Table<BuildData> {
-    Table::new(
-        "data set",
-        vec![
-            digits::row(),
-            idx::mnist(),
-            idx::fashion_mnist(),
-            idx::emnist(),
-            cifar::cifar10(),
-            cifar::cifar100(),
-            conllu::ud_english_ewt(),
-            conllu::row(),
-            leaf::femnist(),
-            leaf::shakespeare(),
-            leaf::row(),
-            text::tinyshakespeare(),
-            text::row(),
-            csv::occupancy(),
-            csv::susy(),
-            csv::row(),
-            npz::row(),
-            folders::cinic10(),
-            folders::row(),
-            lidar::row(),
-            synthetic::row(),
-            blobs::row(),
-        ],
-    )
+    Table::new::<DataSet>(vec![
+        digits::row(),
+        idx::mnist(),
+        idx::fashion_mnist(),
+        idx::emnist(),
+        cifar::cifar10(),
+        cifar::cifar100(),
+        conllu::ud_english_ewt(),
+        conllu::row(),
+        leaf::femnist(),
+        leaf::shakespeare(),
+        leaf::row(),
+        text::tinyshakespeare(),
+        text::row(),
+        csv::occupancy(),
+        csv::susy(),
+        csv::row(),
+        npz::row(),
+        folders::cinic10(),
+        folders::row(),
+        lidar::row(),
+        synthetic::row(),
+        blobs::row(),
+    ])
 }
 
 /// A data set in memory.
@@ -143,27 +161,12 @@ pub enum Average {
     Batches,
 }
 
-/// Options of every set of images.
-#[derive(Clone, Debug, Default, Deserialize)]
+/// Options of a set of images that has no others.
+#[derive(Clone, Debug, Default, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ImageOptions {
-    /// How pixels become f32.
+    /// How pixels become numbers: `unit` (from 0 to 1), a mean and a deviation as in `[0.13, 0.31]`, `per_pixel`.
     pub normalise: Normalise,
-}
-
-impl ImageOptions {
-    /// These options of a choice, and the others as the set's own type.
-    ///
-    /// # Errors
-    /// Options that cannot be read, by key.
-    fn of<Own: DeserializeOwned>(choice: &Choice) -> Result<(Self, Own), OptionError> {
-        let (mut common, mut own) = (choice.clone(), choice.clone());
-        common.options.retain(|key, _| Self::KEYS.contains(&key.as_str()));
-        own.options.retain(|key, _| !Self::KEYS.contains(&key.as_str()));
-        Ok((common.options()?, own.options()?))
-    }
-
-    const KEYS: [&str; 1] = ["normalise"];
 }
 
 /// A shuffled order of `len` samples, from a stream of this name.

@@ -1,7 +1,10 @@
 //! How pixels become numbers.
 
 use hcddl_core::domain::OptionError;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::json;
+use std::borrow::Cow;
 use std::sync::Arc;
 
 /// How pixels become f32.
@@ -92,6 +95,24 @@ fn per_pixel(pixels: &[u8], len: usize) -> Scale {
         divisor: 1.0,
         mean: sums.iter().map(|(sum, _)| (*sum as f64 / count as f64) as f32).collect(),
         deviation: sums.iter().map(|sums| (variance(*sums).sqrt() + 0.001) as f32).collect(),
+    }
+}
+
+impl JsonSchema for Normalise {
+    fn schema_name() -> Cow<'static, str> {
+        "Normalise".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        let number = json!({ "type": "number" });
+        let one = json!({ "anyOf": [number, { "type": "array", "items": number }] });
+        json_schema!({
+            "anyOf": [
+                { "enum": ["unit", "per_pixel"] },
+                { "type": "array", "items": one, "minItems": 2, "maxItems": 2 },
+            ],
+            "default": "unit",
+        })
     }
 }
 

@@ -3,7 +3,7 @@
 
 use super::{BuildData, DataContext, DataSet, Owners, Samples};
 use crate::model::DataShape;
-use hcddl_core::domain::{OptionError, Row, Stream, math};
+use hcddl_core::domain::{OptionError, Row, Stream, math, options};
 use serde::Deserialize;
 
 const FEATURES: usize = 60;
@@ -18,17 +18,19 @@ pub fn row() -> Row<BuildData> {
         summary: "synthetic(alpha, beta) of FedProx: users whose models differ by alpha, inputs by beta; from the data seed",
         example: "{name: synthetic, alpha: 1.0, beta: 1.0, users: 30, iid: false}",
         positional: &["alpha", "beta"],
-        build: |choice, context| make(&choice.options()?, context),
+        options: options::<Options>,
+        build: |choice, _, context| make(&choice.options()?, context),
     }
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct Options {
     /// Standard deviation of the means of the users' models.
     alpha: f64,
     /// Standard deviation of the means of the users' inputs.
     beta: f64,
+    /// Number of users.
     users: usize,
     /// All users have the same model, and inputs of which each feature has the same mean.
     iid: bool,
@@ -125,7 +127,7 @@ mod tests {
     fn build(options: Value, seed: u64) -> Result<DataSet, OptionError> {
         let options = options.as_object().unwrap().clone();
         let choice = Choice { name: "synthetic".into(), options, positional: vec![] };
-        (row().build)(&choice, &DataContext { data_dir: None, seed })
+        (row().build)(&choice, &(), &DataContext { data_dir: None, seed })
     }
 
     /// How much of a user's samples have that user's most frequent class, over all users.

@@ -3,7 +3,7 @@
 use super::files::{file_error, find, given, read_text, wrong};
 use super::{BuildData, DataSet, Features, Labels, Owners, Samples};
 use crate::model::{DataShape, Input, Output};
-use hcddl_core::domain::{OptionError, Row};
+use hcddl_core::domain::{OptionError, Row, both, options};
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -18,7 +18,8 @@ pub fn tinyshakespeare() -> Row<BuildData> {
         summary: "a million letters of Shakespeare by speaker: 80 letters and the next one; a text file",
         example: "{name: tinyshakespeare, window: 80, stride: 10, test_share: 0.1}",
         positional: &[],
-        build: |choice, context| {
+        options: options::<Options>,
+        build: |choice, _, context| {
             let options = choice.options()?;
             load(&options, &find("tinyshakespeare", &[], "input.txt", context)?)
         },
@@ -32,17 +33,21 @@ pub fn row() -> Row<BuildData> {
         summary: "a text by speaker (`NAME:` and lines, parted by empty lines): some letters and the next one",
         example: "{name: text, file: play.txt, window: 80, stride: 10, test_share: 0.1}",
         positional: &["file"],
-        build: |choice, context| {
-            let mut rest = choice.clone();
-            let file = rest.options.shift_remove("file").unwrap_or_default();
-            let file = PathBuf::deserialize(&file)
-                .map_err(|_| OptionError::new("file", format!("`{file}`"), "the name of a text file"))?;
-            load(&rest.options()?, &given("file", &file, context)?)
+        options: both::<Given, Options>,
+        build: |choice, _, context| {
+            let (Given { file }, options) = choice.two()?;
+            load(&options, &given("file", &file, context)?)
         },
     }
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, schemars::JsonSchema)]
+struct Given {
+    /// The text file.
+    file: PathBuf,
+}
+
+#[derive(Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct Options {
     /// Letters of a sample.
@@ -161,7 +166,7 @@ mod tests {
         let mut options = options.as_object().unwrap().clone();
         options.entry("file").or_insert(json!("play.txt"));
         let choice = Choice { name: "text".into(), options, positional: vec![] };
-        (row().build)(&choice, &DataContext { data_dir: Some(dir.path().to_owned()), seed: 0 })
+        (row().build)(&choice, &(), &DataContext { data_dir: Some(dir.path().to_owned()), seed: 0 })
     }
 
     #[test]
@@ -211,7 +216,7 @@ mod tests {
             return;
         };
         let context = DataContext { data_dir: Some(directory.into()), seed: 0 };
-        let set = (tinyshakespeare().build)(&Choice::named("tinyshakespeare"), &context).unwrap();
+        let set = (tinyshakespeare().build)(&Choice::named("tinyshakespeare"), &(), &context).unwrap();
         // 65 letters, of which & only comes in what is for the test.
         assert_eq!(set.shape.input, Input::Token { vocabulary: 66 });
         // Counted by another program.

@@ -4,7 +4,9 @@ use super::{Backward, Forward, Layer, Pass, TRANSCENDENTAL_FLOPS};
 use crate::kernels::{Isa, elementwise};
 
 /// An element-wise function whose derivative is a function of its output.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize, serde::Serialize, schemars::JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum Activation {
     /// x.

@@ -5,7 +5,9 @@ use super::{Activation, Backward, Forward, Layer, Pass, Role, Tensor};
 use crate::kernels::norm::{self, Moments, Planes};
 
 /// What normalises when evaluating.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize, serde::Serialize, schemars::JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum Statistics {
     /// Running statistics, which are parameters like any other: servers aggregate them.

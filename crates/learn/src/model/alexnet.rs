@@ -2,23 +2,27 @@
 //! MXNet Gluon's and PyTorch's model zoos have it and HiPS trains it on 224x224 images: 61,100,840 parameters
 //! for 1000 classes. And the same shrunk for 32x32 images: 2,472,266 parameters for 10 classes.
 
+use super::init::scheme;
 use super::{BuildModel, Init, Network, NetworkBuilder};
 use crate::layer::Activation::Relu;
 use crate::layer::{Conv2d, Dropout, PoolShape};
 use crate::model::DataShape;
-use hcddl_core::domain::{OptionError, Row};
+use hcddl_core::domain::{OptionError, Pick, Row, Tables, options};
 use serde::Deserialize;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct Options {
+    /// For which images: `cifar` (small) or `imagenet` (of 224 pixels).
     variant: Variant,
     /// Filters of the first convolution; the others have 3, 6, 4 and 4 times as many.
     filters: usize,
     /// Width of the two hidden layers of `imagenet`.
     hidden: usize,
+    /// Probability that a value of a hidden layer is set to 0 while training.
     dropout: f32,
-    init: Option<Init>,
+    /// How parameters start. Default: torch, or glorot_uniform for the variant imagenet.
+    init: Option<Pick<Init>>,
 }
 
 impl Default for Options {
@@ -27,15 +31,16 @@ impl Default for Options {
     }
 }
 
-#[derive(Clone, Copy, Deserialize, PartialEq)]
+#[derive(Clone, Copy, Deserialize, PartialEq, serde::Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 enum Variant {
     Cifar,
     Imagenet,
 }
 
-fn build(options: &Options, shape: &DataShape) -> Result<Network, OptionError> {
-    let Options { variant, filters, hidden, dropout, init } = *options;
+fn build(options: Options, tables: &dyn Tables, shape: &DataShape) -> Result<Network, OptionError> {
+    let Options { variant, filters, hidden, dropout, init } = options;
+    let start = |default| scheme(&init.clone().unwrap_or_else(|| Pick::text(default)), tables);
     let allowed = "1 to 4096";
     OptionError::check((1..=4096).contains(&filters), "filters", filters, allowed)?;
     OptionError::check((1..=65_536).contains(&hidden), "hidden", hidden, "1 to 65536")?;
@@ -52,12 +57,12 @@ fn build(options: &Options, shape: &DataShape) -> Result<Network, OptionError> {
     let network = pool(conv(network, 3, 5)?)?;
     let mut network = pool(conv(conv(conv(network, 6, 3)?, 4, 3)?, 4, 3)?)?;
     if variant == Variant::Cifar {
-        return network.head(init.unwrap_or(Init::Torch));
+        return network.head(start("torch")?);
     }
     for _ in 0..2 {
         network = network.linear(hidden, Relu)?.elementwise(|len| Dropout { len, p: dropout })?;
     }
-    network.head(init.unwrap_or(Init::GlorotUniform))
+    network.head(start("glorot_uniform")?)
 }
 
 /// Its row.
@@ -68,6 +73,7 @@ pub fn row() -> Row<BuildModel> {
                   dropout; init is torch or (imagenet) glorot_uniform",
         example: "{name: alexnet, variant: cifar, filters: 64, hidden: 4096, dropout: 0.5}",
         positional: &["variant"],
-        build: |choice, shape| build(&choice.options()?, shape),
+        options: options::<Options>,
+        build: |choice, tables, shape| build(choice.options()?, tables, shape),
     }
 }

@@ -1,15 +1,13 @@
 //! Puts layers one after another, each fitted to the output of the one before (see also `fitted`).
 
-use super::layers::BuildLayer;
-use super::{DataShape, Init, Input, ModelContext, Network, Output};
+use super::{DataShape, Init, Input, Network, Output};
 use crate::kernels::Isa;
 use crate::layer::{
     Activate, Activation, BatchNorm, Chain, Conv2d, GroupNorm, Layer, Linear, LogSoftmax, Pass, Residual,
 };
 use crate::loss::Loss;
-use hcddl_core::domain::{OptionError, Table};
+use hcddl_core::domain::OptionError;
 use std::any::Any;
-use std::sync::Arc;
 
 /// Sequences of two steps, to see whether a layer drops one.
 const PROBE: Pass = Pass { isa: Isa::Portable, batch: 1, steps: 2, threads: 1, training: None };
@@ -23,34 +21,19 @@ pub struct NetworkBuilder {
     /// Whether rows are still the time steps of sequences.
     sequence: bool,
     layers: Vec<Box<dyn Layer>>,
-    /// The layers that can be named.
-    table: Arc<Table<BuildLayer>>,
 }
 
 impl NetworkBuilder {
     /// Starts with the samples.
     #[must_use]
     pub fn new(data: &DataShape) -> Self {
-        Self::within(&ModelContext::new(*data))
-    }
-
-    /// Starts with the samples; layers can be named as the context knows them.
-    #[must_use]
-    pub fn within(context: &ModelContext) -> Self {
-        let ModelContext { shape: data, layers: table } = context.clone();
-        Self { data, now: data.input, sequence: data.sequence, layers: Vec::new(), table }
-    }
-
-    /// The layers that can be named.
-    #[must_use]
-    pub fn table(&self) -> Arc<Table<BuildLayer>> {
-        Arc::clone(&self.table)
+        Self { data: *data, now: data.input, sequence: data.sequence, layers: Vec::new() }
     }
 
     /// Starts anew at the last output: the body or the shortcut of a residual block.
     #[must_use]
     pub fn branch(&self) -> Self {
-        Self { layers: Vec::new(), table: self.table(), ..*self }
+        Self { layers: Vec::new(), ..*self }
     }
 
     /// What the samples look like.

@@ -2,22 +2,26 @@
 //! Distributed Neural Network Optimization for Multi-Robot Collaborative Learning, 2022. 28,440 parameters
 //! on 28x28 images of 10 classes.
 
+use super::init::scheme;
 use super::{BuildModel, Init, NetworkBuilder};
 use crate::layer::Activation::Relu;
-use hcddl_core::domain::{OptionError, Row};
+use hcddl_core::domain::{OptionError, Pick, Row, options};
 use serde::Deserialize;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct Options {
+    /// Filters of the convolution.
     filters: usize,
+    /// Outputs of the hidden layer.
     hidden: usize,
-    init: Init,
+    /// How parameters start.
+    init: Pick<Init>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { filters: 3, hidden: 64, init: Init::Torch }
+        Self { filters: 3, hidden: 64, init: Pick::text("torch") }
     }
 }
 
@@ -28,7 +32,8 @@ pub fn row() -> Row<BuildModel> {
         summary: "small CNN: one 5x5 convolution with ReLU and max pooling, one hidden layer",
         example: "{name: cnn, filters: 3, hidden: 64, init: torch}",
         positional: &[],
-        build: |choice, shape| {
+        options: options::<Options>,
+        build: |choice, tables, shape| {
             let options: Options = choice.options()?;
             for (key, value) in [("filters", options.filters), ("hidden", options.hidden)] {
                 if !(1..=65_536).contains(&value) {
@@ -36,7 +41,7 @@ pub fn row() -> Row<BuildModel> {
                 }
             }
             let features = NetworkBuilder::new(shape).conv2d(options.filters, 5, Relu)?.max_pool(2)?;
-            features.linear(options.hidden, Relu)?.head(options.init)
+            features.linear(options.hidden, Relu)?.head(scheme(&options.init, tables)?)
         },
     }
 }

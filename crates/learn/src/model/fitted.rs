@@ -9,7 +9,7 @@ use hcddl_core::domain::OptionError;
 use serde::Deserialize;
 
 /// A kind of recurrent layer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, serde::Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Cell {
     /// Gated recurrent units (Cho et al., 2014).

@@ -1,25 +1,27 @@
 //! The FourierNet of DiNNO's density problem (Yu, Vincent and Schwager, 2022): sines of a linear map, then ReLU
 //! layers. 25,601 parameters from 2 coordinates to 1 density.
 
+use super::init::scheme;
 use super::{BuildModel, Init, NetworkBuilder};
 use crate::layer::Activation::{Identity, Relu};
 use crate::layer::Sine;
-use hcddl_core::domain::{OptionError, Row};
+use hcddl_core::domain::{OptionError, Pick, Row, options};
 use serde::Deserialize;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct Options {
     /// Outputs of each hidden layer; the first is the one with sines.
     hidden: Vec<usize>,
     /// Angular frequency of the sines.
     scale: f32,
-    init: Init,
+    /// How parameters start.
+    init: Pick<Init>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { hidden: vec![256, 64, 64, 64], scale: 0.05, init: Init::Fourier }
+        Self { hidden: vec![256, 64, 64, 64], scale: 0.05, init: Pick::text("fourier") }
     }
 }
 
@@ -30,7 +32,8 @@ pub fn row() -> Row<BuildModel> {
         summary: "the FourierNet of DiNNO: relu(sin(scale (Wx + b))), then ReLU layers of the other widths",
         example: "{name: fourier, hidden: [256, 64, 64, 64], scale: 0.05, init: fourier}",
         positional: &[],
-        build: |choice, shape| {
+        options: options::<Options>,
+        build: |choice, tables, shape| {
             let options: Options = choice.options()?;
             let Some((sines, others)) = options.hidden.split_first() else {
                 return Err(OptionError::new(
@@ -50,7 +53,7 @@ pub fn row() -> Row<BuildModel> {
             for width in others {
                 network = network.linear(*width, Relu)?;
             }
-            network.head(options.init)
+            network.head(scheme(&options.init, tables)?)
         },
     }
 }

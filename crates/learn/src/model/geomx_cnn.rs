@@ -1,20 +1,22 @@
 //! The CNN of GeoMX's examples (examples/cnn.py): two convolutions, two hidden layers. 178,762 parameters on
 //! 28x28 images of 10 classes.
 
+use super::init::scheme;
 use super::{BuildModel, Init, NetworkBuilder};
 use crate::layer::Activation::Relu;
-use hcddl_core::domain::Row;
+use hcddl_core::domain::{Pick, Row, options};
 use serde::Deserialize;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct Options {
-    init: Init,
+    /// How parameters start.
+    init: Pick<Init>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { init: Init::GlorotUniform }
+        Self { init: Pick::text("glorot_uniform") }
     }
 }
 
@@ -25,11 +27,12 @@ pub fn row() -> Row<BuildModel> {
         summary: "the CNN of GeoMX: 16 and 32 filters 5x5 with ReLU and max pooling, then 256, 128 and the classes",
         example: "{name: geomx_cnn, init: glorot_uniform}",
         positional: &[],
-        build: |choice, shape| {
+        options: options::<Options>,
+        build: |choice, tables, shape| {
             let options: Options = choice.options()?;
             let features = NetworkBuilder::new(shape).conv2d(16, 5, Relu)?.max_pool(2)?;
             let features = features.conv2d(32, 5, Relu)?.max_pool(2)?;
-            features.linear(256, Relu)?.linear(128, Relu)?.head(options.init)
+            features.linear(256, Relu)?.linear(128, Relu)?.head(scheme(&options.init, tables)?)
         },
     }
 }

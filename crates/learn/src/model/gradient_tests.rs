@@ -13,7 +13,7 @@ use std::ops::Range;
 pub(crate) fn network(name: &str, shape: &DataShape, options: serde_json::Value) -> Network {
     let options = options.as_object().unwrap().clone();
     let choice = Choice { name: name.into(), options, positional: vec![] };
-    (table().get(name).unwrap().build)(&choice, &ModelContext::new(*shape)).unwrap()
+    (table().get(name).unwrap().build)(&choice, &crate::model::parts(), shape).unwrap()
 }
 
 pub(crate) fn images() -> DataShape {

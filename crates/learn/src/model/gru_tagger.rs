@@ -2,32 +2,39 @@
 //! between all; every parameter starts normal with deviation 0.1. 1,076,414 parameters with 8,867 words and 18
 //! tags; with LSTM cells 1,138,878.
 
+use super::init::scheme;
 use super::{BuildModel, Cell, Init, Network, NetworkBuilder};
 use crate::layer::Dropout;
 use crate::model::DataShape;
-use hcddl_core::domain::{OptionError, Row};
+use hcddl_core::domain::{OptionError, Pick, Row, Tables, options};
 use serde::Deserialize;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct Options {
+    /// Kind of the recurrent layers.
     cell: Cell,
+    /// Values of a word's embedding.
     embedding: usize,
+    /// Values of each layer's state.
     hidden: usize,
+    /// Recurrent layers.
     layers: usize,
+    /// Probability that a value between layers is set to 0 while training.
     dropout: f32,
-    init: Init,
+    /// How parameters start.
+    init: Pick<Init>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        let (cell, init) = (Cell::Gru, Init::Normal(0.1));
+        let (cell, init) = (Cell::Gru, Pick::text("normal(0.1)"));
         Self { cell, embedding: 100, hidden: 128, layers: 2, dropout: 0.25, init }
     }
 }
 
-fn build(options: &Options, shape: &DataShape) -> Result<Network, OptionError> {
-    let Options { cell, embedding, hidden, layers, dropout, init } = *options;
+fn build(options: Options, tables: &dyn Tables, shape: &DataShape) -> Result<Network, OptionError> {
+    let Options { cell, embedding, hidden, layers, dropout, init } = options;
     for (key, value) in [("embedding", embedding), ("hidden", hidden)] {
         OptionError::check((1..=65_536).contains(&value), key, value, "1 to 65536")?;
     }
@@ -36,7 +43,7 @@ fn build(options: &Options, shape: &DataShape) -> Result<Network, OptionError> {
     let network = NetworkBuilder::new(shape).embedding(embedding, Some(0))?;
     let network = network.elementwise(|len| Dropout { len, p: dropout })?;
     let network = network.recurrent(cell, hidden, layers, dropout)?;
-    network.elementwise(|len| Dropout { len, p: dropout })?.head(init)
+    network.elementwise(|len| Dropout { len, p: dropout })?.head(scheme(&init, tables)?)
 }
 
 /// Its row.
@@ -47,6 +54,7 @@ pub fn row() -> Row<BuildModel> {
         example: "{name: gru_tagger, cell: gru, embedding: 100, hidden: 128, layers: 2, dropout: 0.25, init: \
                   normal(0.1)}",
         positional: &["cell"],
-        build: |choice, shape| build(&choice.options()?, shape),
+        options: options::<Options>,
+        build: |choice, tables, shape| build(choice.options()?, tables, shape),
     }
 }

@@ -1,9 +1,10 @@
 //! How parameters start. Element by element in flat order, from the stream "init" of each tensor.
 
 use crate::layer::{Role, Tensor};
-use hcddl_core::domain::{Choice, OptionError, Row, Stream, Table};
-use serde::{Deserialize, Deserializer};
-use serde_json::Value;
+use hcddl_core::domain::{
+    Build, Choice, NoOptions, OptionError, Options, Pick, Pluggable, Row, Stream, Table, Tables, options,
+};
+use serde::Deserialize;
 
 /// A scheme for weights and biases; normalisations and statistics start at their own fixed values.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -26,7 +27,13 @@ pub enum Init {
 }
 
 /// Makes a scheme from its options.
-pub type BuildInit = fn(&Choice) -> Result<Init, OptionError>;
+pub type BuildInit = Build<Init>;
+
+impl Pluggable for Init {
+    type Build = BuildInit;
+    const KIND: &'static str = "init";
+    const LIST: &'static str = "inits";
+}
 
 /// All schemes.
 #[must_use]
@@ -36,31 +43,31 @@ pub fn table() -> Table<BuildInit> {
             "glorot_uniform",
             "uniform within sqrt(6 / (fan in + fan out)), zero bias (Keras; MXNet's Xavier)",
             "{name: glorot_uniform}",
-            |choice| plain(choice, Init::GlorotUniform),
+            |choice, _| plain(choice, Init::GlorotUniform),
         ),
         (
             "torch",
             "uniform within 1 / sqrt(fan in), bias too; embeddings standard normal (PyTorch)",
             "{name: torch}",
-            |choice| plain(choice, Init::Torch),
+            |choice, _| plain(choice, Init::Torch),
         ),
-        ("he_normal", "normal of variance 2 / fan out, zero bias", "{name: he_normal}", |choice| {
+        ("he_normal", "normal of variance 2 / fan out, zero bias", "{name: he_normal}", |choice, _| {
             plain(choice, Init::HeNormal)
         }),
-        ("resnet", "convolutions as he_normal, all else as torch", "{name: resnet}", |choice| {
+        ("resnet", "convolutions as he_normal, all else as torch", "{name: resnet}", |choice, _| {
             plain(choice, Init::Resnet)
         }),
         (
             "fourier",
             "weights of the first layer uniform within sqrt(6 / fan out), all else as torch",
             "{name: fourier}",
-            |choice| plain(choice, Init::Fourier),
+            |choice, _| plain(choice, Init::Fourier),
         ),
         (
             "normal",
             "normal of this standard deviation, bias too",
             "{name: normal, deviation: 0.1}",
-            |choice| {
+            |choice, _| {
                 let Normal { deviation } = choice.options()?;
                 let ok = deviation.is_finite() && deviation > 0.0;
                 OptionError::check(ok, "deviation", deviation, "above 0")?;
@@ -69,69 +76,30 @@ pub fn table() -> Table<BuildInit> {
         ),
     ];
     let row = |(name, summary, example, build)| {
-        let positional: &[&str] = if name == "normal" { &["deviation"] } else { &[] };
-        Row { name, summary, example, positional, build }
+        let (positional, options): (&[&str], Options) = match name {
+            "normal" => (&["deviation"], options::<Normal>),
+            _ => (&[], options::<NoOptions>),
+        };
+        Row { name, summary, example, positional, options, build }
     };
-    Table::new("init", ROWS.into_iter().map(row).collect())
+    Table::new::<Init>(ROWS.into_iter().map(row).collect())
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Normal {
+    /// The standard deviation.
     deviation: f64,
 }
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct NoOptions {}
 
 fn plain(choice: &Choice, init: Init) -> Result<Init, OptionError> {
     let NoOptions {} = choice.options()?;
     Ok(init)
 }
 
-impl Init {
-    /// Reads what a scenario writes: `torch`, `normal(0.1)`, `{normal: 0.1}` or `{name: normal, deviation: 0.1}`.
-    ///
-    /// # Errors
-    /// As any choice.
-    pub fn from_value(value: &Value) -> Result<Self, OptionError> {
-        Self::read(&table(), value)
-    }
-
-    /// As [`Init::from_value`], with the schemes of a table.
-    ///
-    /// # Errors
-    /// As any choice.
-    pub fn read(table: &Table<BuildInit>, value: &Value) -> Result<Self, OptionError> {
-        let choice = match value.as_object().and_then(|map| map.iter().next().filter(|_| map.len() == 1)) {
-            Some((name, value)) if name != "name" => {
-                Choice { positional: vec![value.clone()], ..Choice::named(name) }
-            }
-            _ => Choice::from_value(value)?,
-        };
-        let (row, choice) = table.resolve(&choice)?;
-        (row.build)(&choice)
-    }
-
-    /// What [`Init::from_value`] reads as this.
-    #[must_use]
-    pub fn to_value(self) -> Value {
-        match self {
-            Init::GlorotUniform => "glorot_uniform".into(),
-            Init::Torch => "torch".into(),
-            Init::HeNormal => "he_normal".into(),
-            Init::Resnet => "resnet".into(),
-            Init::Fourier => "fourier".into(),
-            Init::Normal(deviation) => serde_json::json!({"normal": deviation}),
-        }
-    }
-}
-
-impl<'de> Deserialize<'de> for Init {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Self::from_value(&Value::deserialize(deserializer)?).map_err(serde::de::Error::custom)
-    }
+/// The scheme that the option `init` of a model names.
+pub(super) fn scheme(init: &Pick<Init>, tables: &dyn Tables) -> Result<Init, OptionError> {
+    init.build(tables).map_err(|error| error.below("init"))
 }
 
 /// What one element is drawn from.

@@ -1,8 +1,13 @@
 use super::*;
 use crate::layer::Layer;
 use crate::loss::Loss;
-use crate::model::{self, DataShape, Input, ModelContext, Network, Output};
-use serde_json::json;
+use crate::model::{self, DataShape, Input, Network, Output};
+use hcddl_core::domain::Choice;
+use serde_json::{Value, json};
+
+fn picks(layers: &Value) -> Vec<Pick<NetworkBuilder>> {
+    layers.as_array().unwrap().iter().cloned().map(Pick::from).collect()
+}
 
 fn images() -> DataShape {
     DataShape::images(2, 12, 12, 10)
@@ -16,7 +21,7 @@ fn built(shape: &DataShape, options: Value) -> Result<Network, OptionError> {
     let choice = Choice { options: options.as_object().unwrap().clone(), ..Choice::named("layers") };
     let table = model::table();
     let (row, choice) = table.resolve(&choice).unwrap();
-    (row.build)(&choice, &ModelContext::new(*shape))
+    (row.build)(&choice, &crate::model::parts(), shape)
 }
 
 fn of_layers(shape: &DataShape, layers: Value) -> Result<Network, OptionError> {
@@ -40,21 +45,24 @@ fn every_example_builds_and_shows_every_option() {
         let example = hcddl_core::yaml::parse(row.example).unwrap().value;
         let choice = Choice::from_value(&example).unwrap();
         assert_eq!(choice.name, row.name);
-        let network = (row.build)(&choice, NetworkBuilder::new(&shape)).unwrap();
+        let network = (row.build)(&choice, &crate::model::parts(), NetworkBuilder::new(&shape)).unwrap();
         for key in row.positional {
             assert!(choice.options.contains_key(*key), "{}: {key}", row.name);
         }
         let mut unknown = choice.clone();
         unknown.options.insert("colour".to_owned(), json!("red"));
-        let error = (row.build)(&unknown, NetworkBuilder::new(&shape)).unwrap_err();
+        let error = (row.build)(&unknown, &crate::model::parts(), NetworkBuilder::new(&shape)).unwrap_err();
         assert!(error.to_string().contains("colour"), "{}: {error}", row.name);
         // A layer by itself is a model of its own outputs.
         if row.name != "flatten" {
             let len = network.len().unwrap();
             let sequence = network.is_sequence();
             let same = DataShape { output: Output::Numbers(len), sequence, ..shape };
-            let again =
-                (row.build)(&choice, NetworkBuilder::new(&DataShape { sequence: shape.sequence, ..same }));
+            let again = (row.build)(
+                &choice,
+                &crate::model::parts(),
+                NetworkBuilder::new(&DataShape { sequence: shape.sequence, ..same }),
+            );
             let finished = again.unwrap().finish(None, model::Init::Torch);
             assert_eq!(finished.is_ok(), sequence == shape.sequence, "{}", row.name);
         }
@@ -70,7 +78,7 @@ fn a_lenet_in_yaml_is_the_lenet_of_the_table() {
     let shape = DataShape::images(1, 28, 28, 10);
     let own = built(&shape, options).unwrap();
     let lenet =
-        (model::table().get("lenet").unwrap().build)(&Choice::named("lenet"), &ModelContext::new(shape))
+        (model::table().get("lenet").unwrap().build)(&Choice::named("lenet"), &crate::model::parts(), &shape)
             .unwrap();
     assert_eq!((own.tensors(), own.loss()), (lenet.tensors(), lenet.loss()));
     assert_eq!(own.init(4), lenet.init(4));
@@ -84,7 +92,8 @@ fn a_lenet_in_yaml_is_the_lenet_of_the_table() {
 #[test]
 fn shapes_follow_from_layer_to_layer() {
     let now = |layers: Value| {
-        let network = add(NetworkBuilder::new(&images()), layers.as_array().unwrap(), "layers").unwrap();
+        let network =
+            add(NetworkBuilder::new(&images()), &picks(&layers), "layers", &model::parts()).unwrap();
         network.now().to_string()
     };
     assert_eq!(now(json!(["conv2d(5, 3, 2, same)"])), "5 x 6 x 6 values");

@@ -2,20 +2,22 @@
 //! recognition, 1998, with tanh, average pooling and a ReLU before the last layer. 44,426 parameters on
 //! 28x28 images of 10 classes.
 
+use super::init::scheme;
 use super::{BuildModel, Init, NetworkBuilder};
 use crate::layer::Activation::{Relu, Tanh};
-use hcddl_core::domain::Row;
+use hcddl_core::domain::{Pick, Row, options};
 use serde::Deserialize;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct Options {
-    init: Init,
+    /// How parameters start.
+    init: Pick<Init>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { init: Init::GlorotUniform }
+        Self { init: Pick::text("glorot_uniform") }
     }
 }
 
@@ -26,11 +28,12 @@ pub fn row() -> Row<BuildModel> {
         summary: "LeNet: 6 and 16 filters 5x5 with tanh and average pooling, then 120, 84 and the classes",
         example: "{name: lenet, init: glorot_uniform}",
         positional: &[],
-        build: |choice, shape| {
+        options: options::<Options>,
+        build: |choice, tables, shape| {
             let options: Options = choice.options()?;
             let features = NetworkBuilder::new(shape).conv2d(6, 5, Tanh)?.avg_pool(2)?;
             let features = features.conv2d(16, 5, Tanh)?.avg_pool(2)?;
-            features.linear(120, Tanh)?.linear(84, Relu)?.head(options.init)
+            features.linear(120, Tanh)?.linear(84, Relu)?.head(scheme(&options.init, tables)?)
         },
     }
 }

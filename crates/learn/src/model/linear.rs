@@ -1,19 +1,21 @@
 //! One linear layer, mostly for numbers under the mean squared error: linear regression. With a class as
 //! output it is logistic regression under PyTorch's initialisation.
 
+use super::init::scheme;
 use super::{BuildModel, Init, NetworkBuilder};
-use hcddl_core::domain::Row;
+use hcddl_core::domain::{Pick, Row, options};
 use serde::Deserialize;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct Options {
-    init: Init,
+    /// How parameters start.
+    init: Pick<Init>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { init: Init::Torch }
+        Self { init: Pick::text("torch") }
     }
 }
 
@@ -24,9 +26,10 @@ pub fn row() -> Row<BuildModel> {
         summary: "one linear layer under the loss that fits the data: linear regression for numbers",
         example: "{name: linear, init: torch}",
         positional: &[],
-        build: |choice, shape| {
+        options: options::<Options>,
+        build: |choice, tables, shape| {
             let options: Options = choice.options()?;
-            NetworkBuilder::new(shape).head(options.init)
+            NetworkBuilder::new(shape).head(scheme(&options.init, tables)?)
         },
     }
 }

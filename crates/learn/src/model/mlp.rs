@@ -1,22 +1,25 @@
 //! Multi-layer perceptron.
 
+use super::init::scheme;
 use super::{BuildModel, Init, NetworkBuilder};
 use crate::layer::Activation;
-use hcddl_core::domain::{OptionError, Row};
+use hcddl_core::domain::{OptionError, Pick, Row, options};
 use serde::Deserialize;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct Options {
     /// Outputs of each hidden layer.
     hidden: Vec<usize>,
+    /// What follows each of them.
     activation: Activation,
-    init: Init,
+    /// How parameters start.
+    init: Pick<Init>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { hidden: vec![128], activation: Activation::Relu, init: Init::GlorotUniform }
+        Self { hidden: vec![128], activation: Activation::Relu, init: Pick::text("glorot_uniform") }
     }
 }
 
@@ -27,7 +30,8 @@ pub fn row() -> Row<BuildModel> {
         summary: "fully connected layers; hidden lists their widths, activation is relu, tanh, sigmoid or identity",
         example: "{name: mlp, hidden: [128], activation: relu, init: glorot_uniform}",
         positional: &[],
-        build: |choice, shape| {
+        options: options::<Options>,
+        build: |choice, tables, shape| {
             let options: Options = choice.options()?;
             if let Some(width) = options.hidden.iter().find(|width| !(1..=65_536).contains(*width)) {
                 let message = format!("a hidden layer of width {width}");
@@ -37,7 +41,7 @@ pub fn row() -> Row<BuildModel> {
             for width in &options.hidden {
                 network = network.linear(*width, options.activation)?;
             }
-            network.head(options.init)
+            network.head(scheme(&options.init, tables)?)
         },
     }
 }

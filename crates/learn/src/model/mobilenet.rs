@@ -2,25 +2,28 @@
 //! the first convolution has stride 1. Pointwise convolutions have a bias, depthwise ones have none. 3,223,178
 //! parameters for 3 channels and 10 classes, and 21,888 running statistics.
 
+use super::init::scheme;
 use super::{BuildModel, Init, Network, NetworkBuilder};
 use crate::layer::Activation::{Identity, Relu};
 use crate::layer::{Conv2d, Statistics};
 use crate::model::DataShape;
-use hcddl_core::domain::{OptionError, Row};
+use hcddl_core::domain::{OptionError, Pick, Row, Tables, options};
 use serde::Deserialize;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct Options {
     /// What the number of channels is multiplied by.
     width: f64,
+    /// What evaluations are normalised with.
     statistics: Statistics,
-    init: Init,
+    /// How parameters start.
+    init: Pick<Init>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { width: 1.0, statistics: Statistics::default(), init: Init::Torch }
+        Self { width: 1.0, statistics: Statistics::default(), init: Pick::text("torch") }
     }
 }
 
@@ -41,8 +44,8 @@ const BLOCKS: [(usize, usize); 13] = [
     (1024, 1),
 ];
 
-fn build(options: &Options, shape: &DataShape) -> Result<Network, OptionError> {
-    let Options { width, statistics, init } = *options;
+fn build(options: Options, tables: &dyn Tables, shape: &DataShape) -> Result<Network, OptionError> {
+    let Options { width, statistics, init } = options;
     OptionError::check((0.03125..=8.0).contains(&width), "width", width, "0.03125 to 8")?;
     let scaled = |channels: usize| (channels as f64 * width) as usize;
     let stem = |plain| Conv2d { padding: 1, bias: false, ..plain };
@@ -54,7 +57,7 @@ fn build(options: &Options, shape: &DataShape) -> Result<Network, OptionError> {
         network = network.conv2d_with(groups, 3, depthwise)?.batch_norm(statistics)?.activation(Relu)?;
         network = network.conv2d(scaled(filters), 1, Identity)?.batch_norm(statistics)?.activation(Relu)?;
     }
-    network.global_avg_pool()?.head(init)
+    network.global_avg_pool()?.head(scheme(&init, tables)?)
 }
 
 /// Its row.
@@ -64,6 +67,7 @@ pub fn row() -> Row<BuildModel> {
         summary: "MobileNet for small images with batch norm (FedML's); width multiplies the channels",
         example: "{name: mobilenet, width: 1.0, statistics: aggregated, init: torch}",
         positional: &["width"],
-        build: |choice, shape| build(&choice.options()?, shape),
+        options: options::<Options>,
+        build: |choice, tables, shape| build(choice.options()?, tables, shape),
     }
 }

@@ -29,35 +29,15 @@ pub use init::Init;
 pub use network::{Network, Workspace};
 pub use shape::{DataShape, Input, Output};
 
-use hcddl_core::domain::{Choice, OptionError, Table};
-use std::sync::Arc;
+use hcddl_core::domain::{Choice, OptionError, Pluggable, Table, Tables};
 
 /// Makes a model for samples of a shape.
-pub type BuildModel = fn(&Choice, &ModelContext) -> Result<Network, OptionError>;
+pub type BuildModel = fn(&Choice, &dyn Tables, &DataShape) -> Result<Network, OptionError>;
 
-/// What a model is made for, and of.
-#[derive(Clone, Debug)]
-pub struct ModelContext {
-    /// What the samples look like.
-    pub shape: DataShape,
-    /// The layers that it can name.
-    pub layers: Arc<Table<layers::BuildLayer>>,
-}
-
-impl ModelContext {
-    /// For these samples, of the layers of [`layers::table`].
-    #[must_use]
-    pub fn new(shape: DataShape) -> Self {
-        Self { shape, layers: Arc::new(layers::table()) }
-    }
-}
-
-impl std::ops::Deref for ModelContext {
-    type Target = DataShape;
-
-    fn deref(&self) -> &DataShape {
-        &self.shape
-    }
+impl Pluggable for Network {
+    type Build = BuildModel;
+    const KIND: &'static str = "model";
+    const LIST: &'static str = "models";
 }
 
 /// All models.
@@ -80,7 +60,13 @@ pub fn table() -> Table<BuildModel> {
         char_lstm::row(),
         fourier::row(),
     ];
-    Table::new("model", rows)
+    Table::new::<Network>(rows)
+}
+
+/// What models name, for tests.
+#[cfg(test)]
+pub(crate) fn parts() -> impl hcddl_core::domain::Tables {
+    (layers::table(), init::table())
 }
 
 #[cfg(test)]

@@ -103,7 +103,7 @@ fn initial_values_follow_their_scheme_and_seed() {
 
 fn refused(name: &str, shape: &DataShape, options: serde_json::Value) -> OptionError {
     let choice = Choice { options: options.as_object().unwrap().clone(), ..Choice::named(name) };
-    (table().get(name).unwrap().build)(&choice, &ModelContext::new(*shape)).unwrap_err()
+    (table().get(name).unwrap().build)(&choice, &crate::model::parts(), shape).unwrap_err()
 }
 
 #[test]

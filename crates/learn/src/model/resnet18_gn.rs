@@ -7,31 +7,33 @@
 //! mean of each channel lets other sizes in.
 
 use super::blocks::{Norm, convolved, residual};
+use super::init::scheme;
 use super::{BuildModel, Init, Network, NetworkBuilder};
 use crate::layer::Activation::Relu;
 use crate::layer::PoolShape;
 use crate::model::DataShape;
-use hcddl_core::domain::{OptionError, Row};
+use hcddl_core::domain::{OptionError, Pick, Row, Tables, options};
 use serde::Deserialize;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct Options {
     /// Filters of the first stage; the others have 2, 4 and 8 times as many.
     width: usize,
     /// Channels in a group.
     group: usize,
-    init: Init,
+    /// How parameters start.
+    init: Pick<Init>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { width: 64, group: 2, init: Init::Resnet }
+        Self { width: 64, group: 2, init: Pick::text("resnet") }
     }
 }
 
-fn build(options: &Options, shape: &DataShape) -> Result<Network, OptionError> {
-    let Options { width, group, init } = *options;
+fn build(options: Options, tables: &dyn Tables, shape: &DataShape) -> Result<Network, OptionError> {
+    let Options { width, group, init } = options;
     OptionError::check((1..=1024).contains(&width), "width", width, "1 to 1024")?;
     OptionError::check(group > 0 && width % group == 0, "group", group, "a number that divides the width")?;
     let norm = Norm::Groups(group);
@@ -42,7 +44,7 @@ fn build(options: &Options, shape: &DataShape) -> Result<Network, OptionError> {
         network = residual(network, &[(filters, 3, stride), (filters, 3, 1)], norm, true)?;
         network = residual(network, &[(filters, 3, 1), (filters, 3, 1)], norm, true)?;
     }
-    network.global_avg_pool()?.head(init)
+    network.global_avg_pool()?.head(scheme(&init, tables)?)
 }
 
 /// Its row.
@@ -52,6 +54,7 @@ pub fn row() -> Row<BuildModel> {
         summary: "ResNet-18 with group norm (FedML's for Fed-CIFAR-100); group is the channels in a group",
         example: "{name: resnet18_gn, width: 64, group: 2, init: resnet}",
         positional: &[],
-        build: |choice, shape| build(&choice.options()?, shape),
+        options: options::<Options>,
+        build: |choice, tables, shape| build(choice.options()?, tables, shape),
     }
 }

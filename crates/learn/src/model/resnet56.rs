@@ -2,30 +2,33 @@
 //! and batch norm. 591,322 parameters for 3 channels and 10 classes, and 8,992 running statistics.
 
 use super::blocks::{Norm, convolved, residual};
+use super::init::scheme;
 use super::{BuildModel, Init, Network, NetworkBuilder};
 use crate::layer::Activation::Relu;
 use crate::layer::Statistics;
 use crate::model::DataShape;
-use hcddl_core::domain::{OptionError, Row};
+use hcddl_core::domain::{OptionError, Pick, Row, Tables, options};
 use serde::Deserialize;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct Options {
     /// Blocks in each of the three stages: a depth of 9 blocks + 2.
     blocks: usize,
+    /// What evaluations are normalised with.
     statistics: Statistics,
-    init: Init,
+    /// How parameters start.
+    init: Pick<Init>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { blocks: 6, statistics: Statistics::default(), init: Init::Resnet }
+        Self { blocks: 6, statistics: Statistics::default(), init: Pick::text("resnet") }
     }
 }
 
-fn build(options: &Options, shape: &DataShape) -> Result<Network, OptionError> {
-    let Options { blocks, statistics, init } = *options;
+fn build(options: Options, tables: &dyn Tables, shape: &DataShape) -> Result<Network, OptionError> {
+    let Options { blocks, statistics, init } = options;
     OptionError::check((1..=100).contains(&blocks), "blocks", blocks, "1 to 100")?;
     let norm = Norm::Batch(statistics);
     let mut network = convolved(NetworkBuilder::new(shape), (16, 3, 1), norm)?.activation(Relu)?;
@@ -36,7 +39,7 @@ fn build(options: &Options, shape: &DataShape) -> Result<Network, OptionError> {
             network = residual(network, &bottleneck, norm, false)?;
         }
     }
-    network.global_avg_pool()?.head(init)
+    network.global_avg_pool()?.head(scheme(&init, tables)?)
 }
 
 /// Its row.
@@ -47,6 +50,7 @@ pub fn row() -> Row<BuildModel> {
                   deep",
         example: "{name: resnet56, blocks: 6, statistics: aggregated, init: resnet}",
         positional: &["blocks"],
-        build: |choice, shape| build(&choice.options()?, shape),
+        options: options::<Options>,
+        build: |choice, tables, shape| build(choice.options()?, tables, shape),
     }
 }

@@ -1,26 +1,29 @@
 //! Multinomial logistic regression: one linear layer under softmax cross-entropy.
 
+use super::init::scheme;
 use super::{BuildModel, Init, NetworkBuilder};
 use crate::layer::Activation;
 use crate::model::Output;
-use hcddl_core::domain::{OptionError, Row};
+use hcddl_core::domain::{OptionError, Pick, Row, options};
 use serde::Deserialize;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct Options {
+    /// What comes before the cross-entropy.
     activation: Before,
-    init: Init,
+    /// How parameters start.
+    init: Pick<Init>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { activation: Before::Softmax, init: Init::GlorotUniform }
+        Self { activation: Before::Softmax, init: Pick::text("glorot_uniform") }
     }
 }
 
 /// What comes before the cross-entropy, which has a softmax of its own.
-#[derive(Clone, Copy, Deserialize, PartialEq)]
+#[derive(Clone, Copy, Deserialize, PartialEq, serde::Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 enum Before {
     /// Nothing else.
@@ -37,17 +40,20 @@ pub fn row() -> Row<BuildModel> {
                   it, as FedML does",
         example: "{name: softmax, activation: softmax, init: glorot_uniform}",
         positional: &[],
-        build: |choice, shape| {
+        options: options::<Options>,
+        build: |choice, tables, shape| {
             let options: Options = choice.options()?;
             let network = NetworkBuilder::new(shape);
             if options.activation == Before::Softmax {
-                return network.head(options.init);
+                return network.head(scheme(&options.init, tables)?);
             }
             if !matches!(shape.output, Output::Classes(_) | Output::Tags(_)) {
                 let message = format!("a sigmoid before a softmax, where the data has {}", shape.output);
                 return Err(OptionError::new("activation", message, "softmax, or data of classes"));
             }
-            network.linear(shape.output_len(), Activation::Sigmoid)?.finish(None, options.init)
+            network
+                .linear(shape.output_len(), Activation::Sigmoid)?
+                .finish(None, scheme(&options.init, tables)?)
         },
     }
 }

@@ -4,7 +4,7 @@
 
 use super::{LocalOptimizer, OptimizerRow, Step, check_lr, check_not_negative, check_share, direction};
 use crate::kernels::multiversion;
-use hcddl_core::domain::{Choice, OptionError, math};
+use hcddl_core::domain::{Choice, OptionError, Tables, math, options};
 use serde::Deserialize;
 use std::sync::Arc;
 
@@ -14,10 +14,11 @@ pub(super) const ROW: OptimizerRow = OptimizerRow {
     example: "{name: adam, lr: 0.001, beta1: 0.9, beta2: 0.999, epsilon: 1.0e-8, weight_decay: 0.0, \
               persistent: false}",
     positional: &["lr"],
+    options: options::<Adam>,
     build,
 };
 
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct Adam {
     /// Learning rate.
@@ -40,7 +41,7 @@ impl Default for Adam {
     }
 }
 
-fn build(choice: &Choice) -> Result<Arc<dyn LocalOptimizer>, OptionError> {
+fn build(choice: &Choice, _: &dyn Tables) -> Result<Arc<dyn LocalOptimizer>, OptionError> {
     let adam: Adam = choice.options()?;
     check(adam.lr, [adam.beta1, adam.beta2], adam.epsilon, adam.weight_decay)?;
     Ok(Arc::new(adam))

@@ -3,7 +3,7 @@
 
 use super::adam::{Rates, check, descend};
 use super::{LocalOptimizer, OptimizerRow, Step};
-use hcddl_core::domain::{Choice, OptionError};
+use hcddl_core::domain::{Choice, OptionError, Tables, options};
 use serde::Deserialize;
 use std::sync::Arc;
 
@@ -13,10 +13,11 @@ pub(super) const ROW: OptimizerRow = OptimizerRow {
     example: "{name: adamw, lr: 0.001, beta1: 0.9, beta2: 0.999, epsilon: 1.0e-8, weight_decay: 0.01, \
               persistent: false}",
     positional: &["lr"],
+    options: options::<AdamW>,
     build,
 };
 
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct AdamW {
     /// Learning rate.
@@ -39,7 +40,7 @@ impl Default for AdamW {
     }
 }
 
-fn build(choice: &Choice) -> Result<Arc<dyn LocalOptimizer>, OptionError> {
+fn build(choice: &Choice, _: &dyn Tables) -> Result<Arc<dyn LocalOptimizer>, OptionError> {
     let adamw: AdamW = choice.options()?;
     check(adamw.lr, [adamw.beta1, adamw.beta2], adamw.epsilon, adamw.weight_decay)?;
     Ok(Arc::new(adamw))

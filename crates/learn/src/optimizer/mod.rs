@@ -5,7 +5,7 @@ mod adamw;
 mod sgd;
 
 use crate::kernels::Isa;
-use hcddl_core::domain::{Choice, OptionError, Row, Table};
+use hcddl_core::domain::{Build, OptionError, Pluggable, Row, Table};
 use std::sync::Arc;
 
 /// Moves parameters against gradients, one step at a time.
@@ -44,12 +44,19 @@ pub struct Step<'a> {
 }
 
 /// Makes a local optimiser from its options.
-pub type BuildLocalOptimizer = fn(&Choice) -> Result<Arc<dyn LocalOptimizer>, OptionError>;
+pub type BuildLocalOptimizer = Build<Arc<dyn LocalOptimizer>>;
+
+impl Pluggable for dyn LocalOptimizer {
+    type Build = BuildLocalOptimizer;
+    const KIND: &'static str = "local optimiser";
+    const LIST: &'static str = "local-optimizers";
+    const UNNAMED: Option<&'static str> = Some("sgd");
+}
 
 /// All local optimisers.
 #[must_use]
 pub fn table() -> Table<BuildLocalOptimizer> {
-    Table::new("local optimiser", vec![sgd::ROW, adam::ROW, adamw::ROW])
+    Table::new::<dyn LocalOptimizer>(vec![sgd::ROW, adam::ROW, adamw::ROW])
 }
 
 /// Plain SGD.

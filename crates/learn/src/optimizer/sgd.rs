@@ -3,7 +3,7 @@
 
 use super::{LocalOptimizer, OptimizerRow, Step, check_lr, check_not_negative, check_share, direction};
 use crate::kernels::{elementwise, multiversion};
-use hcddl_core::domain::{Choice, OptionError};
+use hcddl_core::domain::{Choice, OptionError, Tables, options};
 use serde::Deserialize;
 use std::sync::Arc;
 
@@ -12,10 +12,11 @@ pub(super) const ROW: OptimizerRow = OptimizerRow {
     summary: "plain SGD, momentum or Nesterov's form of it, L2 penalty",
     example: "{name: sgd, lr: 0.1, momentum: 0.0, nesterov: false, weight_decay: 0.0, persistent: false}",
     positional: &["lr"],
+    options: options::<Sgd>,
     build,
 };
 
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Sgd {
     /// Learning rate.
@@ -36,7 +37,7 @@ impl Default for Sgd {
     }
 }
 
-fn build(choice: &Choice) -> Result<Arc<dyn LocalOptimizer>, OptionError> {
+fn build(choice: &Choice, _: &dyn Tables) -> Result<Arc<dyn LocalOptimizer>, OptionError> {
     let sgd: Sgd = choice.options()?;
     check_lr(sgd.lr)?;
     check_share("momentum", sgd.momentum)?;

@@ -3,10 +3,10 @@
 
 use super::{BuildPartition, Partitioner, by_class, contiguous, enough};
 use crate::data::Overview;
-use hcddl_core::domain::{OptionError, Row};
+use hcddl_core::domain::{OptionError, Row, options};
 use serde::Deserialize;
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct ByClass {}
 
@@ -24,7 +24,8 @@ pub fn row() -> Row<BuildPartition> {
         summary: "samples sorted by class, one contiguous part for each node",
         example: "{name: by_class}",
         positional: &[],
-        build: |choice| Ok(Box::new(choice.options::<ByClass>()?)),
+        options: options::<ByClass>,
+        build: |choice, _| Ok(Box::new(choice.options::<ByClass>()?)),
     }
 }
 

@@ -6,14 +6,17 @@
 
 use super::{BuildPartition, Partitioner, by_class, cuts, drawn, enough, positive};
 use crate::data::Overview;
-use hcddl_core::domain::{OptionError, Row, Stream};
+use hcddl_core::domain::{OptionError, Row, Stream, options};
 use serde::Deserialize;
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct Dirichlet {
+    /// Concentration; the less, the more the shards differ.
     alpha: f64,
+    /// It is drawn again until each shard has so many samples.
     min_size: usize,
+    /// Whether a shard that has its share gets no more.
     balance: bool,
 }
 
@@ -67,7 +70,8 @@ pub fn row() -> Row<BuildPartition> {
         summary: "label skew: shares of each class from Dirichlet(alpha); small alpha, few classes on a node",
         example: "{name: dirichlet, alpha: 0.5, min_size: 10, balance: true}",
         positional: &["alpha"],
-        build: |choice| {
+        options: options::<Dirichlet>,
+        build: |choice, _| {
             let options: Dirichlet = choice.options()?;
             positive("alpha", options.alpha)?;
             Ok(Box::new(options))

@@ -2,10 +2,10 @@
 
 use super::{BuildPartition, Partitioner, enough};
 use crate::data::Overview;
-use hcddl_core::domain::{OptionError, Row};
+use hcddl_core::domain::{OptionError, Row, options};
 use serde::Deserialize;
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct Listed {
     /// Reading files is not the business of partitioners: the scenario replaces this by `nodes`.
@@ -62,7 +62,8 @@ pub fn row() -> Row<BuildPartition> {
         summary: "as a list says: `file`, a CSV of `sample,node` or a node a line, or `nodes`; numbers from 0, -1: nobody",
         example: "{name: file, nodes: [0, 1, 1, 0]}",
         positional: &["file"],
-        build: |choice| {
+        options: options::<Listed>,
+        build: |choice, _| {
             let listed: Listed = choice.options()?;
             if let Some(file) = &listed.file {
                 let message = format!("the nodes in `{file}` have not been read");

@@ -2,16 +2,17 @@
 
 use super::{BuildPartition, Partitioner, contiguous, enough, permutation};
 use crate::data::Overview;
-use hcddl_core::domain::{OptionError, Row};
+use hcddl_core::domain::{OptionError, Row, options};
 use serde::Deserialize;
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct Iid {
+    /// In which order samples are dealt.
     order: Order,
 }
 
-#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, serde::Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 enum Order {
     /// Contiguous parts of a permutation from the data seed.
@@ -39,7 +40,8 @@ pub fn row() -> Row<BuildPartition> {
         summary: "equal shards; order is shuffled or strided (sample i to shard i modulo shards)",
         example: "{name: iid, order: shuffled}",
         positional: &[],
-        build: |choice| Ok(Box::new(choice.options::<Iid>()?)),
+        options: options::<Iid>,
+        build: |choice, _| Ok(Box::new(choice.options::<Iid>()?)),
     }
 }
 

@@ -11,7 +11,8 @@ mod shards;
 mod slices;
 
 use crate::data::Overview;
-use hcddl_core::domain::{Choice, OptionError, Stream, Table};
+use hcddl_core::domain::{Build, OptionError, Options, Pluggable, Stream, Table, options};
+use serde::Deserialize;
 use std::ops::Range;
 
 /// Splits training samples into shards.
@@ -29,25 +30,37 @@ pub trait Partitioner: Send + Sync + std::fmt::Debug {
 }
 
 /// Makes a partitioner from its options.
-pub type BuildPartition = fn(&Choice) -> Result<Box<dyn Partitioner>, OptionError>;
+pub type BuildPartition = Build<Box<dyn Partitioner>>;
+
+impl Pluggable for dyn Partitioner {
+    type Build = BuildPartition;
+    const KIND: &'static str = "partitioner";
+    const LIST: &'static str = "partitions";
+    const COMMON: Option<Options> = Some(options::<PartitionOptions>);
+}
+
+/// Options of every partitioner besides its own.
+#[derive(Debug, Default, Deserialize, schemars::JsonSchema)]
+#[serde(default)]
+pub(crate) struct PartitionOptions {
+    /// This share of each shard is held out; together that is the test set, instead of the data set's own.
+    pub test_share: Option<f64>,
+}
 
 /// All partitioners.
 #[must_use]
 pub fn table() -> Table<BuildPartition> {
-    Table::new(
-        "partitioner",
-        vec![
-            iid::row(),
-            slices::row(),
-            by_class::row(),
-            shards::row(),
-            dirichlet::row(),
-            quantity::row(),
-            power_law::row(),
-            natural::row(),
-            file::row(),
-        ],
-    )
+    Table::new::<dyn Partitioner>(vec![
+        iid::row(),
+        slices::row(),
+        by_class::row(),
+        shards::row(),
+        dirichlet::row(),
+        quantity::row(),
+        power_law::row(),
+        natural::row(),
+        file::row(),
+    ])
 }
 
 /// Refuses fewer than `least` samples for each shard.
@@ -129,7 +142,7 @@ fn drawn(
 /// All samples in a shuffled order.
 fn permutation(samples: usize, seed: u64) -> Vec<u32> {
     let mut order: Vec<u32> = (0..samples as u32).collect();
-    Stream::new(seed, "partition", 0, 0).shuffle(&mut order);
+    Stream::new(seed, "partitioner", 0, 0).shuffle(&mut order);
     order
 }
 
@@ -137,13 +150,14 @@ fn permutation(samples: usize, seed: u64) -> Vec<u32> {
 mod tests {
     use super::*;
     use crate::data::Owners;
+    use hcddl_core::domain::Choice;
     use proptest::prelude::*;
     use serde_json::json;
 
     pub(super) fn build(name: &str, options: serde_json::Value) -> Box<dyn Partitioner> {
         let choice =
             Choice { name: name.into(), options: options.as_object().unwrap().clone(), positional: vec![] };
-        (table().get(name).unwrap().build)(&choice).unwrap()
+        (table().get(name).unwrap().build)(&choice, &()).unwrap()
     }
 
     /// Shards are disjoint and not empty; together they are all samples, unless the partitioner leaves some out.

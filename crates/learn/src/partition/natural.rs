@@ -3,16 +3,17 @@
 
 use super::{BuildPartition, Partitioner, enough};
 use crate::data::Overview;
-use hcddl_core::domain::{OptionError, Row};
+use hcddl_core::domain::{OptionError, Row, options};
 use serde::Deserialize;
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct Natural {
+    /// How owners are dealt to nodes: in turn, or the largest first to who has least.
     deal: Deal,
 }
 
-#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, serde::Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 enum Deal {
     /// Owner i goes to shard i modulo the number of shards.
@@ -61,7 +62,8 @@ pub fn row() -> Row<BuildPartition> {
         summary: "by user or speaker, one or more for each node; deal is round_robin or balanced (largest first)",
         example: "{name: natural, deal: round_robin}",
         positional: &[],
-        build: |choice| Ok(Box::new(choice.options::<Natural>()?)),
+        options: options::<Natural>,
+        build: |choice, _| Ok(Box::new(choice.options::<Natural>()?)),
     }
 }
 

@@ -9,14 +9,17 @@
 
 use super::{BuildPartition, Partitioner, by_class, enough};
 use crate::data::Overview;
-use hcddl_core::domain::{OptionError, Row, Stream, math};
+use hcddl_core::domain::{OptionError, Row, Stream, math, options};
 use serde::Deserialize;
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct PowerLaw {
+    /// Classes of each node.
     per_node: usize,
+    /// Samples of each of its classes that every node gets first.
     first: usize,
+    /// Standard deviation of the logarithm of a node's share of the rest.
     sigma: f64,
 }
 
@@ -91,7 +94,8 @@ pub fn row() -> Row<BuildPartition> {
         summary: "per_node classes for each node, sizes from a lognormal (FedProx' MNIST); leaves some samples unused",
         example: "{name: power_law, per_node: 2, first: 5, sigma: 2}",
         positional: &["per_node"],
-        build: |choice| {
+        options: options::<PowerLaw>,
+        build: |choice, _| {
             let options: PowerLaw = choice.options()?;
             OptionError::check(options.per_node > 0, "per_node", options.per_node, "1 or more")?;
             OptionError::check(options.first > 0, "first", options.first, "1 or more")?;

@@ -4,13 +4,15 @@
 
 use super::{BuildPartition, Partitioner, cuts, drawn, enough, permutation, positive};
 use crate::data::Overview;
-use hcddl_core::domain::{OptionError, Row, Stream};
+use hcddl_core::domain::{OptionError, Row, Stream, options};
 use serde::Deserialize;
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct Quantity {
+    /// Concentration; the less, the more the sizes differ.
     beta: f64,
+    /// It is drawn again until each shard has so many samples.
     min_size: usize,
 }
 
@@ -40,7 +42,8 @@ pub fn row() -> Row<BuildPartition> {
         summary: "quantity skew: random samples, sizes of the shards from Dirichlet(beta); small beta, unequal sizes",
         example: "{name: quantity, beta: 0.5, min_size: 10}",
         positional: &["beta"],
-        build: |choice| {
+        options: options::<Quantity>,
+        build: |choice, _| {
             let options: Quantity = choice.options()?;
             positive("beta", options.beta)?;
             Ok(Box::new(options))

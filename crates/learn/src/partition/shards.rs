@@ -4,12 +4,13 @@
 
 use super::{BuildPartition, Partitioner, by_class, contiguous, enough};
 use crate::data::Overview;
-use hcddl_core::domain::{OptionError, Row, Stream};
+use hcddl_core::domain::{OptionError, Row, Stream, options};
 use serde::Deserialize;
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct Shards {
+    /// Pieces that each node gets.
     per_node: usize,
 }
 
@@ -36,7 +37,8 @@ pub fn row() -> Row<BuildPartition> {
         summary: "samples sorted by class and cut into pieces; per_node of them for each node, at random",
         example: "{name: shards, per_node: 2}",
         positional: &["per_node"],
-        build: |choice| {
+        options: options::<Shards>,
+        build: |choice, _| {
             let options: Shards = choice.options()?;
             OptionError::check(options.per_node > 0, "per_node", options.per_node, "1 or more")?;
             Ok(Box::new(options))

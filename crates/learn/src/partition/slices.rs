@@ -2,10 +2,10 @@
 
 use super::{BuildPartition, Partitioner, contiguous, enough};
 use crate::data::Overview;
-use hcddl_core::domain::{OptionError, Row};
+use hcddl_core::domain::{OptionError, Row, options};
 use serde::Deserialize;
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Slices {}
 
@@ -23,7 +23,8 @@ pub fn row() -> Row<BuildPartition> {
         summary: "equal contiguous slices of the samples as they come",
         example: "{name: slices}",
         positional: &[],
-        build: |choice| Ok(Box::new(choice.options::<Slices>()?)),
+        options: options::<Slices>,
+        build: |choice, _| Ok(Box::new(choice.options::<Slices>()?)),
     }
 }
 

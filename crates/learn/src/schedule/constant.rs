@@ -1,7 +1,7 @@
 //! Always 1.
 
 use super::{Schedule, ScheduleRow};
-use hcddl_core::domain::{Choice, OptionError};
+use hcddl_core::domain::{Choice, OptionError, Tables, options};
 use serde::Deserialize;
 use std::sync::Arc;
 
@@ -10,14 +10,15 @@ pub(super) const ROW: ScheduleRow = ScheduleRow {
     summary: "the learning rate stays as it is",
     example: "{name: constant}",
     positional: &[],
+    options: options::<Constant>,
     build,
 };
 
-fn build(choice: &Choice) -> Result<Arc<dyn Schedule>, OptionError> {
+fn build(choice: &Choice, _: &dyn Tables) -> Result<Arc<dyn Schedule>, OptionError> {
     Ok(Arc::new(choice.options::<Constant>()?))
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Constant {}
 

@@ -2,7 +2,7 @@
 //! 1608.03983). PyTorch's CosineAnnealingLR with T_max = N, which goes up again afterwards.
 
 use super::{Descent, Schedule, ScheduleRow};
-use hcddl_core::domain::{Choice, OptionError, math};
+use hcddl_core::domain::{Choice, OptionError, Tables, math, options};
 use std::f64::consts::PI;
 use std::sync::Arc;
 
@@ -11,13 +11,14 @@ pub(super) const ROW: ScheduleRow = ScheduleRow {
     summary: "half a cosine, to `to` times the learning rate after `over` steps (or `epochs`); it stays there",
     example: "{name: cosine, over: 1000, to: 0.0}",
     positional: &["over", "to"],
+    options: options::<Descent>,
     build,
 };
 
 #[derive(Debug)]
 struct Cosine(Descent);
 
-fn build(choice: &Choice) -> Result<Arc<dyn Schedule>, OptionError> {
+fn build(choice: &Choice, _: &dyn Tables) -> Result<Arc<dyn Schedule>, OptionError> {
     let descent = Descent::read(choice)?;
     OptionError::check(descent.to >= 0.0 && descent.to.is_finite(), "to", descent.to, "0 or more")?;
     Ok(Arc::new(Cosine(descent)))

@@ -1,7 +1,7 @@
 //! 1 + (to - 1) p / (N - 1) for N steps, then `to`: numpy's linspace(1, to, N), as DiNNO has it.
 
 use super::{Descent, Schedule, ScheduleRow, spaced};
-use hcddl_core::domain::{Choice, OptionError};
+use hcddl_core::domain::{Choice, OptionError, Tables, options};
 use std::sync::Arc;
 
 pub(super) const ROW: ScheduleRow = ScheduleRow {
@@ -9,13 +9,14 @@ pub(super) const ROW: ScheduleRow = ScheduleRow {
     summary: "straight to `to` times the learning rate at the last of `over` steps (or `epochs`); it stays there",
     example: "{name: linear, over: 1000, to: 0.0}",
     positional: &["over", "to"],
+    options: options::<Descent>,
     build,
 };
 
 #[derive(Debug)]
 struct Linear(Descent);
 
-fn build(choice: &Choice) -> Result<Arc<dyn Schedule>, OptionError> {
+fn build(choice: &Choice, _: &dyn Tables) -> Result<Arc<dyn Schedule>, OptionError> {
     let descent = Descent::read(choice)?;
     OptionError::check(descent.to >= 0.0 && descent.to.is_finite(), "to", descent.to, "0 or more")?;
     Ok(Arc::new(Linear(descent)))

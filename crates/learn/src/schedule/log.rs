@@ -1,7 +1,8 @@
 //! to^(p / (N - 1)) for N steps, then `to`: torch's logspace from 1 to `to`, as DiNNO has it.
 
-use super::{Descent, Schedule, ScheduleRow, spaced};
-use hcddl_core::domain::{Choice, OptionError, math};
+use super::{Descent, Schedule, ScheduleRow, check_length, spaced};
+use hcddl_core::domain::{Choice, OptionError, Tables, math, options};
+use serde::Deserialize;
 use std::sync::Arc;
 
 pub(super) const ROW: ScheduleRow = ScheduleRow {
@@ -9,16 +10,29 @@ pub(super) const ROW: ScheduleRow = ScheduleRow {
     summary: "by equal factors to `to` times the learning rate at the last of `over` steps (or `epochs`); it stays there",
     example: "{name: log, over: 1000, to: 0.01}",
     positional: &["over", "to"],
+    options: options::<Options>,
     build,
 };
+
+#[derive(Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Options {
+    /// Steps that it takes.
+    over: Option<u64>,
+    /// The same in passes over the node's shard.
+    epochs: Option<u64>,
+    /// The last factor, above 0.
+    to: f64,
+}
 
 #[derive(Debug)]
 struct Log(Descent);
 
-fn build(choice: &Choice) -> Result<Arc<dyn Schedule>, OptionError> {
-    let descent = Descent::read(choice)?;
-    OptionError::check(descent.to > 0.0 && descent.to.is_finite(), "to", descent.to, "above 0")?;
-    Ok(Arc::new(Log(descent)))
+fn build(choice: &Choice, _: &dyn Tables) -> Result<Arc<dyn Schedule>, OptionError> {
+    let Options { over, epochs, to } = choice.options()?;
+    check_length("over", over, epochs)?;
+    OptionError::check(to > 0.0 && to.is_finite(), "to", to, "above 0")?;
+    Ok(Arc::new(Log(Descent { over, epochs, to })))
 }
 
 impl Schedule for Log {

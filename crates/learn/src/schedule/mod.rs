@@ -7,7 +7,7 @@ mod linear;
 mod log;
 mod step;
 
-use hcddl_core::domain::{Choice, OptionError, Row, Table};
+use hcddl_core::domain::{Build, Choice, OptionError, Pluggable, Row, Table};
 use serde::Deserialize;
 use std::sync::Arc;
 
@@ -20,12 +20,18 @@ pub trait Schedule: Send + Sync + std::fmt::Debug {
 }
 
 /// Makes a schedule from its options.
-pub type BuildSchedule = fn(&Choice) -> Result<Arc<dyn Schedule>, OptionError>;
+pub type BuildSchedule = Build<Arc<dyn Schedule>>;
+
+impl Pluggable for dyn Schedule {
+    type Build = BuildSchedule;
+    const KIND: &'static str = "schedule";
+    const LIST: &'static str = "schedules";
+}
 
 /// All schedules.
 #[must_use]
 pub fn table() -> Table<BuildSchedule> {
-    Table::new("schedule", vec![constant::ROW, step::ROW, linear::ROW, cosine::ROW, log::ROW])
+    Table::new::<dyn Schedule>(vec![constant::ROW, step::ROW, linear::ROW, cosine::ROW, log::ROW])
 }
 
 /// Always 1.
@@ -37,7 +43,7 @@ pub fn constant() -> Arc<dyn Schedule> {
 type ScheduleRow = Row<BuildSchedule>;
 
 /// Options of a schedule that goes from 1 to `to`.
-#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct Descent {
     /// Steps that it takes.

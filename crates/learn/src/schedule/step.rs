@@ -1,7 +1,7 @@
 //! factor^floor(p / every), as PyTorch's StepLR.
 
 use super::{Schedule, ScheduleRow, check_length, length};
-use hcddl_core::domain::{Choice, OptionError, math};
+use hcddl_core::domain::{Choice, OptionError, Tables, math, options};
 use serde::Deserialize;
 use std::sync::Arc;
 
@@ -10,10 +10,11 @@ pub(super) const ROW: ScheduleRow = ScheduleRow {
     summary: "times `factor` every so many steps (`every`) or epochs (`epochs`)",
     example: "{name: step, every: 1000, factor: 0.1}",
     positional: &["every", "factor"],
+    options: options::<Stairs>,
     build,
 };
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct Stairs {
     /// Steps between two changes.
@@ -30,7 +31,7 @@ impl Default for Stairs {
     }
 }
 
-fn build(choice: &Choice) -> Result<Arc<dyn Schedule>, OptionError> {
+fn build(choice: &Choice, _: &dyn Tables) -> Result<Arc<dyn Schedule>, OptionError> {
     let stairs: Stairs = choice.options()?;
     check_length("every", stairs.every, stairs.epochs)?;
     let factor = stairs.factor;

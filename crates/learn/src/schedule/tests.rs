@@ -3,7 +3,7 @@ use serde_json::{Value, json};
 
 fn built(name: &str, options: Value) -> Result<Arc<dyn Schedule>, OptionError> {
     let options = options.as_object().cloned().unwrap_or_default();
-    (table().get(name).unwrap().build)(&Choice { name: name.to_owned(), options, positional: vec![] })
+    (table().get(name).unwrap().build)(&Choice { name: name.to_owned(), options, positional: vec![] }, &())
 }
 
 /// PyTorch's and numpy's learning rates of each step (tests/goldens/make.py).
@@ -53,7 +53,7 @@ fn epochs_are_those_of_the_node() {
 fn every_row_builds_and_refuses_what_makes_no_sense() {
     for row in table().rows() {
         let example = hcddl_core::yaml::parse(row.example).unwrap().value;
-        let schedule = (row.build)(&Choice::from_value(&example).unwrap()).unwrap();
+        let schedule = (row.build)(&Choice::from_value(&example).unwrap(), &()).unwrap();
         assert_eq!((schedule.name(), schedule.factor(0, 5)), (row.name, 1.0));
     }
     for (name, options, key) in [

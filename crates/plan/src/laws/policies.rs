@@ -3,8 +3,8 @@
 //! in random order, get lost and come back.
 
 use hcddl_core::domain::{
-    Choice, Coded, Data, Head, JobId, Lane, Message, NodeId, Params, Progress, Row, Seeds, Stream, Time,
-    Token, Version,
+    Choice, Coded, Data, Head, JobId, Lane, Message, NodeId, Params, Pick, Progress, Row, Seeds, Stream,
+    Time, Token, Version,
 };
 use hcddl_core::node::kinds::{ASSIGN, CANCEL, UPDATE};
 use hcddl_core::node::reliable::Reliable;
@@ -12,50 +12,23 @@ use hcddl_core::node::server::Traffic;
 use hcddl_core::node::server::{Server, ServerConfig, ServerState};
 use hcddl_core::node::work::{Outcome, Work};
 use hcddl_core::node::{Cx, Effect, Effects, Event, Node, NodeState};
-use hcddl_core::policy::{BuildPolicy, Composition, table};
+use hcddl_core::policy::{BuildPolicy, Composition, Policy, table, trials};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Choices that together exercise every branch of every row.
+/// Choices that together exercise every branch of every row: each with its defaults, and what it has tests run.
 fn choices() -> Vec<Choice> {
-    let more = [
-        "sync(clients=2)",
-        "sync(fraction=0.5)",
-        "sync(backup=1)",
-        "sync(wait_for=2, cancel=true)",
-        "async(2)",
-        "k_async(3)",
-        "k_async(2, batch=true)",
-        "ssp(0)",
-        "ssp(1)",
-        "fedbuff(3)",
-        "fedbuff(2, concurrency=3)",
-        "fedasync(0.5, staleness=hinge)",
-        "dc_asgd(0.1, adaptive=true)",
-        "deadline(1s, late=keep)",
-        "deadline(1s, minimum=3)",
-        "fedavg(3)",
-    ];
     let table = table();
-    let rows = table.rows().iter().map(|row| Choice::named(row.name));
-    rows.chain(more.iter().map(|text| {
-        let (name, inside) = text.split_once('(').unwrap();
-        let mut choice = Choice::named(name);
-        for (i, part) in inside.trim_end_matches(')').split(", ").enumerate() {
-            let (key, value) = part
-                .split_once('=')
-                .unwrap_or((table.get(name).unwrap().positional.get(i).copied().unwrap_or(""), part));
-            let value = serde_json::from_str(value).unwrap_or_else(|_| value.into());
-            choice.options.insert(key.to_owned(), value);
-        }
-        choice
-    }))
-    .collect()
+    let tried = trials().concat().into_iter().map(|text| {
+        let pick = Pick::<dyn Policy>::from(hcddl_core::yaml::parse(text).unwrap().value);
+        pick.resolve(&table).unwrap_or_else(|error| panic!("{text}: {error}")).1
+    });
+    table.rows().iter().map(|row| Choice::named(row.name)).chain(tried).collect()
 }
 
 fn build(choice: &Choice) -> Composition {
     let table = table();
     let row: &Row<BuildPolicy> = table.get(&choice.name).unwrap();
-    (row.build)(choice).unwrap_or_else(|e| panic!("{choice:?}: {e}"))
+    (row.build)(choice, &()).unwrap_or_else(|e| panic!("{choice:?}: {e}"))
 }
 
 /// A server and its workers, without network or clock.
@@ -94,9 +67,9 @@ impl World {
     fn new(choice: &Choice, seed: u64) -> Self {
         let composition = build(choice);
         let folds = hcddl_core::policy::fold::table();
-        let rule = (folds.get(&composition.fold.name).unwrap().build)(&composition.fold).unwrap();
+        let rule = (folds.get(&composition.fold.name).unwrap().build)(&composition.fold, &()).unwrap();
         let optimizers = hcddl_core::policy::optimizer::table();
-        let apply = (optimizers.get("sgd").unwrap().build)(&Choice::named("sgd")).unwrap();
+        let apply = (optimizers.get("sgd").unwrap().build)(&Choice::named("sgd"), &()).unwrap();
         let config = ServerConfig {
             children: (1..=WORKERS).map(NodeId).collect(),
             absent: BTreeSet::new(),

@@ -3,7 +3,7 @@
 
 use super::account::Account;
 use crate::plan::Plan;
-use hcddl_core::domain::{NodeId, Params, Row, Table, Time};
+use hcddl_core::domain::{NoOptions, NodeId, Params, Pluggable, Row, Table, Time, options};
 use hcddl_learn::Learner;
 use std::collections::BTreeMap;
 
@@ -35,43 +35,39 @@ pub enum Metric {
     Computed(fn(&MetricView<'_>) -> Values),
 }
 
+impl Pluggable for Metric {
+    type Build = Self;
+    const KIND: &'static str = "metric";
+    const LIST: &'static str = "metrics";
+}
+
 /// All metrics.
 #[must_use]
 pub fn table() -> Table<Metric> {
-    let row = |name, summary, build| Row { name, summary, example: name, positional: &[], build };
-    Table::new(
-        "metric",
-        vec![
-            row("accuracy", "share of the test set that is classified right", Metric::Evaluated),
-            row("loss", "mean loss on the test set", Metric::Evaluated),
-            row(
-                "train_loss",
-                "mean training loss of the updates committed last",
-                Metric::Computed(train_loss),
-            ),
-            row(
-                "consensus_error",
-                "mean distance between two peers' normalised models",
-                Metric::Computed(pairwise),
-            ),
-            row(
-                "consensus_to_mean",
-                "mean distance of the peers' normalised models to their mean",
-                Metric::Computed(to_mean),
-            ),
-            row(
-                "forward_passes",
-                "forward passes of single samples so far",
-                Metric::Computed(forward_passes),
-            ),
-            row("samples", "training samples seen so far", Metric::Computed(samples)),
-            row("batches", "batches that each node has trained on", Metric::Computed(batches)),
-            row("epochs", "passes of each node over its own samples", Metric::Computed(epochs)),
-            row("staleness", "mean staleness of all updates committed so far", Metric::Computed(staleness)),
-            row("bytes", "bytes sent so far", Metric::Computed(bytes)),
-            row("energy", "joules of all hosts so far, idle included", Metric::Computed(energy)),
-        ],
-    )
+    let options = options::<NoOptions>;
+    let row = |name, summary, build| Row { name, summary, example: name, positional: &[], options, build };
+    Table::new::<Metric>(vec![
+        row("accuracy", "share of the test set that is classified right", Metric::Evaluated),
+        row("loss", "mean loss on the test set", Metric::Evaluated),
+        row("train_loss", "mean training loss of the updates committed last", Metric::Computed(train_loss)),
+        row(
+            "consensus_error",
+            "mean distance between two peers' normalised models",
+            Metric::Computed(pairwise),
+        ),
+        row(
+            "consensus_to_mean",
+            "mean distance of the peers' normalised models to their mean",
+            Metric::Computed(to_mean),
+        ),
+        row("forward_passes", "forward passes of single samples so far", Metric::Computed(forward_passes)),
+        row("samples", "training samples seen so far", Metric::Computed(samples)),
+        row("batches", "batches that each node has trained on", Metric::Computed(batches)),
+        row("epochs", "passes of each node over its own samples", Metric::Computed(epochs)),
+        row("staleness", "mean staleness of all updates committed so far", Metric::Computed(staleness)),
+        row("bytes", "bytes sent so far", Metric::Computed(bytes)),
+        row("energy", "joules of all hosts so far, idle included", Metric::Computed(energy)),
+    ])
 }
 
 fn one(name: &str, value: f64) -> Values {

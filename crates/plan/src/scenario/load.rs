@@ -1,10 +1,11 @@
 //! Reads scenario files from disk: the only code of the scenario layer that touches the world.
 
-use super::file::Pick;
 use super::{Source, Written, assignment, interpret, traces};
 use crate::plan::schedule::ScheduleFile;
+use hcddl_core::domain::Pick;
 use hcddl_core::domain::text;
 use hcddl_core::error::UserError;
+use hcddl_core::topology::Topology;
 use serde_json::{Map, Value};
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -141,14 +142,15 @@ fn from_environment(name: &str) -> Option<PathBuf> {
 }
 
 /// A topology that is written in a file of its own.
-fn file_name(topology: &Pick) -> Option<&str> {
-    let text = topology.0.as_str()?;
+fn file_name(topology: &Pick<Topology>) -> Option<&str> {
+    let text = topology.value().as_str()?;
     (text.ends_with(".yml") || text.ends_with(".yaml")).then_some(text)
 }
 
 /// Tells about a topology that names a file of another form than what is read.
 fn unread_topology(written: &Written, folder: &Path) -> Result<(), UserError> {
-    let Some(name) = written.file.topology.0.as_str().filter(|_| file_name(&written.file.topology).is_none())
+    let Some(name) =
+        written.file.topology.value().as_str().filter(|_| file_name(&written.file.topology).is_none())
     else {
         return Ok(());
     };

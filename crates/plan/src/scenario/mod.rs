@@ -50,7 +50,7 @@ impl Written {
             ..self.file.clone()
         };
         if let Some((topology, _)) = &self.topology {
-            file.topology = file::Pick(topology.clone());
+            file.topology = topology.clone().into();
         }
         let init_from = &mut file.training.init_from;
         *init_from = init_from.as_ref().and_then(|path| path.file_name()).map(Into::into);

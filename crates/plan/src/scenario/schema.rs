@@ -1,23 +1,45 @@
-//! The JSON Schema of a scenario and the page of its keys, both generated from the types of [`super::file`].
+//! The JSON Schema of a scenario and the page of its keys, both generated from the types of [`super::file`]; what can
+//! be chosen by name, from a registry's tables.
+
+#[cfg(test)]
+mod check;
+mod choices;
 
 use super::file::ScenarioFile;
+use crate::registry::Registry;
+use schemars::SchemaGenerator;
 use serde_json::{Map, Value};
 use std::fmt::Write;
 
-/// The JSON Schema of a scenario, for editors.
+/// The JSON Schema of a scenario, for editors: its keys, and wherever a row of a table is named the rows with their
+/// options.
 #[must_use]
-pub fn schema() -> Value {
-    let mut value = schemars::schema_for!(ScenarioFile).to_value();
-    if let Value::Object(map) = &mut value {
-        map.insert("title".to_owned(), "hcddl scenario".into());
+pub fn schema(registry: &Registry) -> Value {
+    let mut generator = SchemaGenerator::default();
+    let choices = choices::definitions(registry, &mut generator);
+    let mut schema = generator.into_root_schema_for::<ScenarioFile>().to_value();
+    schema["title"] = "hcddl scenario".into();
+    if let Some(definitions) = schema["$defs"].as_object_mut() {
+        definitions.extend(choices);
     }
-    value
+    schema
+}
+
+/// The same without what can be chosen by name.
+fn of_keys() -> Value {
+    SchemaGenerator::default().into_root_schema_for::<ScenarioFile>().to_value()
+}
+
+/// The names of the sections: the first words of all keys.
+#[must_use]
+pub fn sections() -> Vec<String> {
+    of_keys()["properties"].as_object().into_iter().flat_map(Map::keys).cloned().collect()
 }
 
 /// The page of all keys with type, default and meaning.
 #[must_use]
 pub fn keys_markdown() -> String {
-    let schema = schema();
+    let schema = of_keys();
     let mut page = String::from(
         "# Scenario keys\n\n\
          Generated from the types that read a scenario; `UPDATE_DOCS=1 cargo test scenario_keys` rewrites this \
@@ -103,7 +125,8 @@ fn type_name(root: &Value, property: &Value) -> String {
         .or_else(|| property["anyOf"].as_array()?.iter().find_map(|option| option["$ref"].as_str()))
     {
         match name.trim_start_matches("#/$defs/") {
-            "Choice" | "OptimizerChoice" => return "choice".to_owned(),
+            "Amount" | "TopologyPlace" => return "choice".to_owned(),
+            name if name.starts_with("choice-of-") => return "choice".to_owned(),
             "Duration" => return "duration".to_owned(),
             "Rate" => return "rate".to_owned(),
             "Bytes" => return "size".to_owned(),
@@ -164,3 +187,7 @@ mod tests {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "schema/tests.rs"]
+mod of_rows;

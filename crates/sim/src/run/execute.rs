@@ -29,7 +29,8 @@ impl Tools {
     /// # Errors
     /// When a codec of the plan cannot be built (a checked plan always can).
     pub fn new(plan: &Plan, registry: &Registry, learner: Arc<dyn Learner>) -> Result<Self, OptionError> {
-        let codec = |choice| registry.codecs.resolve(choice).and_then(|(row, choice)| (row.build)(&choice));
+        let codec =
+            |choice| registry.codecs.resolve(choice).and_then(|(row, choice)| (row.build)(&choice, registry));
         let codecs: Result<Vec<_>, OptionError> = plan.codecs.iter().map(codec).collect();
         let statistics = learner.statistics();
         let codecs: Vec<_> = codecs?.into_iter().map(|codec| apart(codec, &statistics)).collect();
@@ -134,7 +135,7 @@ mod tests {
     #[test]
     fn what_cannot_be_decoded_has_no_values() {
         for row in hcddl_core::compress::table().rows() {
-            let codec = (row.build)(&hcddl_core::domain::Choice::named(row.name)).unwrap();
+            let codec = (row.build)(&hcddl_core::domain::Choice::named(row.name), &()).unwrap();
             let coded = |len, bytes: &[u8]| {
                 let payload = Some(Arc::new(bytes.to_vec()));
                 Data::Coded(Coded { codec: row.name.into(), len, bytes: bytes.len() as u64, payload })

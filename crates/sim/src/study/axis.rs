@@ -4,7 +4,7 @@ use super::file::{StudyFile, label, set_path};
 use hcddl_core::domain::table::nearest;
 use hcddl_core::error::UserError;
 use hcddl_plan::scenario::Source;
-use serde_json::{Map, Value};
+use serde_json::Value;
 use std::collections::BTreeMap;
 
 /// Something that is varied.
@@ -69,9 +69,7 @@ struct Keys(Vec<String>);
 
 impl Keys {
     fn new() -> Self {
-        let schema = hcddl_plan::scenario::schema();
-        let names = schema["properties"].as_object().into_iter().flat_map(Map::keys);
-        Self(names.cloned().collect())
+        Self(hcddl_plan::scenario::schema::sections())
     }
 
     fn know(&self, path: &str) -> bool {

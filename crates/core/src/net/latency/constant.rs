@@ -1,8 +1,8 @@
 //! The same latency every time.
 
-use super::{BuildLatency, Latencies};
+use super::BuildLatency;
 use crate::domain::units::Duration;
-use crate::domain::{Choice, OptionError, Row, Span, Stream};
+use crate::domain::{Choice, OptionError, Row, Span, Stream, Tables, options};
 use crate::net::Distribution;
 use serde::Deserialize;
 use std::sync::Arc;
@@ -14,9 +14,10 @@ pub struct Constant {
     pub value: Span,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Options {
+    /// The latency.
     value: Duration,
 }
 
@@ -27,11 +28,12 @@ pub(super) fn row() -> Row<BuildLatency> {
         summary: "the same every time; a plain `20ms` means this",
         example: "{name: constant, value: 20ms}",
         positional: &["value"],
+        options: options::<Options>,
         build,
     }
 }
 
-fn build(choice: &Choice, _: &Latencies) -> Result<Arc<dyn Distribution>, OptionError> {
+fn build(choice: &Choice, _: &dyn Tables) -> Result<Arc<dyn Distribution>, OptionError> {
     let options: Options = choice.options()?;
     Ok(Arc::new(Constant { value: options.value.0 }))
 }

@@ -1,8 +1,8 @@
 //! Measured latencies: each draw is one of the samples.
 
-use super::{BuildLatency, Latencies};
+use super::BuildLatency;
 use crate::domain::units::Duration;
-use crate::domain::{Choice, OptionError, Row, Span, Stream};
+use crate::domain::{Choice, OptionError, Row, Span, Stream, Tables, options};
 use crate::net::Distribution;
 use serde::Deserialize;
 use std::sync::Arc;
@@ -13,9 +13,10 @@ pub struct Empirical {
     samples: Vec<Span>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Options {
+    /// Measured latencies, each as likely as the others.
     #[serde(default)]
     samples: Vec<Duration>,
     /// Reading files is not the business of the pure core: the scenario replaces this by `samples`.
@@ -30,11 +31,12 @@ pub(super) fn row() -> Row<BuildLatency> {
         summary: "one of the measured `samples`, or of those in the file `csv`",
         example: "{name: empirical, samples: [10ms, 12ms, 30ms]}",
         positional: &[],
+        options: options::<Options>,
         build,
     }
 }
 
-fn build(choice: &Choice, _: &Latencies) -> Result<Arc<dyn Distribution>, OptionError> {
+fn build(choice: &Choice, _: &dyn Tables) -> Result<Arc<dyn Distribution>, OptionError> {
     let options: Options = choice.options()?;
     if let Some(path) = options.csv {
         return Err(OptionError::new(

@@ -1,9 +1,9 @@
 //! Gamma: a sum of exponential stages; the larger the shape, the steadier.
 
+use super::BuildLatency;
 use super::positive;
-use super::{BuildLatency, Latencies};
 use crate::domain::units::Duration;
-use crate::domain::{Choice, OptionError, Row, Span, Stream};
+use crate::domain::{Choice, OptionError, Row, Span, Stream, Tables, options};
 use crate::net::Distribution;
 use serde::Deserialize;
 use std::sync::Arc;
@@ -17,10 +17,12 @@ pub struct Gamma {
     pub shape: f64,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Options {
+    /// The mean.
     mean: Duration,
+    /// The shape; 1 is an exponential distribution, more is narrower.
     shape: f64,
 }
 
@@ -31,11 +33,12 @@ pub(super) fn row() -> Row<BuildLatency> {
         summary: "mean `mean`; the larger `shape`, the steadier",
         example: "{name: gamma, mean: 5ms, shape: 4}",
         positional: &["mean", "shape"],
+        options: options::<Options>,
         build,
     }
 }
 
-fn build(choice: &Choice, _: &Latencies) -> Result<Arc<dyn Distribution>, OptionError> {
+fn build(choice: &Choice, _: &dyn Tables) -> Result<Arc<dyn Distribution>, OptionError> {
     let options: Options = choice.options()?;
     positive("shape", options.shape)?;
     Ok(Arc::new(Gamma { mean: options.mean.0, shape: options.shape }))

@@ -1,8 +1,8 @@
 //! Generalised extreme value distribution: the best fit of round trips over LTE.
 
-use super::{BuildLatency, Latencies, positive};
+use super::{BuildLatency, positive};
 use crate::domain::units::Duration;
-use crate::domain::{Choice, OptionError, Row, Span, Stream, math};
+use crate::domain::{Choice, OptionError, Row, Span, Stream, Tables, math, options};
 use crate::net::Distribution;
 use serde::Deserialize;
 use std::sync::Arc;
@@ -19,11 +19,14 @@ pub struct Gev {
     pub shape: f64,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Options {
+    /// The location.
     location: Duration,
+    /// The scale.
     scale: Duration,
+    /// The shape; above 0 the tail is long.
     #[serde(default = "default_shape")]
     shape: f64,
 }
@@ -39,11 +42,12 @@ pub(super) fn row() -> Row<BuildLatency> {
         summary: "generalised extreme value, as measured on LTE",
         example: "{name: gev, location: 22ms, scale: 6ms, shape: 0.2}",
         positional: &["location", "scale", "shape"],
+        options: options::<Options>,
         build,
     }
 }
 
-fn build(choice: &Choice, _: &Latencies) -> Result<Arc<dyn Distribution>, OptionError> {
+fn build(choice: &Choice, _: &dyn Tables) -> Result<Arc<dyn Distribution>, OptionError> {
     let Options { location, scale, shape } = choice.options()?;
     positive("scale", scale.0.seconds())?;
     OptionError::check(shape.is_finite(), "shape", shape, "a finite number")?;

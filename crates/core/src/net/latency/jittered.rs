@@ -1,11 +1,10 @@
 //! A fixed base, jitter on top and rare spikes: what LANs, WiFi and WANs look like.
 
-use super::{BuildLatency, Constant, Latencies};
+use super::{BuildLatency, Constant};
 use crate::domain::units::Duration;
-use crate::domain::{Choice, OptionError, Row, Span, Stream};
+use crate::domain::{Choice, OptionError, Pick, Row, Span, Stream, Tables, options};
 use crate::net::Distribution;
 use serde::Deserialize;
-use serde_json::Value;
 use std::sync::Arc;
 
 /// base + jitter + (with a small probability) a spike.
@@ -21,14 +20,18 @@ pub struct Jittered {
     pub spike_probability: f64,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Options {
+    /// The least.
     base: Duration,
+    /// What is added every time. Default: nothing.
     #[serde(default)]
-    jitter: Option<Value>,
+    jitter: Option<Pick<dyn Distribution>>,
+    /// What is added now and then. Default: nothing.
     #[serde(default)]
-    spike: Option<Value>,
+    spike: Option<Pick<dyn Distribution>>,
+    /// How often that is, from 0 to 1.
     #[serde(default = "default_probability")]
     spike_probability: f64,
 }
@@ -45,14 +48,15 @@ pub(super) fn row() -> Row<BuildLatency> {
         example: "{name: jittered, base: 1.5ms, jitter: 'lognormal(1ms, 1)', spike: 'pareto(20ms, 1.5)', \
                   spike_probability: 0.01}",
         positional: &["base", "jitter", "spike", "spike_probability"],
+        options: options::<Options>,
         build,
     }
 }
 
-fn build(choice: &Choice, latencies: &Latencies) -> Result<Arc<dyn Distribution>, OptionError> {
+fn build(choice: &Choice, tables: &dyn Tables) -> Result<Arc<dyn Distribution>, OptionError> {
     let options: Options = choice.options()?;
-    let part = |key: &str, value: Option<Value>| match value {
-        Some(value) => latencies.read(&value).map_err(|error| error.below(key)),
+    let part = |key: &str, pick: Option<Pick<dyn Distribution>>| match pick {
+        Some(pick) => pick.build(tables).map_err(|error| error.below(key)),
         None => Ok(Arc::new(Constant { value: Span::ZERO }) as Arc<dyn Distribution>),
     };
     let p = options.spike_probability;

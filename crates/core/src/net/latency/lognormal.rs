@@ -1,10 +1,9 @@
 //! Lognormal: the logarithm is normal with standard deviation sigma.
 
+use super::BuildLatency;
 use super::not_negative;
-use super::{BuildLatency, Latencies};
-use crate::domain::math;
 use crate::domain::units::Duration;
-use crate::domain::{Choice, OptionError, Row, Span, Stream};
+use crate::domain::{Choice, OptionError, Row, Span, Stream, Tables, math, options};
 use crate::net::Distribution;
 use serde::Deserialize;
 use std::sync::Arc;
@@ -18,10 +17,12 @@ pub struct Lognormal {
     pub sigma: f64,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Options {
+    /// The median.
     median: Duration,
+    /// Standard deviation of the logarithm.
     #[serde(default = "default_sigma")]
     sigma: f64,
 }
@@ -37,11 +38,12 @@ pub(super) fn row() -> Row<BuildLatency> {
         summary: "median `median`, its logarithm normal with deviation `sigma`",
         example: "{name: lognormal, median: 2ms, sigma: 0.5}",
         positional: &["median", "sigma"],
+        options: options::<Options>,
         build,
     }
 }
 
-fn build(choice: &Choice, _: &Latencies) -> Result<Arc<dyn Distribution>, OptionError> {
+fn build(choice: &Choice, _: &dyn Tables) -> Result<Arc<dyn Distribution>, OptionError> {
     let options: Options = choice.options()?;
     not_negative("sigma", options.sigma)?;
     Ok(Arc::new(Lognormal { median: options.median.0, sigma: options.sigma }))

@@ -1,10 +1,9 @@
 //! A mixture: each draw comes from one of several distributions.
 
-use super::{BuildLatency, Latencies, not_negative};
-use crate::domain::{Choice, OptionError, Row, Span, Stream};
+use super::{BuildLatency, not_negative};
+use crate::domain::{Choice, OptionError, Pick, Row, Span, Stream, Tables, options};
 use crate::net::Distribution;
 use serde::Deserialize;
-use serde_json::Value;
 use std::sync::Arc;
 
 /// Distributions with the probability of each.
@@ -14,10 +13,12 @@ pub struct Mixture {
     parts: Vec<(f64, Arc<dyn Distribution>)>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Options {
-    of: Vec<Value>,
+    /// The distributions.
+    of: Vec<Pick<dyn Distribution>>,
+    /// The probability of each; they need not add up to 1. Default: all alike.
     #[serde(default)]
     weights: Vec<f64>,
 }
@@ -29,11 +30,12 @@ pub(super) fn row() -> Row<BuildLatency> {
         summary: "each draw from one of several, chosen by weight (equal when left out)",
         example: "{name: mixture, of: ['lognormal(2ms, 0.4)', 'lognormal(8ms, 0.3)'], weights: [0.7, 0.3]}",
         positional: &[],
+        options: options::<Options>,
         build,
     }
 }
 
-fn build(choice: &Choice, latencies: &Latencies) -> Result<Arc<dyn Distribution>, OptionError> {
+fn build(choice: &Choice, tables: &dyn Tables) -> Result<Arc<dyn Distribution>, OptionError> {
     let options: Options = choice.options()?;
     let count = options.of.len();
     OptionError::check(count > 0, "of", count, "one or more distributions")?;
@@ -41,7 +43,7 @@ fn build(choice: &Choice, latencies: &Latencies) -> Result<Arc<dyn Distribution>
     OptionError::check(weights.len() == count, "weights", weights.len(), "as many as there are in `of`")?;
     let mut parts = Vec::with_capacity(count);
     for (i, (weight, value)) in weights.into_iter().zip(&options.of).enumerate() {
-        let part = latencies.read(value).map_err(|error| error.below(&format!("of[{i}]")))?;
+        let part = value.build(tables).map_err(|error| error.below(&format!("of[{i}]")))?;
         parts.push((weight, part));
     }
     Mixture::new(parts).map(|mixture| Arc::new(mixture) as Arc<dyn Distribution>)

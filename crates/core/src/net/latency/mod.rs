@@ -27,76 +27,35 @@ pub use shifted_exponential::ShiftedExponential;
 pub use uniform::Uniform;
 
 use super::Distribution;
-use crate::domain::units::Duration;
-use crate::domain::{Choice, OptionError, Table};
-use serde_json::Value;
-use std::ops::{Deref, DerefMut};
+use crate::domain::{Build, OptionError, Pluggable, Table};
 use std::sync::Arc;
 
-/// Makes a distribution from its options; those that are made of others find them in the table.
-pub type BuildLatency = fn(&Choice, &Latencies) -> Result<Arc<dyn Distribution>, OptionError>;
+/// Makes a distribution from its options.
+pub type BuildLatency = Build<Arc<dyn Distribution>>;
 
-/// The distributions that a scenario can name.
-#[derive(Clone, Debug)]
-pub struct Latencies(Table<BuildLatency>);
-
-impl Default for Latencies {
-    fn default() -> Self {
-        Self(Table::new(
-            "latency",
-            vec![
-                constant::row(),
-                uniform::row(),
-                shifted_exponential::row(),
-                lognormal::row(),
-                gamma::row(),
-                pareto::row(),
-                gev::row(),
-                mixture::row(),
-                empirical::row(),
-                jittered::row(),
-            ],
-        ))
-    }
+/// A duration alone, `20ms`, is a constant one.
+impl Pluggable for dyn Distribution {
+    type Build = BuildLatency;
+    const KIND: &'static str = "latency";
+    const LIST: &'static str = "latencies";
+    const UNNAMED: Option<&'static str> = Some("constant");
 }
 
-impl Deref for Latencies {
-    type Target = Table<BuildLatency>;
-
-    fn deref(&self) -> &Self::Target {
-        &self.0
-    }
-}
-
-impl DerefMut for Latencies {
-    fn deref_mut(&mut self) -> &mut Self::Target {
-        &mut self.0
-    }
-}
-
-impl Latencies {
-    /// The distribution that a scenario writes: `20ms` (constant), `lognormal(2ms, 0.5)` or
-    /// `{name: lognormal, median: 2ms, sigma: 0.5}`.
-    ///
-    /// # Errors
-    /// [`OptionError`] when it is none of these.
-    pub fn read(&self, value: &Value) -> Result<Arc<dyn Distribution>, OptionError> {
-        let text = match value {
-            Value::String(text) => text.trim(),
-            Value::Number(number) => &number.to_string(),
-            other => return self.build(&Choice::from_value(other)?),
-        };
-        if text.starts_with(|c: char| c.is_ascii_digit() || "+-.".contains(c)) {
-            let Duration(span) = text.parse()?;
-            return Ok(Arc::new(Constant { value: span }));
-        }
-        self.build(&Choice::from_value(value)?)
-    }
-
-    fn build(&self, choice: &Choice) -> Result<Arc<dyn Distribution>, OptionError> {
-        let (row, choice) = self.resolve(choice)?;
-        (row.build)(&choice, self).map_err(|error| error.with_example(row.example))
-    }
+/// All distributions.
+#[must_use]
+pub fn table() -> Table<BuildLatency> {
+    Table::new::<dyn Distribution>(vec![
+        constant::row(),
+        uniform::row(),
+        shifted_exponential::row(),
+        lognormal::row(),
+        gamma::row(),
+        pareto::row(),
+        gev::row(),
+        mixture::row(),
+        empirical::row(),
+        jittered::row(),
+    ])
 }
 
 /// An option that is zero or more and finite.

@@ -1,10 +1,9 @@
 //! Pareto: rare, very long latencies.
 
+use super::BuildLatency;
 use super::positive;
-use super::{BuildLatency, Latencies};
-use crate::domain::math;
 use crate::domain::units::Duration;
-use crate::domain::{Choice, OptionError, Row, Span, Stream};
+use crate::domain::{Choice, OptionError, Row, Span, Stream, Tables, math, options};
 use crate::net::Distribution;
 use serde::Deserialize;
 use std::sync::Arc;
@@ -18,10 +17,12 @@ pub struct Pareto {
     pub shape: f64,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Options {
+    /// The least.
     min: Duration,
+    /// The shape; the less, the longer the tail.
     #[serde(default = "default_shape")]
     shape: f64,
 }
@@ -37,11 +38,12 @@ pub(super) fn row() -> Row<BuildLatency> {
         summary: "at least `min`; heavy tail, longer for a smaller `shape`",
         example: "{name: pareto, min: 20ms, shape: 1.5}",
         positional: &["min", "shape"],
+        options: options::<Options>,
         build,
     }
 }
 
-fn build(choice: &Choice, _: &Latencies) -> Result<Arc<dyn Distribution>, OptionError> {
+fn build(choice: &Choice, _: &dyn Tables) -> Result<Arc<dyn Distribution>, OptionError> {
     let options: Options = choice.options()?;
     positive("shape", options.shape)?;
     Ok(Arc::new(Pareto { min: options.min.0, shape: options.shape }))

@@ -1,8 +1,8 @@
 //! A fixed part and an exponential excess (memoryless queues; excess delay on the Internet).
 
-use super::{BuildLatency, Latencies};
+use super::BuildLatency;
 use crate::domain::units::Duration;
-use crate::domain::{Choice, OptionError, Row, Span, Stream};
+use crate::domain::{Choice, OptionError, Row, Span, Stream, Tables, options};
 use crate::net::Distribution;
 use serde::Deserialize;
 use std::sync::Arc;
@@ -16,10 +16,12 @@ pub struct ShiftedExponential {
     pub mean: Span,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Options {
+    /// The least.
     base: Duration,
+    /// Mean of what is added to it.
     mean: Duration,
 }
 
@@ -30,11 +32,12 @@ pub(super) fn row() -> Row<BuildLatency> {
         summary: "`base` plus an exponential excess of mean `mean`",
         example: "{name: shifted_exponential, base: 15ms, mean: 1ms}",
         positional: &["base", "mean"],
+        options: options::<Options>,
         build,
     }
 }
 
-fn build(choice: &Choice, _: &Latencies) -> Result<Arc<dyn Distribution>, OptionError> {
+fn build(choice: &Choice, _: &dyn Tables) -> Result<Arc<dyn Distribution>, OptionError> {
     let options: Options = choice.options()?;
     Ok(Arc::new(ShiftedExponential { base: options.base.0, mean: options.mean.0 }))
 }

@@ -1,9 +1,13 @@
 use super::*;
-use crate::domain::{Span, Stream};
-use serde_json::json;
+use crate::domain::{Pick, Span, Stream};
+use serde_json::{Value, json};
+
+fn read(value: &Value) -> Result<Arc<dyn Distribution>, OptionError> {
+    Pick::<dyn Distribution>::from(value.clone()).build(&table())
+}
 
 fn draws(value: &Value, count: usize) -> Vec<f64> {
-    let distribution = Latencies::default().read(value).unwrap();
+    let distribution = read(value).unwrap();
     let mut stream = Stream::new(5, "latency", 0, 1);
     (0..count).map(|_| distribution.sample(&mut stream).seconds() * 1e3).collect()
 }
@@ -39,7 +43,7 @@ fn moments_are_those_of_theory() {
             (spread - deviation).abs() <= 0.06 * deviation,
             "{value}: deviation {spread}, not {deviation}"
         );
-        let stated = Latencies::default().read(&value).unwrap().mean().unwrap().seconds() * 1e3;
+        let stated = read(&value).unwrap().mean().unwrap().seconds() * 1e3;
         assert!((stated - mean).abs() < 1e-4, "{value}: states a mean of {stated}");
     }
 }
@@ -49,16 +53,16 @@ fn a_heavy_tail_has_no_mean() {
     for value in
         [json!("pareto(1ms, 1)"), json!("gev(1ms, 1ms, 1)"), json!("jittered(1ms, 1ms, pareto(1ms, 1))")]
     {
-        assert_eq!(Latencies::default().read(&value).unwrap().mean(), None, "{value}");
+        assert_eq!(read(&value).unwrap().mean(), None, "{value}");
     }
     // A component that is never drawn does not count.
     let unused = json!({"name": "mixture", "of": ["2ms", "pareto(1ms, 1)"], "weights": [1, 0]});
-    assert_eq!(Latencies::default().read(&unused).unwrap().mean(), Some(Span::from_millis(2)));
+    assert_eq!(read(&unused).unwrap().mean(), Some(Span::from_millis(2)));
 }
 
 #[test]
 fn every_example_builds_and_draws_the_same_again() {
-    for row in Latencies::default().rows() {
+    for row in table().rows() {
         // The examples are flow YAML; their names and values are what JSON would quote.
         let example = crate::yaml::flow(row.example);
         assert_eq!(example["name"], row.name);
@@ -92,7 +96,7 @@ fn bad_options_name_the_key_the_value_and_what_is_right() {
         (json!(["20ms"]), "is not a choice"),
     ];
     for (value, part) in cases {
-        let error = Latencies::default().read(&value).unwrap_err().to_string();
+        let error = read(&value).unwrap_err().to_string();
         assert!(error.contains(part), "{value}: {error}");
     }
 }

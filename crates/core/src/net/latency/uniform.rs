@@ -1,8 +1,8 @@
 //! Equally likely between two bounds.
 
-use super::{BuildLatency, Latencies};
+use super::BuildLatency;
 use crate::domain::units::Duration;
-use crate::domain::{Choice, OptionError, Row, Span, Stream};
+use crate::domain::{Choice, OptionError, Row, Span, Stream, Tables, options};
 use crate::net::Distribution;
 use serde::Deserialize;
 use std::sync::Arc;
@@ -16,10 +16,12 @@ pub struct Uniform {
     pub max: Span,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Options {
+    /// The least.
     min: Duration,
+    /// The most.
     max: Duration,
 }
 
@@ -30,11 +32,12 @@ pub(super) fn row() -> Row<BuildLatency> {
         summary: "equally likely from `min` to `max`",
         example: "{name: uniform, min: 1ms, max: 3ms}",
         positional: &["min", "max"],
+        options: options::<Options>,
         build,
     }
 }
 
-fn build(choice: &Choice, _: &Latencies) -> Result<Arc<dyn Distribution>, OptionError> {
+fn build(choice: &Choice, _: &dyn Tables) -> Result<Arc<dyn Distribution>, OptionError> {
     let options: Options = choice.options()?;
     OptionError::check(options.min <= options.max, "max", options.max, "at least `min`")?;
     Ok(Arc::new(Uniform { min: options.min.0, max: options.max.0 }))

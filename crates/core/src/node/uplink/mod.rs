@@ -16,7 +16,7 @@ mod state;
 mod tests;
 mod unpushed;
 
-pub use plan::{Push, UplinkConfig, UplinkPlan};
+pub use plan::{BuildPush, Push, UplinkConfig, UplinkPlan, push_table};
 pub use state::UplinkState;
 
 use super::kinds::{ASSIGN, PULL, READY};

@@ -1,6 +1,6 @@
 //! What an uplink is told once.
 
-use crate::domain::NodeId;
+use crate::domain::{Build, NoOptions, NodeId, OptionError, Pluggable, Row, Table, options};
 use crate::node::work::UpdateKind;
 use crate::policy::fold::FoldRule;
 use serde::{Deserialize, Serialize};
@@ -28,6 +28,55 @@ pub enum Push {
     Every(u64),
     /// When the parent has sent a model and at least one update has arrived since the last push.
     OnRequest,
+}
+
+/// Makes a way to push from its options.
+pub type BuildPush = Build<Push>;
+
+impl Pluggable for Push {
+    type Build = BuildPush;
+    const KIND: &'static str = "way to push";
+    const LIST: &'static str = "pushes";
+}
+
+#[derive(Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Every {
+    /// Commits from one push to the next.
+    k: u64,
+}
+
+/// All ways to push.
+#[must_use]
+pub fn push_table() -> Table<BuildPush> {
+    let every: BuildPush = |choice, _| {
+        let Every { k } = choice.options()?;
+        OptionError::check(k > 0, "k", k, "1 or more")?;
+        Ok(Push::Every(k))
+    };
+    let on_request: BuildPush = |choice, _| {
+        let NoOptions {} = choice.options()?;
+        Ok(Push::OnRequest)
+    };
+    let row = |name, summary, example, positional, options, build| Row {
+        name,
+        summary,
+        example,
+        positional,
+        options,
+        build,
+    };
+    Table::new::<Push>(vec![
+        row("every", "after every k-th commit", "{name: every, k: 1}", &["k"], options::<Every>, every),
+        row(
+            "on_request",
+            "when the parent has sent a model and an update has arrived since the last push",
+            "{name: on_request}",
+            &[],
+            options::<NoOptions>,
+            on_request,
+        ),
+    ])
 }
 
 /// What an uplink is told once.

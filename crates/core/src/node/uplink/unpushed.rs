@@ -66,7 +66,7 @@ impl Commits {
         let updates = self.behind().0;
         let aggregates = std::mem::take(&mut self.aggregates);
         let scale = aggregates.len() as f32 / updates.max(1) as f32;
-        let weight = |a: &Aggregate| if rule.name() == "weighted" { 1.0 } else { a.updates as f32 * scale };
+        let weight = |a: &Aggregate| if rule.counts_samples() { 1.0 } else { a.updates as f32 * scale };
         aggregates.into_iter().map(|a| input(a.tensor.clone(), weight(&a), a.samples)).collect()
     }
 }
@@ -104,7 +104,7 @@ mod tests {
         let mean = all.iter().map(|(n, v)| *n as f32 * v).sum::<f32>() / 7.0;
         for name in ["mean", "weighted"] {
             let table = crate::policy::fold::table();
-            let rule = (table.get(name).unwrap().build)(&Choice::named(name)).unwrap();
+            let rule = (table.get(name).unwrap().build)(&Choice::named(name), &()).unwrap();
             for merge_after in 0..4 {
                 let mut commits = Commits::default();
                 for (i, (updates, value)) in all.into_iter().enumerate() {

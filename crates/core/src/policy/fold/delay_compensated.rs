@@ -4,7 +4,7 @@
 
 use super::{FoldRow, FoldRule, Slice};
 use crate::domain::work::FoldInput;
-use crate::domain::{Choice, OptionError};
+use crate::domain::{Choice, OptionError, Tables, options};
 use serde::Deserialize;
 use std::sync::Arc;
 
@@ -13,14 +13,15 @@ pub(super) const ROW: FoldRow = FoldRow {
     summary: "each gradient is corrected for the distance the model moved since its snapshot",
     example: "{name: delay_compensated, lambda: 0.04, adaptive: false, decay: 0.95}",
     positional: &["lambda"],
+    options: options::<DelayCompensated>,
     build,
 };
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
-struct DelayCompensated {
+pub(crate) struct DelayCompensated {
     /// Strength of the correction; 0 is plain asynchronous SGD. MXNet's default.
-    lambda: f32,
+    pub lambda: f32,
     /// Whether lambda is scaled by the running mean square of the gradient.
     adaptive: bool,
     /// m of that running mean.
@@ -36,7 +37,8 @@ impl Default for DelayCompensated {
 /// Keeps the adaptive lambda finite (the paper's epsilon).
 const EPSILON: f32 = 1e-7;
 
-fn parse(choice: &Choice) -> Result<DelayCompensated, OptionError> {
+/// The options, checked; `dc_asgd` passes its own on.
+pub(crate) fn parse(choice: &Choice) -> Result<DelayCompensated, OptionError> {
     let rule: DelayCompensated = choice.options()?;
     if !(rule.lambda >= 0.0 && rule.lambda.is_finite()) {
         return Err(OptionError::new(
@@ -55,12 +57,7 @@ fn parse(choice: &Choice) -> Result<DelayCompensated, OptionError> {
     Ok(rule)
 }
 
-/// Checks options without building; `dc_asgd` passes its own on.
-pub(crate) fn check(choice: &Choice) -> Result<(), OptionError> {
-    parse(choice).map(|_| ())
-}
-
-fn build(choice: &Choice) -> Result<Arc<dyn FoldRule>, OptionError> {
+fn build(choice: &Choice, _: &dyn Tables) -> Result<Arc<dyn FoldRule>, OptionError> {
     Ok(Arc::new(parse(choice)?))
 }
 

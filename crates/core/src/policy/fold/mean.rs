@@ -2,7 +2,7 @@
 
 use super::{FoldRow, FoldRule};
 use crate::domain::work::FoldInput;
-use crate::domain::{Choice, OptionError};
+use crate::domain::{Choice, NoOptions, OptionError, Tables, options};
 use std::sync::Arc;
 
 pub(super) const ROW: FoldRow = FoldRow {
@@ -10,11 +10,12 @@ pub(super) const ROW: FoldRow = FoldRow {
     summary: "every update counts the same",
     example: "{name: mean}",
     positional: &[],
+    options: options::<NoOptions>,
     build,
 };
 
-fn build(choice: &Choice) -> Result<Arc<dyn FoldRule>, OptionError> {
-    super::sum::NoOptions::check(choice)?;
+fn build(choice: &Choice, _: &dyn Tables) -> Result<Arc<dyn FoldRule>, OptionError> {
+    let NoOptions {} = choice.options()?;
     Ok(Arc::new(Mean))
 }
 

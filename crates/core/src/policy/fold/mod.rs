@@ -7,7 +7,7 @@ mod sum;
 mod weighted;
 
 use crate::domain::work::{FoldInput, Folded, OptState, UpdateKind};
-use crate::domain::{Choice, OptionError, Params, Row, Table};
+use crate::domain::{Build, Params, Pluggable, Row, Table};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -25,6 +25,10 @@ pub trait FoldRule: Send + Sync + std::fmt::Debug {
     fn fold(&self, inputs: &[Slice<'_>], base: &[f32], state: &mut [Vec<f32>], out: &mut [f32]) {
         let _ = (base, state);
         linear(inputs, out);
+    }
+    /// Whether an update counts by the samples behind it, and not all alike.
+    fn counts_samples(&self) -> bool {
+        false
     }
     /// Whether inputs need the parameters that they were computed at.
     fn needs_snapshots(&self) -> bool {
@@ -82,12 +86,18 @@ pub struct Slice<'a> {
 }
 
 /// Makes a fold from its options.
-pub type BuildFold = fn(&Choice) -> Result<Arc<dyn FoldRule>, OptionError>;
+pub type BuildFold = Build<Arc<dyn FoldRule>>;
+
+impl Pluggable for dyn FoldRule {
+    type Build = BuildFold;
+    const KIND: &'static str = "fold";
+    const LIST: &'static str = "folds";
+}
 
 /// All folds.
 #[must_use]
 pub fn table() -> Table<BuildFold> {
-    Table::new("fold", vec![mean::ROW, weighted::ROW, sum::ROW, delay_compensated::ROW])
+    Table::new::<dyn FoldRule>(vec![mean::ROW, weighted::ROW, sum::ROW, delay_compensated::ROW])
 }
 
 type FoldRow = Row<BuildFold>;
@@ -229,6 +239,7 @@ fn distance(model: &[f32], base: &[f32]) -> Vec<f32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::Choice;
     use crate::domain::Strange;
 
     fn input(values: &[f32], samples: u64) -> FoldInput {
@@ -236,11 +247,11 @@ mod tests {
     }
 
     fn fold(rule: &str, inputs: Vec<FoldInput>, kind: UpdateKind) -> Folded {
-        let rule = (table().get(rule).unwrap().build)(&Choice::named(rule)).unwrap();
-        let sgd = (crate::policy::optimizer::table().get("sgd").unwrap().build)(&crate::policy::choice(
-            "sgd",
-            Some(("lr", 1.0)),
-        ));
+        let rule = (table().get(rule).unwrap().build)(&Choice::named(rule), &()).unwrap();
+        let sgd = (crate::policy::optimizer::table().get("sgd").unwrap().build)(
+            &crate::policy::choice("sgd", Some(("lr", 1.0))),
+            &(),
+        );
         let base = Params::new(vec![10.0, 10.0]);
         let opt = OptState::default();
         run(Fold { rule, inputs, base, apply: sgd.ok(), opt, kind, keep_aggregate: true, demands: None }, &[])
@@ -265,10 +276,10 @@ mod tests {
                             })
                             .collect();
                         let fold = Fold {
-                            rule: (rule.build)(&Choice::named(rule.name)).unwrap(),
+                            rule: (rule.build)(&Choice::named(rule.name), &()).unwrap(),
                             inputs,
                             base: model,
-                            apply: Some((optimizer.build)(&Choice::named(optimizer.name)).unwrap()),
+                            apply: Some((optimizer.build)(&Choice::named(optimizer.name), &()).unwrap()),
                             opt,
                             kind,
                             keep_aggregate: true,
@@ -295,7 +306,7 @@ mod tests {
                 rule: Arc::new(Sum),
                 inputs: vec![input],
                 base: Params::new(vec![0.0, 1.0]),
-                apply: Some((sgd.get("sgd").unwrap().build)(&Choice::named("sgd")).unwrap()),
+                apply: Some((sgd.get("sgd").unwrap().build)(&Choice::named("sgd"), &()).unwrap()),
                 opt: OptState::default(),
                 kind: UpdateKind::Delta,
                 keep_aggregate: false,
@@ -316,7 +327,7 @@ mod tests {
                     let snapshot = Some(base.clone());
                     run(
                         Fold {
-                            rule: (rule.build)(&Choice::named(rule.name)).unwrap(),
+                            rule: (rule.build)(&Choice::named(rule.name), &()).unwrap(),
                             inputs: inputs
                                 .into_iter()
                                 .map(|i| FoldInput { snapshot: snapshot.clone(), ..i })
@@ -324,6 +335,7 @@ mod tests {
                             base,
                             apply: (crate::policy::optimizer::table().get("adam").unwrap().build)(
                                 &Choice::named("adam"),
+                                &(),
                             )
                             .ok(),
                             opt: OptState::default(),

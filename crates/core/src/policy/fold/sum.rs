@@ -2,7 +2,7 @@
 
 use super::{FoldRow, FoldRule};
 use crate::domain::work::FoldInput;
-use crate::domain::{Choice, OptionError};
+use crate::domain::{Choice, NoOptions, OptionError, Tables, options};
 use std::sync::Arc;
 
 pub(super) const ROW: FoldRow = FoldRow {
@@ -10,22 +10,12 @@ pub(super) const ROW: FoldRow = FoldRow {
     summary: "updates are added up with the policy's weights",
     example: "{name: sum}",
     positional: &[],
+    options: options::<NoOptions>,
     build,
 };
 
-#[derive(serde::Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct NoOptions {}
-
-impl NoOptions {
-    pub(super) fn check(choice: &Choice) -> Result<(), OptionError> {
-        let NoOptions {} = choice.options()?;
-        Ok(())
-    }
-}
-
-fn build(choice: &Choice) -> Result<Arc<dyn FoldRule>, OptionError> {
-    NoOptions::check(choice)?;
+fn build(choice: &Choice, _: &dyn Tables) -> Result<Arc<dyn FoldRule>, OptionError> {
+    let NoOptions {} = choice.options()?;
     Ok(Arc::new(Sum))
 }
 

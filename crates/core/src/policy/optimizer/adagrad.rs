@@ -1,7 +1,7 @@
 //! Adagrad: v += g^2; x -= lr m / (sqrt v + eps) (Duchi et al., JMLR 2011; FedAdagrad in arXiv 2003.00295).
 
 use super::{OptimizerRow, ServerOptimizer, check_decay, check_eps, check_lr};
-use crate::domain::{Choice, OptionError};
+use crate::domain::{Choice, OptionError, Tables, options};
 use serde::Deserialize;
 use std::sync::Arc;
 
@@ -10,14 +10,18 @@ pub(super) const ROW: OptimizerRow = OptimizerRow {
     summary: "steps shrink with the sum of squared gradients (FedAdagrad)",
     example: "{name: adagrad, lr: 0.1, beta1: 0.0, eps: 1.0e-3}",
     positional: &["lr"],
+    options: options::<Adagrad>,
     build,
 };
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct Adagrad {
+    /// Learning rate.
     lr: f32,
+    /// Decay of the mean gradient; 0 for none.
     beta1: f32,
+    /// Added to the root, which keeps steps finite.
     eps: f32,
 }
 
@@ -27,7 +31,7 @@ impl Default for Adagrad {
     }
 }
 
-fn build(choice: &Choice) -> Result<Arc<dyn ServerOptimizer>, OptionError> {
+fn build(choice: &Choice, _: &dyn Tables) -> Result<Arc<dyn ServerOptimizer>, OptionError> {
     let adagrad: Adagrad = choice.options()?;
     check_lr(adagrad.lr)?;
     check_decay("beta1", adagrad.beta1)?;

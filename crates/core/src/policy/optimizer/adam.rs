@@ -2,7 +2,7 @@
 //! (1 - b1^t), x -= lr_t m / (sqrt v + eps). FedAdam (arXiv 2003.00295) has no bias correction, beta2 .99, eps 1e-3.
 
 use super::{OptimizerRow, ServerOptimizer, check_decay, check_eps, check_lr};
-use crate::domain::{Choice, OptionError, math};
+use crate::domain::{Choice, OptionError, Tables, math, options};
 use serde::Deserialize;
 use std::sync::Arc;
 
@@ -11,16 +11,22 @@ pub(super) const ROW: OptimizerRow = OptimizerRow {
     summary: "Adam; FedAdam with beta2 .99, eps 1e-3 and no bias correction",
     example: "{name: adam, lr: 0.001, beta1: 0.9, beta2: 0.999, eps: 1.0e-7, bias_correction: true}",
     positional: &["lr"],
+    options: options::<Adam>,
     build,
 };
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct Adam {
+    /// Learning rate.
     lr: f32,
+    /// Decay of the mean gradient.
     beta1: f32,
+    /// Decay of the mean square of gradients.
     beta2: f32,
+    /// Added to the root, which keeps steps finite.
     eps: f32,
+    /// Whether the means are corrected for their start at 0.
     bias_correction: bool,
 }
 
@@ -30,7 +36,7 @@ impl Default for Adam {
     }
 }
 
-fn build(choice: &Choice) -> Result<Arc<dyn ServerOptimizer>, OptionError> {
+fn build(choice: &Choice, _: &dyn Tables) -> Result<Arc<dyn ServerOptimizer>, OptionError> {
     let adam: Adam = choice.options()?;
     check_lr(adam.lr)?;
     check_decay("beta1", adam.beta1)?;

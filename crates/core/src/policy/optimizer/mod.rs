@@ -9,7 +9,7 @@ mod momentum;
 mod sgd;
 mod yogi;
 
-use crate::domain::{Choice, OptionError, Row, Table};
+use crate::domain::{Build, OptionError, Pluggable, Row, Table};
 use std::sync::Arc;
 
 /// Applies a descent direction to the model.
@@ -23,12 +23,18 @@ pub trait ServerOptimizer: Send + Sync + std::fmt::Debug {
 }
 
 /// Makes an optimiser from its options.
-pub type BuildOptimizer = fn(&Choice) -> Result<Arc<dyn ServerOptimizer>, OptionError>;
+pub type BuildOptimizer = Build<Arc<dyn ServerOptimizer>>;
+
+impl Pluggable for dyn ServerOptimizer {
+    type Build = BuildOptimizer;
+    const KIND: &'static str = "server optimiser";
+    const LIST: &'static str = "optimizers";
+}
 
 /// All server optimisers.
 #[must_use]
 pub fn table() -> Table<BuildOptimizer> {
-    Table::new("server optimiser", vec![sgd::ROW, momentum::ROW, adam::ROW, yogi::ROW, adagrad::ROW])
+    Table::new::<dyn ServerOptimizer>(vec![sgd::ROW, momentum::ROW, adam::ROW, yogi::ROW, adagrad::ROW])
 }
 
 type OptimizerRow = Row<BuildOptimizer>;
@@ -65,7 +71,7 @@ mod tests {
             positional: vec![],
         };
         let table = table();
-        let optimizer = (table.get(&choice.name).unwrap().build)(&choice).unwrap();
+        let optimizer = (table.get(&choice.name).unwrap().build)(&choice, &()).unwrap();
         let mut model = [1.0];
         let mut slots = vec![vec![0.0]; optimizer.slots()];
         for (i, g) in gradients.iter().enumerate() {
@@ -106,7 +112,7 @@ mod tests {
     fn refuses_what_cannot_learn() {
         for (name, key, value) in [("sgd", "lr", 0.0), ("adam", "beta1", 1.0), ("yogi", "eps", 0.0)] {
             let choice = crate::policy::choice(name, Some((key, value)));
-            assert_eq!((table().get(name).unwrap().build)(&choice).unwrap_err().key, key);
+            assert_eq!((table().get(name).unwrap().build)(&choice, &()).unwrap_err().key, key);
         }
     }
 }

@@ -2,7 +2,7 @@
 //! outer optimiser on deltas this is FedAvgM and the outer step of DiLoCo (arXiv 2311.08105).
 
 use super::{OptimizerRow, ServerOptimizer, check_decay, check_lr};
-use crate::domain::{Choice, OptionError};
+use crate::domain::{Choice, OptionError, Tables, options};
 use serde::Deserialize;
 use std::sync::Arc;
 
@@ -11,14 +11,18 @@ pub(super) const ROW: OptimizerRow = OptimizerRow {
     summary: "SGD with heavy-ball or Nesterov momentum (FedAvgM)",
     example: "{name: momentum, lr: 0.1, beta: 0.9, nesterov: false}",
     positional: &["lr", "beta"],
+    options: options::<Momentum>,
     build,
 };
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct Momentum {
+    /// Learning rate.
     lr: f32,
+    /// Decay of the velocity.
     beta: f32,
+    /// Whether the step looks ahead (Nesterov).
     nesterov: bool,
 }
 
@@ -28,7 +32,7 @@ impl Default for Momentum {
     }
 }
 
-fn build(choice: &Choice) -> Result<Arc<dyn ServerOptimizer>, OptionError> {
+fn build(choice: &Choice, _: &dyn Tables) -> Result<Arc<dyn ServerOptimizer>, OptionError> {
     let momentum: Momentum = choice.options()?;
     check_lr(momentum.lr)?;
     check_decay("beta", momentum.beta)?;

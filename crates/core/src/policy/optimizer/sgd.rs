@@ -1,7 +1,7 @@
 //! x -= lr g.
 
 use super::{OptimizerRow, ServerOptimizer, check_lr};
-use crate::domain::{Choice, OptionError};
+use crate::domain::{Choice, OptionError, Tables, options};
 use serde::Deserialize;
 use std::sync::Arc;
 
@@ -10,10 +10,11 @@ pub(super) const ROW: OptimizerRow = OptimizerRow {
     summary: "x -= lr g; for deltas with lr 1 plain averaging",
     example: "{name: sgd, lr: 0.1}",
     positional: &["lr"],
+    options: options::<Sgd>,
     build,
 };
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct Sgd {
     /// Learning rate.
@@ -26,7 +27,7 @@ impl Default for Sgd {
     }
 }
 
-fn build(choice: &Choice) -> Result<Arc<dyn ServerOptimizer>, OptionError> {
+fn build(choice: &Choice, _: &dyn Tables) -> Result<Arc<dyn ServerOptimizer>, OptionError> {
     let sgd: Sgd = choice.options()?;
     check_lr(sgd.lr)?;
     Ok(Arc::new(sgd))

@@ -2,7 +2,7 @@
 //! FedYogi in arXiv 2003.00295, whose defaults these are).
 
 use super::{OptimizerRow, ServerOptimizer, check_decay, check_eps, check_lr};
-use crate::domain::{Choice, OptionError};
+use crate::domain::{Choice, OptionError, Tables, options};
 use serde::Deserialize;
 use std::sync::Arc;
 
@@ -11,15 +11,20 @@ pub(super) const ROW: OptimizerRow = OptimizerRow {
     summary: "Adam with an additive second moment (FedYogi)",
     example: "{name: yogi, lr: 0.01, beta1: 0.9, beta2: 0.99, eps: 1.0e-3}",
     positional: &["lr"],
+    options: options::<Yogi>,
     build,
 };
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct Yogi {
+    /// Learning rate.
     lr: f32,
+    /// Decay of the mean gradient.
     beta1: f32,
+    /// How fast the mean square of gradients moves.
     beta2: f32,
+    /// Added to the root, which keeps steps finite.
     eps: f32,
 }
 
@@ -29,7 +34,7 @@ impl Default for Yogi {
     }
 }
 
-fn build(choice: &Choice) -> Result<Arc<dyn ServerOptimizer>, OptionError> {
+fn build(choice: &Choice, _: &dyn Tables) -> Result<Arc<dyn ServerOptimizer>, OptionError> {
     let yogi: Yogi = choice.options()?;
     check_lr(yogi.lr)?;
     check_decay("beta1", yogi.beta1)?;

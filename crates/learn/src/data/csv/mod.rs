@@ -6,7 +6,7 @@ use super::files::{file_error, find, given, open, wrong};
 use super::{BuildData, DataContext, DataSet, Features, Labels, Owners, Samples};
 use crate::model::{DataShape, Output};
 use columns::{Column, Columns, Wanted};
-use hcddl_core::domain::{Choice, OptionError, Row, text};
+use hcddl_core::domain::{Choice, OptionError, Row, Tables, options, text};
 use serde::Deserialize;
 use std::collections::HashMap;
 use std::io::Read;
@@ -20,6 +20,7 @@ pub fn row() -> Row<BuildData> {
         example: "{name: csv, train: train.csv, test: test.csv, test_rows: null, label: class, target: null, \
                   owner: null, skip: [id], header: true, separator: null, standardise: false}",
         positional: &["train", "test"],
+        options: options::<Options>,
         build: any,
     }
 }
@@ -31,6 +32,7 @@ pub fn occupancy() -> Row<BuildData> {
         summary: "UCI Occupancy Detection: is somebody in the room? 5 features, 8,143 rows to train on; CSV",
         example: "{name: occupancy, test: datatest, standardise: true}",
         positional: &[],
+        options: options::<Occupancy>,
         build: load_occupancy,
     }
 }
@@ -42,13 +44,15 @@ pub fn susy() -> Row<BuildData> {
         summary: "UCI SUSY: signal or background? 18 features, 5,000,000 rows, the last 500,000 to test on; CSV",
         example: "{name: susy, test_rows: 500000, standardise: false}",
         positional: &[],
+        options: options::<Susy>,
         build: load_susy,
     }
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Options {
+    /// The file to train on.
     train: PathBuf,
     /// Rows to test on, of another file.
     test: Option<PathBuf>,
@@ -75,7 +79,7 @@ struct Options {
 }
 
 /// One column or several.
-#[derive(Deserialize)]
+#[derive(Deserialize, serde::Serialize, schemars::JsonSchema)]
 #[serde(untagged)]
 enum Targets {
     One(Column),
@@ -86,7 +90,7 @@ fn yes() -> bool {
     true
 }
 
-fn any(choice: &Choice, context: &DataContext) -> Result<DataSet, OptionError> {
+fn any(choice: &Choice, _: &dyn Tables, context: &DataContext) -> Result<DataSet, OptionError> {
     let options: Options = choice.options()?;
     let (key, targets) = match (options.label, options.target) {
         (Some(label), None) => ("label", vec![label]),
@@ -114,11 +118,12 @@ fn any(choice: &Choice, context: &DataContext) -> Result<DataSet, OptionError> {
     }
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct Occupancy {
     /// `datatest` (the door mostly closed), `datatest2` (mostly open) or `both`.
     test: String,
+    /// Features get mean 0 and deviation 1 over the training rows.
     standardise: bool,
 }
 
@@ -128,7 +133,7 @@ impl Default for Occupancy {
     }
 }
 
-fn load_occupancy(choice: &Choice, context: &DataContext) -> Result<DataSet, OptionError> {
+fn load_occupancy(choice: &Choice, _: &dyn Tables, context: &DataContext) -> Result<DataSet, OptionError> {
     let options: Occupancy = choice.options()?;
     let tests: &[&str] = match options.test.as_str() {
         "datatest" => &["datatest"],
@@ -143,10 +148,12 @@ fn load_occupancy(choice: &Choice, context: &DataContext) -> Result<DataSet, Opt
     form.load(&path("datatraining")?, &Test::Files(&tests), options.standardise)
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct Susy {
+    /// So many last rows are for the test.
     test_rows: usize,
+    /// Features get mean 0 and deviation 1 over the training rows.
     standardise: bool,
 }
 
@@ -156,7 +163,7 @@ impl Default for Susy {
     }
 }
 
-fn load_susy(choice: &Choice, context: &DataContext) -> Result<DataSet, OptionError> {
+fn load_susy(choice: &Choice, _: &dyn Tables, context: &DataContext) -> Result<DataSet, OptionError> {
     let options: Susy = choice.options()?;
     let path = find("susy", &[], "SUSY.csv", context)?;
     let form = Form::of_classes(Column::Number(0), vec![], false);

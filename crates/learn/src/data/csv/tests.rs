@@ -12,7 +12,7 @@ fn build(row: &Row<BuildData>, files: &[(&str, &str)], options: Value) -> Result
     }
     let options = options.as_object().unwrap().clone();
     let choice = Choice { name: row.name.into(), options, positional: vec![] };
-    (row.build)(&choice, &DataContext { data_dir: Some(dir.path().to_owned()), seed: 0 })
+    (row.build)(&choice, &(), &DataContext { data_dir: Some(dir.path().to_owned()), seed: 0 })
 }
 
 /// A table with one file to train and one to test on.
@@ -121,7 +121,7 @@ fn the_rooms_have_their_known_rows() {
     let context = DataContext { data_dir: Some(directory.into()), seed: 0 };
     let options = json!({"test": "both"}).as_object().unwrap().clone();
     let choice = Choice { name: "occupancy".into(), options, positional: vec![] };
-    let set = (occupancy().build)(&choice, &context).unwrap();
+    let set = (occupancy().build)(&choice, &(), &context).unwrap();
     assert_eq!((set.shape, set.train.len()), (DataShape::features(5, 2), 8143));
     assert_eq!(set.test.len(), 2665 + 9752);
 }

@@ -8,7 +8,7 @@ mod spline;
 use super::files::{directory, entries, first_of, open, wrong};
 use super::{BuildData, DataContext, DataSet, Features, Labels, Order, Owners, Samples};
 use crate::model::{DataShape, Input, Output};
-use hcddl_core::domain::{OptionError, Row, Stream};
+use hcddl_core::domain::{OptionError, Row, Stream, options};
 use scan::{Lidar, Place, WALL};
 use serde::Deserialize;
 use spline::{POINTS_MIN, Surface, interpolate};
@@ -28,11 +28,12 @@ pub fn row() -> Row<BuildData> {
                   sample_power: 1.0, border: 30, spline_resolution: 30, round_density: true, \
                   validation_scans: 500}",
         positional: &[],
-        build: |choice, context| load(&choice.options()?, context),
+        options: options::<Options>,
+        build: |choice, _, context| load(&choice.options()?, context),
     }
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct Options {
     /// The floor plan, a PNG in the folder `dinno_floorplan`: free is black, walls are white.

@@ -20,7 +20,7 @@ fn build(robots: &[[f64; 2]], options: Value) -> Result<DataSet, OptionError> {
     }
     let choice =
         Choice { name: "lidar".into(), options: options.as_object().unwrap().clone(), positional: vec![] };
-    (row().build)(&choice, &DataContext { data_dir: Some(dir.path().to_owned()), seed: 5 })
+    (row().build)(&choice, &(), &DataContext { data_dir: Some(dir.path().to_owned()), seed: 5 })
 }
 
 fn npy(path: &Path, shape: &[u64], values: &[f64]) {
@@ -129,7 +129,7 @@ fn the_building_of_the_paper_is_driven_through_without_hitting_a_wall() {
     let choice =
         Choice { name: "lidar".into(), options: options.as_object().unwrap().clone(), positional: vec![] };
     let context = DataContext { data_dir: Some(directory.into()), seed: 1 };
-    let set = (row().build)(&choice, &context).unwrap();
+    let set = (row().build)(&choice, &(), &context).unwrap();
     // 30 scans for each of 81 (once 79) steps between waypoints, of 7 robots.
     assert_eq!(set.train.len(), (6 * 81 + 79) * 30 * 4);
     assert_eq!(set.train.owners().unwrap().names.len(), 7);

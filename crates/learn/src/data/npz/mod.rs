@@ -4,10 +4,10 @@ mod array;
 
 use super::files::{given, wrong};
 use super::samples::Owners;
-use super::{BuildData, DataContext, DataSet, Features, ImageOptions, Labels, Normalise, Samples};
+use super::{BuildData, DataContext, DataSet, Features, Labels, Normalise, Samples};
 use crate::model::DataShape;
 use array::{Array, NoClasses, Numbers};
-use hcddl_core::domain::{Choice, OptionError, Row};
+use hcddl_core::domain::{Choice, OptionError, Row, Tables, options};
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
@@ -22,18 +22,23 @@ pub fn row() -> Row<BuildData> {
         example: "{name: npz, file: set.npz, x_train: x_train, y_train: y_train, x_test: x_test, \
                   y_test: y_test, owner: null, channels_last: null, classes: null, normalise: unit}",
         positional: &["file"],
+        options: options::<Options>,
         build: load,
     }
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct Options {
+    /// The .npz file.
     file: PathBuf,
-    /// Names of the arrays.
+    /// Name of the array of features to train on.
     x_train: String,
+    /// Name of the array of their labels.
     y_train: String,
+    /// Name of the array of features to test on.
     x_test: String,
+    /// Name of the array of their labels.
     y_test: String,
     /// Name of an array with the number of the owner of each training sample, for `partition: natural`.
     owner: Option<String>,
@@ -41,13 +46,25 @@ struct Options {
     channels_last: Option<bool>,
     /// Number of classes; one more than the largest training label when left out.
     classes: Option<usize>,
+    /// How bytes become numbers: `unit` (from 0 to 1), a mean and a deviation as in `[0.13, 0.31]`, `per_pixel`.
+    normalise: Normalise,
 }
 
 impl Default for Options {
     fn default() -> Self {
         let [x_train, y_train, x_test, y_test] = ["x_train", "y_train", "x_test", "y_test"].map(String::from);
         let file = PathBuf::new();
-        Self { file, x_train, y_train, x_test, y_test, owner: None, channels_last: None, classes: None }
+        Self {
+            file,
+            x_train,
+            y_train,
+            x_test,
+            y_test,
+            owner: None,
+            channels_last: None,
+            classes: None,
+            normalise: Normalise::default(),
+        }
     }
 }
 
@@ -67,8 +84,8 @@ struct Part {
 
 type Archive = zip::ZipArchive<BufReader<File>>;
 
-fn load(choice: &Choice, context: &DataContext) -> Result<DataSet, OptionError> {
-    let (images, options) = ImageOptions::of::<Options>(choice)?;
+fn load(choice: &Choice, _: &dyn Tables, context: &DataContext) -> Result<DataSet, OptionError> {
+    let options: Options = choice.options()?;
     let path = given("file", &options.file, context)?;
     let file = File::open(&path).map_err(|e| wrong(&path, &format!("cannot be opened: {e}"), ""))?;
     let mut archive = zip::ZipArchive::new(BufReader::new(file))
@@ -88,13 +105,13 @@ fn load(choice: &Choice, context: &DataContext) -> Result<DataSet, OptionError> 
     }
     let trained = match &train.values {
         Values::Bytes(pixels) => &pixels[..],
-        Values::Floats(_) if images.normalise != Normalise::Unit => {
+        Values::Floats(_) if options.normalise != Normalise::Unit => {
             let message = "normalisation is for bytes, these are other numbers";
             return Err(OptionError::new("normalise", message, "leave it out"));
         }
         Values::Floats(_) => &[],
     };
-    let scale = images.normalise.scale(255.0, channels, height * width, trained)?;
+    let scale = options.normalise.scale(255.0, channels, height * width, trained)?;
     let samples = |part: Part| {
         let features = match part.values {
             Values::Bytes(pixels) => Features::Bytes { pixels, scale: scale.clone() },
@@ -248,7 +265,7 @@ mod tests {
         let mut options = options.as_object().unwrap().clone();
         options.entry("file").or_insert(json!("set.npz"));
         let choice = Choice { name: "npz".into(), options, positional: vec![] };
-        (row().build)(&choice, &DataContext { data_dir: Some(dir.path().to_owned()), seed: 0 })
+        (row().build)(&choice, &(), &DataContext { data_dir: Some(dir.path().to_owned()), seed: 0 })
     }
 
     /// Two images of two channels and 1x3 pixels to train on, one to test on.

@@ -3,36 +3,50 @@
 use super::dense::identity;
 use super::{BuildLayer, NumberOr, size};
 use crate::layer::{self, Activation};
-use hcddl_core::domain::{OptionError, Row};
-use serde::{Deserialize, Deserializer};
+use hcddl_core::domain::{OptionError, Row, options};
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde::{Deserialize, Deserializer, Serialize};
+use std::borrow::Cow;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Conv2d {
+    /// Channels that come out.
     filters: usize,
+    /// Side of the kernel.
     kernel: usize,
+    /// Pixels from one place of the kernel to the next.
     #[serde(default = "one")]
     stride: usize,
+    /// Pixels of 0 on each side; `same` keeps the size.
     #[serde(default)]
     padding: Padding,
+    /// Groups of channels that do not mix.
     #[serde(default = "one")]
     groups: usize,
+    /// Whether each filter has a bias.
     #[serde(default = "yes")]
     bias: bool,
+    /// What follows.
     #[serde(default = "identity")]
     activation: Activation,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Depthwise {
+    /// Side of the kernel.
     kernel: usize,
+    /// Pixels from one place of the kernel to the next.
     #[serde(default = "one")]
     stride: usize,
+    /// Pixels of 0 on each side; `same` keeps the size.
     #[serde(default)]
     padding: Padding,
+    /// Whether each channel has a bias.
     #[serde(default = "yes")]
     bias: bool,
+    /// What follows.
     #[serde(default = "identity")]
     activation: Activation,
 }
@@ -45,11 +59,22 @@ fn yes() -> bool {
     true
 }
 
+#[derive(Serialize)]
 struct Padding(NumberOr);
 
 impl Default for Padding {
     fn default() -> Self {
         Self(NumberOr::Number(0))
+    }
+}
+
+impl JsonSchema for Padding {
+    fn schema_name() -> Cow<'static, str> {
+        "Padding".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        NumberOr::schema(&["same"])
     }
 }
 
@@ -84,7 +109,8 @@ pub(super) fn rows() -> Vec<Row<BuildLayer>> {
             example: "{name: conv2d, filters: 8, kernel: 3, stride: 1, padding: 0, groups: 1, bias: true, \
                       activation: identity}",
             positional: &["filters", "kernel", "stride", "padding"],
-            build: |choice, network| {
+            options: options::<Conv2d>,
+            build: |choice, _, network| {
                 let Conv2d { filters, kernel, stride, padding, groups, bias, activation } =
                     choice.options()?;
                 let (filters, kernel) = (size("filters", filters)?, size("kernel", kernel)?);
@@ -102,9 +128,10 @@ pub(super) fn rows() -> Vec<Row<BuildLayer>> {
         Row {
             name: "depthwise",
             summary: "convolution of each channel on its own",
-            example: "{name: depthwise, kernel: 3, stride: 1, padding: same, bias: true, activation: identity}",
+            example: "{name: depthwise, kernel: 3, stride: 1, padding: 0, bias: true, activation: identity}",
             positional: &["kernel", "stride", "padding"],
-            build: |choice, network| {
+            options: options::<Depthwise>,
+            build: |choice, _, network| {
                 let Depthwise { kernel, stride, padding, bias, activation } = choice.options()?;
                 let (groups, kernel) = (network.image()?.0, size("kernel", kernel)?);
                 let (stride, padding) = (size("stride", stride)?, padding.around(kernel)?);

@@ -1,15 +1,15 @@
 //! What works on each value, or on each row as a whole.
 
 use super::BuildLayer;
-use super::dense::NoOptions;
 use crate::layer::{Activation, Dropout, LogSoftmax, Sine};
 use crate::model::NetworkBuilder;
-use hcddl_core::domain::{Choice, OptionError, Row};
+use hcddl_core::domain::{Choice, NoOptions, OptionError, Row, options};
 use serde::Deserialize;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct SineOptions {
+    /// What values are multiplied by first.
     #[serde(default = "one")]
     scale: f32,
 }
@@ -18,9 +18,10 @@ fn one() -> f32 {
     1.0
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct DropoutOptions {
+    /// Probability that a value is set to 0 while training.
     p: f32,
 }
 
@@ -41,21 +42,24 @@ fn activations() -> [Row<BuildLayer>; 3] {
             summary: "max(x, 0)",
             example: "{name: relu}",
             positional: &[],
-            build: |choice, network| activated(choice, network, Activation::Relu),
+            options: options::<NoOptions>,
+            build: |choice, _, network| activated(choice, network, Activation::Relu),
         },
         Row {
             name: "tanh",
             summary: "hyperbolic tangent",
             example: "{name: tanh}",
             positional: &[],
-            build: |choice, network| activated(choice, network, Activation::Tanh),
+            options: options::<NoOptions>,
+            build: |choice, _, network| activated(choice, network, Activation::Tanh),
         },
         Row {
             name: "sigmoid",
             summary: "1 / (1 + exp(-x))",
             example: "{name: sigmoid}",
             positional: &[],
-            build: |choice, network| activated(choice, network, Activation::Sigmoid),
+            options: options::<NoOptions>,
+            build: |choice, _, network| activated(choice, network, Activation::Sigmoid),
         },
     ]
 }
@@ -71,7 +75,8 @@ fn others() -> [Row<BuildLayer>; 3] {
             summary: "sin(scale x)",
             example: "{name: sine, scale: 1.0}",
             positional: &["scale"],
-            build: |choice, network| {
+            options: options::<SineOptions>,
+            build: |choice, _, network| {
                 let SineOptions { scale } = choice.options()?;
                 OptionError::check(scale.is_finite() && scale > 0.0, "scale", scale, "above 0")?;
                 network.elementwise(|len| Sine { len, scale })
@@ -82,7 +87,8 @@ fn others() -> [Row<BuildLayer>; 3] {
             summary: "logarithms of the classes' probabilities; the loss is then nll",
             example: "{name: log_softmax}",
             positional: &[],
-            build: |choice, network| {
+            options: options::<NoOptions>,
+            build: |choice, _, network| {
                 let NoOptions {} = choice.options()?;
                 network.elementwise(|len| LogSoftmax { len })
             },
@@ -92,7 +98,8 @@ fn others() -> [Row<BuildLayer>; 3] {
             summary: "while training, sets each value to 0 with probability p and scales the others up",
             example: "{name: dropout, p: 0.5}",
             positional: &["p"],
-            build: |choice, network| {
+            options: options::<DropoutOptions>,
+            build: |choice, _, network| {
                 let DropoutOptions { p } = choice.options()?;
                 OptionError::check((0.0..1.0).contains(&p), "p", p, "0 to below 1")?;
                 network.elementwise(|len| Dropout { len, p })

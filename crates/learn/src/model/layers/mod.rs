@@ -9,12 +9,19 @@ mod recurrent;
 mod residual;
 
 use super::NetworkBuilder;
-use hcddl_core::domain::{Choice, OptionError, Row, Table};
-use serde::{Deserialize, Deserializer};
+use hcddl_core::domain::{Choice, OptionError, Pick, Pluggable, Row, Table, Tables};
+use schemars::{Schema, json_schema};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
 /// Adds a layer to a network in the making.
-pub type BuildLayer = fn(&Choice, NetworkBuilder) -> Result<NetworkBuilder, OptionError>;
+pub type BuildLayer = fn(&Choice, &dyn Tables, NetworkBuilder) -> Result<NetworkBuilder, OptionError>;
+
+impl Pluggable for NetworkBuilder {
+    type Build = BuildLayer;
+    const KIND: &'static str = "layer";
+    const LIST: &'static str = "layers";
+}
 
 /// All layers.
 #[must_use]
@@ -28,19 +35,22 @@ pub fn table() -> Table<BuildLayer> {
         recurrent::rows,
         residual::rows,
     ];
-    Table::new("layer", groups.iter().flat_map(|rows| rows()).collect())
+    Table::new::<NetworkBuilder>(groups.iter().flat_map(|rows| rows()).collect())
 }
 
 /// Adds layers as a scenario writes them, in order. `key` is where their list stands.
 ///
 /// # Errors
 /// [`OptionError`] at the layer concerned, as in `layers[2].kernel`.
-pub fn add(mut network: NetworkBuilder, layers: &[Value], key: &str) -> Result<NetworkBuilder, OptionError> {
-    let table = network.table();
+pub fn add(
+    mut network: NetworkBuilder,
+    layers: &[Pick<NetworkBuilder>],
+    key: &str,
+    tables: &dyn Tables,
+) -> Result<NetworkBuilder, OptionError> {
     for (index, layer) in layers.iter().enumerate() {
-        let built = Choice::from_value(layer).and_then(|choice| {
-            let (row, choice) = table.resolve(&choice)?;
-            (row.build)(&choice, network).map_err(|error| named(error, row.name).with_example(row.example))
+        let built = layer.make(tables, |build, choice| {
+            build(choice, tables, network).map_err(|error| named(error, &choice.name))
         });
         network = built.map_err(|error| error.below(&format!("{key}[{index}]")))?;
     }
@@ -63,13 +73,19 @@ fn size(key: &str, value: usize) -> Result<usize, OptionError> {
 }
 
 /// A number, or a word that stands for one.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[serde(untagged)]
 enum NumberOr {
     Number(usize),
     Word(&'static str),
 }
 
 impl NumberOr {
+    /// The schema of a number or one of these words.
+    fn schema(words: &[&'static str]) -> Schema {
+        json_schema!({ "anyOf": [{ "type": "integer", "minimum": 0 }, { "enum": words }] })
+    }
+
     fn read<'de, D: Deserializer<'de>>(deserializer: D, words: &[&'static str]) -> Result<Self, D::Error> {
         let value = Value::deserialize(deserializer)?;
         let number = value.as_u64().and_then(|number| usize::try_from(number).ok()).map(Self::Number);

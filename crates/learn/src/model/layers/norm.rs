@@ -1,20 +1,21 @@
 //! Normalisations.
 
 use super::BuildLayer;
-use super::dense::NoOptions;
 use crate::layer::Statistics;
-use hcddl_core::domain::Row;
+use hcddl_core::domain::{NoOptions, Row, options};
 use serde::Deserialize;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct GroupNorm {
+    /// Number of groups of channels.
     groups: usize,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct BatchNorm {
+    /// What evaluations are normalised with.
     #[serde(default)]
     statistics: Statistics,
 }
@@ -26,7 +27,8 @@ pub(super) fn rows() -> Vec<Row<BuildLayer>> {
             summary: "normalises groups of channels of each sample",
             example: "{name: group_norm, groups: 2}",
             positional: &["groups"],
-            build: |choice, network| {
+            options: options::<GroupNorm>,
+            build: |choice, _, network| {
                 let GroupNorm { groups } = choice.options()?;
                 network.group_norm(groups)
             },
@@ -37,7 +39,8 @@ pub(super) fn rows() -> Vec<Row<BuildLayer>> {
                       aggregate, batch are those of the batch in evaluations too",
             example: "{name: batch_norm, statistics: aggregated}",
             positional: &["statistics"],
-            build: |choice, network| {
+            options: options::<BatchNorm>,
+            build: |choice, _, network| {
                 let BatchNorm { statistics } = choice.options()?;
                 network.batch_norm(statistics)
             },
@@ -47,7 +50,8 @@ pub(super) fn rows() -> Vec<Row<BuildLayer>> {
             summary: "normalises all values of each row",
             example: "{name: layer_norm}",
             positional: &[],
-            build: |choice, network| {
+            options: options::<NoOptions>,
+            build: |choice, _, network| {
                 let NoOptions {} = choice.options()?;
                 network.layer_norm()
             },

@@ -1,16 +1,18 @@
 //! Pooling.
 
-use super::dense::NoOptions;
 use super::{BuildLayer, size};
 use crate::layer::PoolShape;
-use hcddl_core::domain::{Choice, OptionError, Row};
+use hcddl_core::domain::{Choice, NoOptions, OptionError, Row, options};
 use serde::Deserialize;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Pool {
+    /// Side of the window.
     size: usize,
+    /// Pixels from one window to the next. Default: the size.
     stride: Option<usize>,
+    /// Pixels on each side that do not count.
     #[serde(default)]
     padding: usize,
 }
@@ -32,7 +34,8 @@ pub(super) fn rows() -> Vec<Row<BuildLayer>> {
             summary: "the largest value of each window; stride is the size unless given",
             example: "{name: max_pool, size: 2, stride: 2, padding: 0}",
             positional: &["size", "stride", "padding"],
-            build: |choice, network| {
+            options: options::<Pool>,
+            build: |choice, _, network| {
                 let (size, change) = windows(choice)?;
                 network.max_pool_with(size, change)
             },
@@ -42,7 +45,8 @@ pub(super) fn rows() -> Vec<Row<BuildLayer>> {
             summary: "the mean of each window; stride is the size unless given",
             example: "{name: avg_pool, size: 2, stride: 2, padding: 0}",
             positional: &["size", "stride", "padding"],
-            build: |choice, network| {
+            options: options::<Pool>,
+            build: |choice, _, network| {
                 let (size, change) = windows(choice)?;
                 network.avg_pool_with(size, change)
             },
@@ -52,7 +56,8 @@ pub(super) fn rows() -> Vec<Row<BuildLayer>> {
             summary: "the mean of each channel",
             example: "{name: global_avg_pool}",
             positional: &[],
-            build: |choice, network| {
+            options: options::<NoOptions>,
+            build: |choice, _, network| {
                 let NoOptions {} = choice.options()?;
                 network.global_avg_pool()
             },

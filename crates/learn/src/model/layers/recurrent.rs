@@ -1,18 +1,20 @@
 //! Layers over the steps of sequences.
 
-use super::dense::NoOptions;
 use super::{BuildLayer, size};
 use crate::layer::LastStep;
 use crate::model::{Cell, NetworkBuilder};
-use hcddl_core::domain::{Choice, OptionError, Row};
+use hcddl_core::domain::{Choice, NoOptions, OptionError, Row, options};
 use serde::Deserialize;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Options {
+    /// Values of the state.
     hidden: usize,
+    /// Layers one above the other.
     #[serde(default = "one")]
     layers: usize,
+    /// Probability that a value between layers is set to 0 while training.
     #[serde(default)]
     dropout: f32,
 }
@@ -36,21 +38,24 @@ pub(super) fn rows() -> Vec<Row<BuildLayer>> {
             summary: "gated recurrent units over the steps of sequences; dropout is between the layers",
             example: "{name: gru, hidden: 16, layers: 1, dropout: 0.0}",
             positional: &["hidden", "layers", "dropout"],
-            build: |choice, network| recurrent(choice, network, Cell::Gru),
+            options: options::<Options>,
+            build: |choice, _, network| recurrent(choice, network, Cell::Gru),
         },
         Row {
             name: "lstm",
             summary: "long short-term memory over the steps of sequences; dropout is between the layers",
             example: "{name: lstm, hidden: 16, layers: 1, dropout: 0.0}",
             positional: &["hidden", "layers", "dropout"],
-            build: |choice, network| recurrent(choice, network, Cell::Lstm),
+            options: options::<Options>,
+            build: |choice, _, network| recurrent(choice, network, Cell::Lstm),
         },
         Row {
             name: "last_step",
             summary: "only the last step of each sequence",
             example: "{name: last_step}",
             positional: &[],
-            build: |choice, network| {
+            options: options::<NoOptions>,
+            build: |choice, _, network| {
                 let NoOptions {} = choice.options()?;
                 if !network.is_sequence() {
                     let message = "its input has no time steps";

@@ -2,18 +2,22 @@
 
 use super::{BuildLayer, add};
 use crate::layer::Activation;
-use hcddl_core::domain::Row;
+use crate::model::NetworkBuilder;
+use hcddl_core::domain::{Pick, Row, options};
 use serde::Deserialize;
-use serde_json::Value;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Options {
-    layers: Vec<Value>,
+    /// The layers of its body.
+    layers: Vec<Pick<NetworkBuilder>>,
+    /// The layers beside it; none for the input itself.
     #[serde(default)]
-    shortcut: Vec<Value>,
+    shortcut: Vec<Pick<NetworkBuilder>>,
+    /// What follows the sum.
     #[serde(default)]
     activation: Activation,
+    /// Whether the last scale of the body starts at 0.
     #[serde(default)]
     zero_start: bool,
 }
@@ -26,10 +30,11 @@ pub(super) fn rows() -> Vec<Row<BuildLayer>> {
         example: "{name: residual, layers: [{name: conv2d, filters: 1, kernel: 3, padding: same}], shortcut: [], \
                   activation: relu, zero_start: false}",
         positional: &[],
-        build: |choice, network| {
+        options: options::<Options>,
+        build: |choice, tables, network| {
             let options: Options = choice.options()?;
-            let body = add(network.branch(), &options.layers, "layers")?;
-            let shortcut = add(network.branch(), &options.shortcut, "shortcut")?;
+            let body = add(network.branch(), &options.layers, "layers", tables)?;
+            let shortcut = add(network.branch(), &options.shortcut, "shortcut", tables)?;
             network.residual(body, Some(shortcut), options.activation, options.zero_start)
         },
     }]

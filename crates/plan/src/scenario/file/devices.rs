@@ -1,6 +1,8 @@
 //! The sections `devices` and `hosts`.
 
-use super::Pick;
+use hcddl_core::device::Profile;
+use hcddl_core::device::slowdown::Slowdown;
+use hcddl_core::domain::Pick;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -10,17 +12,17 @@ use std::collections::BTreeMap;
 #[serde(deny_unknown_fields, default)]
 pub struct DevicesFile {
     /// Every node's device unless said otherwise: a choice (`hcddl list devices`).
-    pub default: Pick,
+    pub default: Pick<Profile>,
     /// The workers' and peers' device. Default: `default`.
-    pub workers: Option<Pick>,
+    pub workers: Option<Pick<Profile>>,
     /// The servers' device. Default: `default`.
-    pub servers: Option<Pick>,
+    pub servers: Option<Pick<Profile>>,
     /// Single nodes' devices, by the node's name.
-    pub nodes: BTreeMap<String, Pick>,
+    pub nodes: BTreeMap<String, Pick<Profile>>,
     /// Static differences between workers (or peers) of the same device, as a factor on each one's compute time,
     /// drawn once: `none`, `uniform(1, 3)`, `lognormal(0.5)` (median 1), `some(0.1, 5)` (a tenth of them five
     /// times slower).
-    pub heterogeneity: Pick,
+    pub heterogeneity: Pick<Slowdown>,
     /// Single nodes' factors on their compute time, by the node's name; win over `heterogeneity`.
     pub slowdown: BTreeMap<String, f64>,
 }
@@ -46,5 +48,5 @@ pub struct HostFile {
     pub nodes: Vec<String>,
     /// Its device: a choice (`hcddl list devices`). Default: the device of its first node.
     #[serde(default)]
-    pub device: Option<Pick>,
+    pub device: Option<Pick<Profile>>,
 }

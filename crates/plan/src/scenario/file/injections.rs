@@ -1,8 +1,10 @@
 //! The section `injections`.
 
-use super::Pick;
+use hcddl_core::domain::Pick;
 use hcddl_core::domain::units::Duration;
+use hcddl_core::inject::Amount;
 use hcddl_core::inject::Direction;
+use hcddl_core::net::Distribution;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -32,13 +34,15 @@ pub struct InjectionFile {
     /// This is added to the latency: a duration, a choice (`hcddl list latencies`), or a recording
     /// `{name: trace, csv: FILE, repeat: false}` of the columns time_s and latency_ms, which starts at `from`.
     #[serde(default)]
-    pub add: Option<Pick>,
+    #[schemars(with = "Option<Amount>")]
+    pub add: Option<Pick<dyn Distribution>>,
     /// The latency is multiplied by this.
     #[serde(default)]
     pub scale: Option<f64>,
     /// This takes the place of the latency; written as `add`.
     #[serde(default)]
-    pub replace: Option<Pick>,
+    #[schemars(with = "Option<Amount>")]
+    pub replace: Option<Pick<dyn Distribution>>,
     /// How much a drawn latency is like the one before it on the same link, from 0 (not at all) to below 1; mean and
     /// variance stay as they are.
     #[serde(default)]

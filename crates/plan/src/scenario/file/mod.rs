@@ -7,7 +7,6 @@ mod devices;
 mod faults;
 mod injections;
 mod network;
-mod pick;
 mod tiers;
 mod training;
 
@@ -16,13 +15,18 @@ pub use devices::{DevicesFile, HostFile};
 pub use faults::{FaultEventFile, FaultsFile, MessageRuleFile, SlowDownFile};
 pub use injections::{BurstsFile, InjectionFile, PlaceFile};
 pub use network::{LinkFile, LinkOverrideFile, NetworkFile};
-pub use pick::{OptimizerPick, Pick};
 pub use tiers::{CompressionFile, PeersFile, TierFile, UplinkFile};
 pub use training::{EvaluationFile, LocalFile, TrainingFile};
 
 use crate::plan::Expect;
-use schemars::JsonSchema;
+use hcddl_core::domain::Pick;
+use hcddl_core::topology::Topology;
+use hcddl_learn::data::DataSet;
+use hcddl_learn::model::Network;
+use hcddl_learn::partition::Partitioner;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
@@ -44,14 +48,15 @@ pub struct ScenarioFile {
     pub seeds: SeedsFile,
     /// Who reports to whom, or who mixes with whom: a choice (`hcddl list topologies`) or the path of a file
     /// with one, relative to this file.
-    pub topology: Pick,
+    #[schemars(with = "TopologyPlace")]
+    pub topology: Pick<Topology>,
     /// What is trained: a choice (`hcddl list models`); `layers` is one of your own (`hcddl list layers`).
-    pub model: Pick,
+    pub model: Pick<Network>,
     /// What it is trained on: a choice (`hcddl list data`). Every data set also takes `limit_train` and `limit_test`
     /// (keep the first so many samples), `validation` (this share of the training samples is kept to validate on)
     /// and `augment` (a list of changes of training images: `hcddl list augmentations`).
     #[serde(default = "default_data")]
-    pub data: Pick,
+    pub data: Pick<DataSet>,
     /// Where data files are looked for, relative to this file. Default: the environment variable `HCDDL_DATA`,
     /// else the cache of `hcddl data fetch`.
     #[serde(default)]
@@ -59,7 +64,7 @@ pub struct ScenarioFile {
     /// How the training samples are split over the workers or peers: a choice (`hcddl list partitions`). Every
     /// partitioner also takes `test_share`: this share of each shard is held out, and together that is the test set.
     #[serde(default = "default_partition")]
-    pub partition: Pick,
+    pub partition: Pick<dyn Partitioner>,
     /// How long and how training goes.
     #[serde(default)]
     pub training: TrainingFile,
@@ -104,12 +109,26 @@ pub struct ScenarioFile {
     pub timing_only: bool,
 }
 
-fn default_data() -> Pick {
+fn default_data() -> Pick<DataSet> {
     Pick::text("digits")
 }
 
-fn default_partition() -> Pick {
+fn default_partition() -> Pick<dyn Partitioner> {
     Pick::text("iid")
+}
+
+/// In the schema what names a topology: a choice, or a file with one.
+struct TopologyPlace;
+
+impl JsonSchema for TopologyPlace {
+    fn schema_name() -> Cow<'static, str> {
+        "TopologyPlace".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let file = json_schema!({ "type": "string", "pattern": r"\.ya?ml$" });
+        json_schema!({ "anyOf": [generator.subschema_for::<Pick<Topology>>(), file] })
+    }
 }
 
 /// Seeds of independent sources of randomness.

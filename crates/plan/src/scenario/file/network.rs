@@ -1,8 +1,10 @@
 //! The section `network`.
 
-use super::Pick;
+use hcddl_core::domain::Pick;
 use hcddl_core::domain::Span;
 use hcddl_core::domain::units::{Duration, Rate};
+use hcddl_core::net::profile::LinkProfile;
+use hcddl_core::net::{Contention, Distribution};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -14,7 +16,7 @@ pub struct NetworkFile {
     /// How concurrent transfers share rates: `fair_share` (as TCP does; `fair_share(0.35)` adds its unfairness,
     /// the standard deviation of the logarithm of a transfer's weight), `fifo` (one after the other) or `none`
     /// (transfers do not disturb each other).
-    pub contention: Pick,
+    pub contention: Pick<Contention>,
     /// Links that end in a worker or a peer, and each machine's network card.
     pub lan: LinkFile,
     /// Links between servers. What is not set is as in `lan`; a `rate`, `up` or `down` of its own, or a `profile`,
@@ -52,9 +54,9 @@ impl Default for NetworkFile {
 #[serde(deny_unknown_fields, default)]
 pub struct LinkFile {
     /// Where unset values come from: a choice (`hcddl list links`). Default: as the machine's network card.
-    pub profile: Option<Pick>,
+    pub profile: Option<Pick<LinkProfile>>,
     /// One-way latency: a duration as in `20ms`, or a choice (`hcddl list latencies`).
-    pub latency: Option<Pick>,
+    pub latency: Option<Pick<dyn Distribution>>,
     /// Rate in both directions, as in `50mbit`.
     pub rate: Option<Rate>,
     /// Rate towards the network; wins over `rate`.
@@ -75,7 +77,7 @@ pub struct LinkOverrideFile {
     pub between: [String; 2],
     /// One-way latency: a duration as in `20ms`, or a choice (`hcddl list latencies`).
     #[serde(default)]
-    pub latency: Option<Pick>,
+    pub latency: Option<Pick<dyn Distribution>>,
     /// What one transfer on this link cannot exceed, as in `50mbit`.
     #[serde(default)]
     pub rate: Option<Rate>,

@@ -1,8 +1,14 @@
 //! The sections `tiers` and `peers`.
 
-use super::Pick;
 use crate::plan::Traffic;
+use hcddl_core::compress::Codec;
+use hcddl_core::domain::Pick;
+use hcddl_core::node::uplink::Push;
 use hcddl_core::node::work::UpdateKind;
+use hcddl_core::peer::PeerAlgorithm;
+use hcddl_core::policy::Policy;
+use hcddl_core::policy::fold::FoldRule;
+use hcddl_core::policy::optimizer::ServerOptimizer;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -11,13 +17,13 @@ use serde::{Deserialize, Serialize};
 #[serde(deny_unknown_fields, default)]
 pub struct TierFile {
     /// When and how it commits: a choice (`hcddl list policies`). Default: `sync`.
-    pub policy: Option<Pick>,
+    pub policy: Option<Pick<dyn Policy>>,
     /// How it combines updates: a choice (`hcddl list folds`). Default: the policy's usual one.
-    pub fold: Option<Pick>,
+    pub fold: Option<Pick<dyn FoldRule>>,
     /// How it applies the combined update to its model: a choice (`hcddl list optimizers`). Default: the
     /// policy's usual one; none at a local server that sends gradients, since it forwards the combined gradient
     /// and leaves its model alone.
-    pub optimizer: Option<Pick>,
+    pub optimizer: Option<Pick<dyn ServerOptimizer>>,
     /// What its children send: `gradient`, `delta` or `model`. Default: as the policy needs.
     pub update: Option<UpdateKind>,
     /// Largest Euclidean norm of a child's update (of a model: of its change); a longer one is shortened to it. It
@@ -39,7 +45,7 @@ pub struct UplinkFile {
     /// `every(k)`: after every k-th commit. `on_request`: when the parent has sent a model and at least one
     /// update has arrived since the last push. Default: `on_request` at an asynchronous local server of gradients
     /// below a server with rounds (as in the older HCDDL), else `every(1)`.
-    pub push: Option<Pick>,
+    pub push: Option<Pick<Push>>,
     /// What it pushes: `gradient` (the combined gradients since the last push), `delta` (its model minus the
     /// parent's) or `model`. Default: `gradient` where its children send gradients, else `delta`.
     pub send: Option<UpdateKind>,
@@ -58,9 +64,9 @@ pub struct UplinkFile {
 #[serde(deny_unknown_fields, default)]
 pub struct CompressionFile {
     /// Codec of updates from the children: a choice (`hcddl list codecs`). Default: raw f32.
-    pub up: Option<Pick>,
+    pub up: Option<Pick<dyn Codec>>,
     /// Codec of models to the children: a choice (`hcddl list codecs`). Default: raw f32.
-    pub down: Option<Pick>,
+    pub down: Option<Pick<dyn Codec>>,
 }
 
 /// Settings of decentralised training.
@@ -68,7 +74,7 @@ pub struct CompressionFile {
 #[serde(deny_unknown_fields, default)]
 pub struct PeersFile {
     /// How peers mix: a choice (`hcddl list peers`).
-    pub algorithm: Pick,
+    pub algorithm: Pick<dyn PeerAlgorithm>,
 }
 
 impl Default for PeersFile {

@@ -1,10 +1,13 @@
 //! The sections `training` and `evaluation`.
 
+use crate::measure::metrics::Metric;
 use crate::plan::BestBy;
-use crate::scenario::file::{OptimizerPick, Pick};
 use hcddl_core::domain::units::Duration;
+use hcddl_core::domain::{Name, Pick};
 use hcddl_core::node::work::UpdateKind;
 use hcddl_learn::local::NotFinite;
+use hcddl_learn::optimizer::LocalOptimizer;
+use hcddl_learn::schedule::Schedule;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -27,10 +30,10 @@ pub struct TrainingFile {
     pub local: LocalFile,
     /// The workers' local optimiser: a choice (`hcddl list local-optimizers`); options without a name are those
     /// of `sgd`. Without effect where workers send plain gradients.
-    pub optimizer: OptimizerPick,
+    pub optimizer: Pick<dyn LocalOptimizer>,
     /// How the local optimiser's learning rate changes: a choice (`hcddl list schedules`) that gives a factor
     /// for each of a node's own steps. Without effect where workers send plain gradients.
-    pub schedule: Pick,
+    pub schedule: Pick<dyn Schedule>,
     /// Largest Euclidean norm of a gradient; longer ones are shortened to it. Bounds the gradient of each batch's
     /// loss, or the gradient that a worker sends. Default: no limit.
     pub clip_norm: Option<f64>,
@@ -60,7 +63,7 @@ impl Default for TrainingFile {
             target_accuracy: None,
             batch: 32,
             local: LocalFile::default(),
-            optimizer: OptimizerPick::default(),
+            optimizer: Pick::text("sgd"),
             schedule: Pick::text("constant"),
             clip_norm: None,
             not_finite: NotFinite::Stop,
@@ -94,6 +97,7 @@ pub struct EvaluationFile {
     /// Whether the untrained model is evaluated too.
     pub at_start: bool,
     /// What is measured: names of metrics (`hcddl list metrics`).
+    #[schemars(with = "Vec<Name<Metric>>")]
     pub metrics: Vec<String>,
     /// Whether each peer's own model is evaluated too.
     pub per_node: bool,

@@ -4,11 +4,12 @@ use super::Resolver;
 use super::names::Names;
 use super::network::linked;
 use crate::plan::{NodePlan, Role};
-use crate::scenario::file::{BurstsFile, InjectionFile, Pick, PlaceFile};
+use crate::scenario::file::{BurstsFile, InjectionFile, PlaceFile};
 use hcddl_core::device::SlowPhase;
-use hcddl_core::domain::{Choice, NodeId, Seeds, Stream, Time};
+use hcddl_core::domain::{Choice, NodeId, Pick, Seeds, Stream, Time};
 use hcddl_core::error::UserError;
 use hcddl_core::inject::{Amount, Bursts, Change, Direction, Injection, Place, Trace};
+use hcddl_core::net::Distribution;
 
 const ONE_OF: &str = "add, scale, replace, slow_down";
 
@@ -81,18 +82,18 @@ fn change(cx: &Resolver<'_>, written: &InjectionFile, path: &str) -> Result<Chan
 
 fn amount(
     cx: &Resolver<'_>,
-    pick: &Pick,
+    pick: &Pick<dyn Distribution>,
     correlation: f64,
     path: &str,
     name: &str,
 ) -> Result<Amount, UserError> {
     let at = format!("{path}.{name}");
     let fail = |error| cx.source.option_error(&at, error);
-    if pick.0.get("name").is_some_and(|name| name == "trace") {
-        let choice = Choice::from_value(&pick.0).map_err(fail)?;
+    if pick.value().get("name").is_some_and(|name| name == "trace") {
+        let choice = Choice::from_value(pick.value()).map_err(fail)?;
         return Trace::of(&choice).map(Amount::Trace).map_err(fail);
     }
-    let distribution = cx.registry.latencies.read(&pick.0).map_err(fail)?;
+    let distribution = pick.build(cx.registry).map_err(fail)?;
     let key = format!("{path}.correlation");
     cx.check((0.0..1.0).contains(&correlation), &key, correlation, "from 0 to below 1")?;
     if correlation > 0.0 && distribution.mean().is_none() {

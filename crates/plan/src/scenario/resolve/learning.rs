@@ -65,11 +65,9 @@ const NOT_IN_TIMING_ONLY: [&str; 7] = [
 
 fn rule(cx: &Resolver<'_>) -> Result<LocalRule, UserError> {
     let training = &cx.file.training;
-    let registry = cx.registry;
-    let optimizer = training.optimizer.named();
     Ok(LocalRule {
-        optimizer: cx.build(&registry.local_optimizers, &optimizer, "training.optimizer")?.0,
-        schedule: cx.build(&registry.schedules, &training.schedule, "training.schedule")?.0,
+        optimizer: cx.build(&training.optimizer, "training.optimizer")?.0,
+        schedule: cx.build(&training.schedule, "training.schedule")?.0,
         clip_norm: training.clip_norm,
         proximal: training.proximal,
         not_finite: training.not_finite,
@@ -123,10 +121,6 @@ type Choice = hcddl_core::domain::Choice;
 /// Names and positional options; the builders check the rest when they see the data.
 fn choices(cx: &Resolver<'_>) -> Result<(Choice, Choice, Choice), UserError> {
     let file = cx.file;
-    let learn = &cx.registry.learn;
-    Ok((
-        cx.row(&learn.models, &file.model, "model")?.1,
-        cx.row(&learn.data, &file.data, "data")?.1,
-        cx.row(&learn.partitions, &file.partition, "partition")?.1,
-    ))
+    let (model, data) = (cx.named(&file.model, "model")?, cx.named(&file.data, "data")?);
+    Ok((model, data, cx.named(&file.partition, "partition")?))
 }

@@ -3,9 +3,8 @@
 use super::Resolver;
 use super::names::Names;
 use crate::plan::{NodePlan, Role};
-use crate::scenario::file::Pick;
-use hcddl_core::device::{Named, Profile};
-use hcddl_core::domain::{HostId, Seeds, Stream};
+use hcddl_core::device::Profile;
+use hcddl_core::domain::{HostId, Pick, Seeds, Stream};
 use hcddl_core::error::UserError;
 use std::collections::BTreeMap;
 
@@ -90,13 +89,11 @@ fn check_devices(cx: &Resolver<'_>, names: &Names<'_>, devices: &mut Devices) ->
 struct Devices(BTreeMap<String, Profile>);
 
 impl Devices {
-    fn get(&mut self, cx: &Resolver<'_>, pick: &Pick, path: &str) -> Result<Profile, UserError> {
+    fn get(&mut self, cx: &Resolver<'_>, pick: &Pick<Profile>, path: &str) -> Result<Profile, UserError> {
         if let Some(profile) = self.0.get(path) {
             return Ok(profile.clone());
         }
-        let named = Named { latencies: &cx.registry.latencies, links: &cx.registry.link_profiles };
-        let (build, choice) = cx.row(&cx.registry.devices, pick, path)?;
-        let profile = build(&choice, &named).map_err(|error| cx.source.option_error(path, error))?;
+        let (profile, _) = cx.build(pick, path)?;
         self.0.insert(path.to_owned(), profile.clone());
         Ok(profile)
     }
@@ -125,7 +122,7 @@ fn slowdowns(
     nodes: &mut [NodePlan],
 ) -> Result<(), UserError> {
     let file = &cx.file.devices;
-    let (slowdown, _) = cx.build(&cx.registry.heterogeneity, &file.heterogeneity, "devices.heterogeneity")?;
+    let (slowdown, _) = cx.build(&file.heterogeneity, "devices.heterogeneity")?;
     for (i, node) in nodes.iter_mut().enumerate() {
         if !matches!(node.role, Role::Server(_)) {
             let mut stream = Stream::new(seeds.interleaving, "heterogeneity", i as u64, 0);

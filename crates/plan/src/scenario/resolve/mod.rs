@@ -15,13 +15,13 @@ mod tests;
 mod tiers;
 mod topology;
 
-use super::file::{Pick, ScenarioFile};
+use super::file::ScenarioFile;
 use super::{Source, Written};
 use crate::plan::{NodePlan, Plan, Role};
 use crate::registry::Registry;
-use hcddl_core::domain::{Choice, NodeId, OptionError, Seeds, Table};
+use hcddl_core::compress::Codec;
+use hcddl_core::domain::{Build, Choice, NodeId, Pick, Pluggable, Seeds};
 use hcddl_core::error::UserError;
-use hcddl_core::net::profile::LinkProfile;
 use hcddl_core::topology::{NodeKind, Topology};
 use names::Names;
 
@@ -76,9 +76,6 @@ pub fn resolve(written: &Written, registry: &Registry) -> Result<Plan, UserError
     })
 }
 
-/// Makes a thing from its options.
-type Build<T> = fn(&Choice) -> Result<T, OptionError>;
-
 /// What every part of the resolution needs.
 struct Resolver<'a> {
     file: &'a ScenarioFile,
@@ -90,31 +87,29 @@ struct Resolver<'a> {
 
 impl Resolver<'_> {
     /// Builds what a choice names; returns it with the choice, its options named.
-    fn build<T>(&self, table: &Table<Build<T>>, pick: &Pick, path: &str) -> Result<(T, Choice), UserError> {
-        let (build, choice) = self.row(table, pick, path)?;
-        let built = build(&choice).map_err(|error| self.source.option_error(path, error))?;
-        Ok((built, choice))
-    }
-
-    /// The kind of link that a choice names.
-    fn link(&self, pick: &Pick, path: &str) -> Result<LinkProfile, UserError> {
-        let (build, choice) = self.row(&self.registry.link_profiles, pick, path)?;
-        build(&choice, &self.registry.latencies).map_err(|error| self.source.option_error(path, error))
-    }
-
-    /// The builder that a choice names and the choice, its options named but not checked.
-    fn row<B: Copy>(&self, table: &Table<B>, pick: &Pick, path: &str) -> Result<(B, Choice), UserError> {
+    fn build<T, M>(&self, pick: &Pick<T>, path: &str) -> Result<(M, Choice), UserError>
+    where
+        T: ?Sized + Pluggable<Build = Build<M>>,
+    {
         let fail = |error| self.source.option_error(path, error);
-        let choice = pick.choice().map_err(fail)?;
-        let (row, choice) = table.resolve(&choice).map_err(fail)?;
-        Ok((row.build, choice))
+        let (row, choice) = pick.resolve(self.registry).map_err(fail)?;
+        Ok(((row.build)(&choice, self.registry).map_err(fail)?, choice))
     }
 
-    /// Index of a codec in the plan, which gets it unless it has it.
+    /// What a choice names, its options named but not checked.
+    fn named<T: ?Sized + Pluggable>(&self, pick: &Pick<T>, path: &str) -> Result<Choice, UserError> {
+        let found = pick.resolve(self.registry).map_err(|error| self.source.option_error(path, error));
+        Ok(found?.1)
+    }
+
     /// The index of a codec; `whole` if it codes whole models, of which nothing may be left out.
-    fn codec(&mut self, pick: Option<(&Pick, String)>, whole: bool) -> Result<Option<u16>, UserError> {
+    fn codec(
+        &mut self,
+        pick: Option<(&Pick<dyn Codec>, String)>,
+        whole: bool,
+    ) -> Result<Option<u16>, UserError> {
         let Some((pick, path)) = pick else { return Ok(None) };
-        let (codec, choice) = self.build(&self.registry.codecs, pick, &path)?;
+        let (codec, choice) = self.build(pick, &path)?;
         if whole && codec.keeps_residual() {
             let message = format!("`{}` leaves parts out, which suits updates but not models", choice.name);
             return Err(self.source.error(

@@ -3,9 +3,9 @@
 use super::Resolver;
 use super::machines::Machine;
 use super::names::Names;
-use crate::plan::{Contention, HostPlan, LinkPlan, NetworkPlan, NodePlan, PortPlan, Role};
-use crate::scenario::file::{LinkFile, Pick};
-use hcddl_core::domain::{HostId, NodeId, OptionError, Time, units::Rate};
+use crate::plan::{HostPlan, LinkPlan, NetworkPlan, NodePlan, PortPlan, Role};
+use crate::scenario::file::LinkFile;
+use hcddl_core::domain::{HostId, NodeId, Pick, Time, units::Rate};
 use hcddl_core::error::UserError;
 use hcddl_core::net::profile::LinkProfile;
 use hcddl_core::net::{Distribution, PortId};
@@ -44,8 +44,7 @@ pub(super) fn resolve(
             "",
         ));
     }
-    let contention =
-        contention(&file.contention).map_err(|error| cx.source.option_error("network.contention", error))?;
+    let contention = cx.build(&file.contention, "network.contention")?.0;
     let plan = NetworkPlan {
         contention,
         ports: net.ports,
@@ -76,25 +75,6 @@ fn cells<'f>(
     Ok(cells)
 }
 
-fn contention(pick: &Pick) -> Result<Contention, OptionError> {
-    const ALLOWED: &str = "fair_share, fair_share(unfairness), fifo, none";
-    let choice = pick.choice()?;
-    let unfairness = choice.positional.first().or_else(|| choice.options.get("unfairness"));
-    let extra = choice.positional.len() + choice.options.len() > 1;
-    match (choice.name.as_str(), unfairness) {
-        ("none", None) if !extra => Ok(Contention::None),
-        ("fifo", None) if !extra => Ok(Contention::Fifo),
-        ("fair_share", None) if !extra && choice.options.is_empty() => {
-            Ok(Contention::FairShare { unfairness: 0.0 })
-        }
-        ("fair_share", Some(value)) if !extra => match value.as_f64() {
-            Some(unfairness) if (0.0..=3.0).contains(&unfairness) => Ok(Contention::FairShare { unfairness }),
-            _ => Err(OptionError::new("unfairness", format!("`{value}` is out of bounds"), "0 to 3")),
-        },
-        (other, _) => Err(OptionError::new("", format!("unknown contention `{other}`"), ALLOWED)),
-    }
-}
-
 fn check(cx: &Resolver<'_>, link: &LinkFile, path: &str) -> Result<(), UserError> {
     for (key, rate) in [("rate", link.rate), ("up", link.up), ("down", link.down), ("shared", link.shared)] {
         if let Some(rate) = rate {
@@ -112,8 +92,12 @@ fn check_loss(cx: &Resolver<'_>, path: &str, loss: Option<f64>) -> Result<(), Us
     cx.check(loss.is_none_or(|p| (0.0..1.0).contains(&p)), path, loss.unwrap_or(0.0), "0 to below 1")
 }
 
-fn latency(cx: &Resolver<'_>, pick: &Pick, path: &str) -> Result<Arc<dyn Distribution>, UserError> {
-    cx.registry.latencies.read(&pick.0).map_err(|error| cx.source.option_error(path, error))
+fn latency(
+    cx: &Resolver<'_>,
+    pick: &Pick<dyn Distribution>,
+    path: &str,
+) -> Result<Arc<dyn Distribution>, UserError> {
+    pick.build(cx.registry).map_err(|error| cx.source.option_error(path, error))
 }
 
 /// The profile of a link's file laid over another one.
@@ -224,7 +208,7 @@ impl Builder {
         if let Some(found) = self.cards.get(&key) {
             return Ok(found.clone());
         }
-        let base = cx.link(&pick, path)?;
+        let base = cx.build(&pick, path)?.0;
         let profile = over(cx, base, lan, "network.lan")?;
         let name = if key.is_empty() { "lan".to_owned() } else { format!("lan ({key})") };
         let card = (self.link(name, &profile), profile);
@@ -249,7 +233,7 @@ impl Builder {
             return Ok(());
         }
         let base = match (&wan.profile, nodes.first()) {
-            (Some(pick), _) => cx.link(pick, "network.wan.profile")?,
+            (Some(pick), _) => cx.build(pick, "network.wan.profile")?.0,
             (None, Some(root)) => {
                 let link = self.card_of_host[root.host.index()];
                 let card = self.cards.values().find(|card| card.0 == link).or(self.cards.values().next());

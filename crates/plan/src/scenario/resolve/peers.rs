@@ -19,9 +19,7 @@ pub(super) fn resolve(
     let default = PeersFile::default();
     let file = cx.file.peers.as_ref().unwrap_or(&default);
     let path = "peers.algorithm";
-    let (build, algorithm) = cx.row(&cx.registry.peers, &file.algorithm, path)?;
-    let built =
-        build(&algorithm, &cx.registry.optimizers).map_err(|error| cx.source.option_error(path, error))?;
+    let (built, algorithm) = cx.build(&file.algorithm, path)?;
     let mut lists = metropolis(topology.nodes.len(), &topology.links);
     for (place, at) in order_ring(&mut lists).into_iter().enumerate() {
         nodes[at as usize].place = place as u32;

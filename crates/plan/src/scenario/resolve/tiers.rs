@@ -3,9 +3,9 @@
 use super::Resolver;
 use super::names::some_of;
 use crate::plan::{Push, TierPlan, Traffic, UplinkPlan};
-use crate::scenario::file::{Pick, TierFile};
+use crate::scenario::file::TierFile;
 use hcddl_core::domain::table::nearest;
-use hcddl_core::domain::{Choice, OptionError};
+use hcddl_core::domain::{Choice, Pick};
 use hcddl_core::error::UserError;
 use hcddl_core::node::work::UpdateKind;
 use hcddl_core::policy::Composition;
@@ -151,17 +151,16 @@ struct Written {
 impl Written {
     fn read(cx: &mut Resolver<'_>, keys: &[String]) -> Result<Self, UserError> {
         let file = cx.file;
-        let registry = cx.registry;
         let sync = Pick::text("sync");
         let (policy, path) = find(file, keys, "policy", |t| t.policy.as_ref())
             .unwrap_or((&sync, format!("tiers.{}.policy", keys[0])));
-        let (composition, policy) = cx.build(&registry.policies, policy, &path)?;
+        let (composition, policy) = cx.build(policy, &path)?;
         let fold = match find(file, keys, "fold", |t| t.fold.as_ref()) {
-            Some((pick, path)) => Some(cx.build(&registry.folds, pick, &path)?.1),
+            Some((pick, path)) => Some(cx.build(pick, &path)?.1),
             None => None,
         };
         let optimizer = match find(file, keys, "optimizer", |t| t.optimizer.as_ref()) {
-            Some((pick, path)) => Some((cx.build(&registry.optimizers, pick, &path)?.1, path)),
+            Some((pick, path)) => Some((cx.build(pick, &path)?.1, path)),
             None => None,
         };
         let max_norm = match find(file, keys, "max_norm", |t| t.max_norm.as_ref()) {
@@ -172,7 +171,7 @@ impl Written {
             None => None,
         };
         let push = match find(file, keys, "uplink.push", |t| t.uplink.push.as_ref()) {
-            Some((pick, path)) => Some(push(pick).map_err(|error| cx.source.option_error(&path, error))?),
+            Some((pick, path)) => Some(cx.build(pick, &path)?.0),
             None => None,
         };
         let adopt = match find(file, keys, "uplink.adopt", |t| t.uplink.adopt.as_ref()) {
@@ -368,19 +367,4 @@ fn usual_optimizer(update: UpdateKind) -> Choice {
     let lr = if update == UpdateKind::Gradient { 0.1 } else { 1.0 };
     choice.options.insert("lr".to_owned(), lr.into());
     choice
-}
-
-fn push(pick: &Pick) -> Result<Push, OptionError> {
-    const ALLOWED: &str = "every(k) with k of 1 or more, on_request";
-    let choice = pick.choice()?;
-    let k = choice.positional.first().or_else(|| choice.options.get("k"));
-    let extra = choice.positional.len() + choice.options.len() > 1;
-    match (choice.name.as_str(), k) {
-        ("on_request", None) if !extra => Ok(Push::OnRequest),
-        ("every", Some(k)) if !extra => match k.as_u64() {
-            Some(k) if k > 0 => Ok(Push::Every(k)),
-            _ => Err(OptionError::new("", format!("every({k})"), ALLOWED)),
-        },
-        (other, _) => Err(OptionError::new("", format!("unknown way to push `{other}`"), ALLOWED)),
-    }
 }

@@ -36,7 +36,7 @@ impl<'a> Barrier<'a> {
         for (i, node) in world.plan.nodes.iter().enumerate() {
             let Role::Server(tier) = node.role else { continue };
             let policy = &world.plan.tiers[usize::from(tier)].policy;
-            if matches!(policy.name.as_str(), "sync" | "fedavg") && policy.options.is_empty() {
+            if world.claims(policy).everybody {
                 let here = |id: &NodeId| !world.plan.nodes[id.index()].joins_later;
                 let alive = node.children.iter().copied().filter(here).collect();
                 rounds.insert(NodeId(i as u32), Round { alive, ..Round::default() });

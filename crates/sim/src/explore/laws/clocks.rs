@@ -15,9 +15,6 @@ pub(super) const ROW: LawRow = LawRow {
     build: |world| Box::new(Clocks::new(world)),
 };
 
-/// What `ssp` has when nothing is said.
-const SLACK_DEFAULT: u64 = 3;
-
 struct Clocks<'a> {
     world: World<'a>,
     /// Slack of each server that has one.
@@ -35,9 +32,7 @@ impl<'a> Clocks<'a> {
         for (i, node) in world.plan.nodes.iter().enumerate() {
             let Role::Server(tier) = node.role else { continue };
             let policy = &world.plan.tiers[usize::from(tier)].policy;
-            let given = policy.options.get("slack").and_then(serde_json::Value::as_u64);
-            let default = (policy.name == "ssp").then_some(SLACK_DEFAULT);
-            slack.extend(given.or(default).map(|slack| (NodeId(i as u32), slack)));
+            slack.extend(world.claims(policy).slack.map(|slack| (NodeId(i as u32), slack)));
         }
         Self { world, slack, clocks: BTreeMap::new(), counted: BTreeMap::new() }
     }

@@ -45,7 +45,7 @@ impl<'a> Folds<'a> {
         for (i, node) in world.plan.nodes.iter().enumerate() {
             let Role::Server(tier) = node.role else { continue };
             let rule = world.registry.folds.resolve(&world.plan.tiers[usize::from(tier)].fold);
-            let rule = rule.ok().and_then(|(row, choice)| (row.build)(&choice).ok());
+            let rule = rule.ok().and_then(|(row, choice)| (row.build)(&choice, world.registry).ok());
             if rule.is_some_and(|rule| rule.needs_snapshots()) && !world.plan.timing_only {
                 servers.insert(NodeId(i as u32));
             }

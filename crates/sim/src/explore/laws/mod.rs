@@ -8,8 +8,9 @@ mod handouts;
 mod updates;
 mod versions;
 
-use hcddl_core::domain::{Lane, Message, NodeId, Time, Version};
+use hcddl_core::domain::{Choice, Lane, Message, NodeId, Time, Version};
 use hcddl_core::node::{Commit, Effect, Event};
+use hcddl_core::policy::Claims;
 use hcddl_plan::measure::outcome::Summary;
 use hcddl_plan::plan::{Plan, Role};
 use hcddl_plan::registry::Registry;
@@ -26,6 +27,14 @@ pub struct World<'a> {
 }
 
 impl<'a> World<'a> {
+    /// What is true of a policy.
+    #[must_use]
+    pub fn claims(&self, policy: &Choice) -> Claims {
+        let built = self.registry.policies.resolve(policy);
+        let built = built.and_then(|(row, choice)| (row.build)(&choice, self.registry));
+        built.map(|composition| composition.claims).unwrap_or_default()
+    }
+
     /// The name of a node.
     #[must_use]
     pub fn name(&self, node: NodeId) -> &'a str {

@@ -10,7 +10,7 @@ const MIDDLE: Names = &["root", "local", "a", "b"];
 /// A local server, whose uplink pushes gradients on as they are if `own_model` is not set.
 fn local(policy: &str, own_model: bool, plan: UplinkPlan) -> Transcript {
     let table = fold::table();
-    let combine = (table.get("mean").unwrap().build)(&Choice::named("mean")).unwrap();
+    let combine = (table.get("mean").unwrap().build)(&Choice::named("mean"), &()).unwrap();
     let parent = NodeId(0);
     let uplink = UplinkConfig { parent, plan, combine, own_model, codec_up: None, codec_down: None };
     let change = |config: &mut ServerConfig| {

@@ -17,16 +17,16 @@ fn server(policy: &str, children: [u32; 2], change: impl FnOnce(&mut ServerConfi
     let (policies, folds, optimizers) =
         (crate::policy::table(), fold::table(), crate::policy::optimizer::table());
     let (row, choice) = policies.resolve(&choice).unwrap();
-    let composition = (row.build)(&choice).unwrap();
+    let composition = (row.build)(&choice, &()).unwrap();
     let (row, choice) = folds.resolve(&composition.fold).unwrap();
-    let rule = (row.build)(&choice).unwrap();
+    let rule = (row.build)(&choice, &()).unwrap();
     let sgd = Choice::from_value(&"sgd(1)".into()).unwrap();
     let (row, choice) = optimizers.resolve(&sgd).unwrap();
     let mut config = ServerConfig {
         children: children.map(NodeId).to_vec(),
         absent: BTreeSet::new(),
         rule,
-        apply: Some((row.build)(&choice).unwrap()),
+        apply: Some((row.build)(&choice, &()).unwrap()),
         update: UpdateKind::Gradient,
         uplink: None,
         traffic: Traffic::Broadcast,

@@ -30,7 +30,7 @@ const PLAN: UplinkPlan =
 
 fn config(plan: UplinkPlan) -> UplinkConfig {
     let table = crate::policy::fold::table();
-    let combine = (table.get("mean").unwrap().build)(&Choice::named("mean")).unwrap();
+    let combine = (table.get("mean").unwrap().build)(&Choice::named("mean"), &()).unwrap();
     UplinkConfig { parent: NodeId(0), plan, combine, own_model: true, codec_up: None, codec_down: None }
 }
 
