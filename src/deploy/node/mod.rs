@@ -55,7 +55,7 @@ pub(crate) struct Place {
 }
 
 /// Time that a client gets to prove who it is.
-const HANDSHAKE: Duration = Duration::from_secs(5);
+pub(crate) const HANDSHAKE: Duration = Duration::from_secs(5);
 
 /// Runs the node `name` of the run in `dir` to its end; `interrupt` asks it to end early. Returns whether the run
 /// ended as it should.
