@@ -10,6 +10,7 @@ mod connections;
 mod desk;
 mod edge;
 mod judge;
+pub mod plain;
 mod processes;
 mod shrink;
 mod weather;
