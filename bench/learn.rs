@@ -7,10 +7,11 @@
 
 use hcddl::domain::{Choice, NodeId, Params, Seeds, Stream};
 use hcddl::learn::batch::{Batch, Targets};
-use hcddl::learn::engine::{self, LearnTables};
+use hcddl::learn::engine;
 use hcddl::learn::kernels::{self, Isa, View, elementwise};
 use hcddl::learn::model::{self, DataShape, Input, Network, Output, Workspace};
 use hcddl::learn::reference;
+use hcddl::learn::tables::LearnTables;
 use hcddl::node::{Train, work::UpdateKind};
 use hcddl::plan::{LearningPlan, LocalRule, LocalWork};
 use serde_json::{Value, json};

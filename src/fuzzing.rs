@@ -1,14 +1,14 @@
 //! Every reader of bytes from outside as a function of bytes, for the targets in `fuzz/`: devices, strangers, and files
 //! that were given to us. Each must end soon, without a panic, without much memory. Behind the feature `fuzzing`.
 
-pub use crate::deploy::join::fuzzing::{frames as join, token};
-pub use crate::transport::fuzzing::{bulk, control, frame, hello};
+pub use hcddl_deploy::deploy::join::fuzzing::{frames as join, token};
+pub use hcddl_deploy::transport::fuzzing::{bulk, control, frame, hello};
 
-use crate::deploy::agent::AgentStatus;
-use crate::deploy::inventory::{Format, Inventory};
-use crate::deploy::{Deployment, NodeProgress};
-use crate::domain::{Choice, Table};
-use crate::registry::Registry;
+use hcddl_core::domain::{Choice, Table};
+use hcddl_deploy::deploy::agent::AgentStatus;
+use hcddl_deploy::deploy::inventory::{Format, Inventory};
+use hcddl_deploy::deploy::{Deployment, NodeProgress};
+use hcddl_plan::registry::Registry;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock};
 
@@ -36,11 +36,11 @@ fn file(name: &str, bytes: &[u8]) -> PathBuf {
 
 /// The payload of an update, by every codec.
 pub fn codec(bytes: &[u8]) {
-    static CODECS: LazyLock<Vec<Arc<dyn crate::compress::Codec>>> = LazyLock::new(|| {
-        let of = |row: &crate::domain::Row<crate::compress::BuildCodec>| {
-            crate::compress::codec(&Choice::named(row.name)).expect("a codec with its defaults")
+    static CODECS: LazyLock<Vec<Arc<dyn hcddl_core::compress::Codec>>> = LazyLock::new(|| {
+        let of = |row: &hcddl_core::domain::Row<hcddl_core::compress::BuildCodec>| {
+            hcddl_core::compress::codec(&Choice::named(row.name)).expect("a codec with its defaults")
         };
-        rows(&crate::compress::table(), of)
+        rows(&hcddl_core::compress::table(), of)
     });
     let Some((len, rest)) = pick(bytes, 64) else { return };
     let mut out = vec![0.0; usize::from(len)];
@@ -49,27 +49,27 @@ pub fn codec(bytes: &[u8]) {
     }
 }
 
-fn rows<Build, T>(table: &Table<Build>, of: impl Fn(&crate::domain::Row<Build>) -> T) -> Vec<T> {
+fn rows<Build, T>(table: &Table<Build>, of: impl Fn(&hcddl_core::domain::Row<Build>) -> T) -> Vec<T> {
     table.rows().iter().map(of).collect()
 }
 
 /// Checkpoints of simulations and of deployed nodes, with and without their heads.
 pub fn checkpoint(bytes: &[u8]) {
-    use crate::record::checkpoint::decode;
-    use crate::sim::checkpoint::Checkpoint;
+    use hcddl_sim::record::checkpoint::decode;
+    use hcddl_sim::sim::checkpoint::Checkpoint;
     let Some((kind, rest)) = pick(bytes, 3) else { return };
     match kind {
         0 => drop(decode::<Checkpoint>(PathBuf::new(), rest)),
-        1 => drop(crate::files::bytes::from_bytes::<Checkpoint>(rest, rest.len() as u64)),
-        _ => crate::deploy::node::read_checkpoint(rest),
+        1 => drop(hcddl_files::bytes::from_bytes::<Checkpoint>(rest, rest.len() as u64)),
+        _ => hcddl_deploy::deploy::node::read_checkpoint(rest),
     }
 }
 
 /// The log of a node's inputs.
 pub fn order(bytes: &[u8]) {
-    if let Ok((_, entries)) = crate::record::order::parse(Path::new("order.log"), bytes) {
+    if let Ok((_, entries)) = hcddl_sim::record::order::parse(Path::new("order.log"), bytes) {
         for entry in &entries {
-            assert_eq!(crate::record::order::Entry::decode(&entry.encode()).as_ref(), Some(entry));
+            assert_eq!(hcddl_sim::record::order::Entry::decode(&entry.encode()).as_ref(), Some(entry));
         }
     }
 }
@@ -87,16 +87,16 @@ pub fn inventory(bytes: &[u8]) {
 /// YAML, as every file of ours is read.
 pub fn yaml(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
-    if let Ok(document) = crate::yaml::parse(text) {
-        let _ = crate::yaml::block::block(&document.value);
+    if let Ok(document) = hcddl_core::yaml::parse(text) {
+        let _ = hcddl_core::yaml::block::block(&document.value);
     }
 }
 
 /// A scenario, or an older `config.yml`, to its plan.
 pub fn scenario(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
-    if let Ok(written) = crate::scenario::parse("scenario.yml", text, &[]) {
-        let _ = crate::scenario::resolve(&written, &REGISTRY);
+    if let Ok(written) = hcddl_plan::scenario::parse("scenario.yml", text, &[]) {
+        let _ = hcddl_plan::scenario::resolve(&written, &REGISTRY);
     }
 }
 
@@ -105,22 +105,22 @@ pub fn study(bytes: &[u8]) {
     if std::str::from_utf8(bytes).is_err() {
         return;
     }
-    if let Ok(written) = crate::study::file::read(&file("study.yml", bytes), &[]) {
-        let _ = crate::study::axis::axes(&written.source, &written.file, &written.sets);
+    if let Ok(written) = hcddl_sim::study::file::read(&file("study.yml", bytes), &[]) {
+        let _ = hcddl_sim::study::axis::axes(&written.source, &written.file, &written.sets);
     }
 }
 
 /// Decided delays, for a small scenario.
 pub fn schedule(bytes: &[u8]) {
     const SCENARIO: &str = "topology: flat(2)\nmodel: softmax\nnetwork: {lan: {latency: 10ms}}\n";
-    static WRITTEN: LazyLock<crate::scenario::Written> =
-        LazyLock::new(|| crate::scenario::parse("s.yml", SCENARIO, &[]).expect("a scenario"));
+    static WRITTEN: LazyLock<hcddl_plan::scenario::Written> =
+        LazyLock::new(|| hcddl_plan::scenario::parse("s.yml", SCENARIO, &[]).expect("a scenario"));
     if std::str::from_utf8(bytes).is_err() {
         return;
     }
     let mut written = WRITTEN.clone();
-    if crate::scenario::load::load_schedule(&mut written, &file("schedule.yml", bytes)).is_ok() {
-        let _ = crate::scenario::resolve(&written, &REGISTRY);
+    if hcddl_plan::scenario::load::load_schedule(&mut written, &file("schedule.yml", bytes)).is_ok() {
+        let _ = hcddl_plan::scenario::resolve(&written, &REGISTRY);
     }
 }
 
@@ -136,8 +136,8 @@ pub fn latencies(bytes: &[u8]) {
     };
     let scenario = format!("topology: flat(1)\nmodel: softmax\n{text}\n");
     let path = file(&format!("{name}.yml"), scenario.as_bytes());
-    if let Ok(written) = crate::scenario::load::load(&path, &[]) {
-        let _ = crate::scenario::resolve(&written, &REGISTRY);
+    if let Ok(written) = hcddl_plan::scenario::load::load(&path, &[]) {
+        let _ = hcddl_plan::scenario::resolve(&written, &REGISTRY);
     }
 }
 
@@ -146,7 +146,7 @@ pub fn status(bytes: &[u8]) {
     let _ = serde_json::from_slice::<AgentStatus>(bytes);
     let _ = serde_json::from_slice::<NodeProgress>(bytes);
     let _ = serde_json::from_slice::<Deployment>(bytes);
-    let _ = serde_json::from_slice::<crate::deploy::result::NodeResult>(bytes);
+    let _ = serde_json::from_slice::<hcddl_deploy::deploy::result::NodeResult>(bytes);
 }
 
 /// The files of a run directory as `report` reads them: one of them is the input.
@@ -154,7 +154,7 @@ pub fn run_directory(bytes: &[u8]) {
     let Some((kind, rest)) = pick(bytes, 4) else { return };
     if kind == 0 {
         if let Ok(text) = std::str::from_utf8(rest) {
-            let _ = crate::report::read::timeline::Timeline::parse(text);
+            let _ = hcddl_report::read::timeline::Timeline::parse(text);
         }
         return;
     }
@@ -164,7 +164,7 @@ pub fn run_directory(bytes: &[u8]) {
     file("metrics.csv", metrics);
     file("commits.csv", commits);
     let path = file("summary.json", summary);
-    if let Ok(run) = crate::report::read::Run::read(path.parent().expect("a folder")) {
+    if let Ok(run) = hcddl_report::read::Run::read(path.parent().expect("a folder")) {
         let _ = run.curve("time_s", "accuracy");
     }
 }
@@ -219,8 +219,8 @@ pub fn data(bytes: &[u8]) {
             json!({"name": "folders", "directory": format!("pictures{kind}"), "resize": [4, 4]})
         }
     };
-    let context = crate::learn::data::DataContext { data_dir: Some(folder), ..Default::default() };
-    let table = crate::learn::data::table();
+    let context = hcddl_learn::data::DataContext { data_dir: Some(folder), ..Default::default() };
+    let table = hcddl_learn::data::table();
     let choice = Choice::from_value(&choice).expect("a choice");
     let (row, choice) = table.resolve(&choice).expect("a row");
     let _ = (row.build)(&choice, &context);
@@ -235,10 +235,10 @@ pub fn archive(bytes: &[u8]) {
 /// Initial weights.
 pub fn safetensors(bytes: &[u8]) {
     let tensors = [("a".to_owned(), vec![2, 2]), ("b".to_owned(), vec![3])];
-    let _ = crate::learn::safetensors::from_bytes(bytes, &tensors);
+    let _ = hcddl_learn::safetensors::from_bytes(bytes, &tensors);
 }
 
 /// The samples that are pushed to a device.
 pub fn portion(bytes: &[u8]) {
-    let _ = crate::learn::portion::Portion::from_bytes(bytes);
+    let _ = hcddl_learn::portion::Portion::from_bytes(bytes);
 }

@@ -1,8 +1,9 @@
 //! Reports, comparisons and exports, from directories as runs and studies leave them.
 
 use hcddl::report::carbon::Carbon;
+use hcddl::report::compose::Subject;
 use hcddl::report::figure::style;
-use hcddl::report::page::{Block, Report, Subject, files, html};
+use hcddl::report::page::{Block, Report, files, html};
 use hcddl::report::read::Source;
 use std::fmt::Write as _;
 use std::fs;

@@ -2,16 +2,15 @@
 
 use super::replay::{ClockArg, OrderArg, ReplayArgs, parse_event};
 use super::{Ending, ScenarioArgs, interrupt, output, session, sim};
-use crate::measure::outcome::{Observer, RunnerKind, Silent, SimOptions};
-use crate::node::Reason;
-use crate::plan::Plan;
-use crate::record::repeat::Repeat;
-use crate::record::rundir::file;
-use crate::record::{Recorder, RecorderOptions, RunDir};
-use crate::registry::Registry;
-use crate::replay::again::{Again, Keep, again};
-use crate::replay::{Logs, ReplayError};
-use crate::report;
+use hcddl_core::node::Reason;
+use hcddl_deploy::replay::again::{Again, Keep, again};
+use hcddl_deploy::replay::{Logs, ReplayError};
+use hcddl_plan::measure::outcome::{Observer, RunnerKind, Silent, SimOptions};
+use hcddl_plan::plan::Plan;
+use hcddl_plan::registry::Registry;
+use hcddl_sim::record::repeat::Repeat;
+use hcddl_sim::record::rundir::file;
+use hcddl_sim::record::{Recorder, RecorderOptions, RunDir};
 
 pub(super) fn execute(
     args: &ReplayArgs,
@@ -57,7 +56,7 @@ pub(super) fn execute(
         }
     };
     say(plan, &keep, &done, logs.end().seconds());
-    output::result(&report::terminal::table(&done.result.summary))?;
+    output::result(&hcddl_report::terminal::table(&done.result.summary))?;
     Ok(match done.result.summary.reason {
         Reason::Interrupted => Ending::Interrupted,
         Reason::Stalled(_) | Reason::Failed(_) => Ending::Failed,

@@ -1,9 +1,9 @@
 //! `hcddl check SCENARIO`
 
 use super::{Ending, ScenarioArgs, output, session};
-use crate::registry::Registry;
-use crate::report::explain;
 use clap::Args;
+use hcddl_plan::registry::Registry;
+use hcddl_report::explain;
 use serde_json::{Map, Value, json};
 use std::path::PathBuf;
 

@@ -1,9 +1,9 @@
 //! `hcddl compare A B`
 
 use super::{Ending, Usage, output};
-use crate::report::compare;
-use crate::report::read::Source;
 use clap::Args;
+use hcddl_report::compare;
+use hcddl_report::read::Source;
 use std::path::PathBuf;
 
 #[derive(Debug, Args)]

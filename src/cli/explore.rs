@@ -1,12 +1,12 @@
 //! `hcddl explore SCENARIO`
 
 use super::{Ending, ScenarioArgs, interrupt, output, session};
-use crate::explore::attempt::Setup;
-use crate::explore::{Exploration, ExploreOptions, Reach, Strategy, explore, report};
-use crate::record::RunDir;
-use crate::record::rundir::file;
-use crate::registry::Registry;
 use clap::{Args, ValueEnum};
+use hcddl_plan::registry::Registry;
+use hcddl_sim::explore::attempt::Setup;
+use hcddl_sim::explore::{Exploration, ExploreOptions, Reach, Strategy, explore, report};
+use hcddl_sim::record::RunDir;
+use hcddl_sim::record::rundir::file;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};

@@ -1,12 +1,12 @@
 //! `hcddl export RUN --format tensorboard|jsonl|parquet`
 
 use super::{Ending, Usage, output};
-use crate::report::export::{jsonl, parquet, tensorboard};
-use crate::report::read::csv::Csv;
-use crate::report::read::{Run, Source};
-use crate::report::sheet::Sheet;
 use anyhow::Context;
 use clap::{Args, ValueEnum};
+use hcddl_report::export::{jsonl, parquet, tensorboard};
+use hcddl_report::read::csv::Csv;
+use hcddl_report::read::{Run, Source};
+use hcddl_report::sheet::Sheet;
 use std::path::{Path, PathBuf};
 
 #[derive(Debug, Args)]

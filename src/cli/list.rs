@@ -1,10 +1,10 @@
 //! `hcddl list [TABLE]`
 
 use super::{Ending, Usage, output};
-use crate::domain::table::nearest;
-use crate::learn::split::{DATA_OPTIONS, PARTITION_OPTIONS};
-use crate::registry::{Listing, Registry};
 use clap::Args;
+use hcddl_core::domain::table::nearest;
+use hcddl_learn::split::{DATA_OPTIONS, PARTITION_OPTIONS};
+use hcddl_plan::registry::{Listing, Registry};
 use serde_json::json;
 use std::fmt::Write;
 

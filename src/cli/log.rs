@@ -1,7 +1,7 @@
 //! What the program tells about itself while it runs, on stderr. The processes of a deployed run write records, one a
 //! line: moment (UTC), level, node, message; nothing in a message can begin another line or colour a terminal.
 
-use crate::domain::text::in_line;
+use hcddl_core::domain::text::in_line;
 use std::fmt;
 use tracing::{Event, Subscriber};
 use tracing_subscriber::fmt::format::Writer;

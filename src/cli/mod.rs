@@ -4,6 +4,7 @@
 //! 1 the run or a test failed, 2 a mistake in a file or on the command line, 130 interrupted.
 
 #![deny(clippy::print_stdout, clippy::print_stderr)]
+#![allow(rustdoc::invalid_html_tags, reason = "comments on arguments are the text of --help")]
 
 mod again;
 mod check;
@@ -29,10 +30,10 @@ mod study;
 mod test;
 mod topo;
 
-use crate::learn::kernels::Isa;
-use crate::registry::Registry;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{ArgAction, Args, Parser, Subcommand};
+use hcddl_learn::kernels::Isa;
+use hcddl_plan::registry::Registry;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -158,14 +159,14 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, registry: &Registry) -
             if let Some(hint) = key_for(&error) {
                 output::note("note", &hint);
             }
-            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(crate::error::EXIT_USER));
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(hcddl_core::error::EXIT_USER));
         }
     };
     log::to_stderr(cli.verbose, cli.command.node());
     let ended = select_kernels(cli.kernels).and_then(|()| execute(cli.command, registry));
     match ended {
-        Ok(Ending::Done) => ExitCode::from(crate::error::EXIT_OK),
-        Ok(Ending::Failed) => ExitCode::from(crate::error::EXIT_FAILED),
+        Ok(Ending::Done) => ExitCode::from(hcddl_core::error::EXIT_OK),
+        Ok(Ending::Failed) => ExitCode::from(hcddl_core::error::EXIT_FAILED),
         Ok(Ending::Interrupted) => ExitCode::from(interrupt::EXIT_INTERRUPTED),
         Err(error) => {
             output::note("error", &format!("{error:#}"));
@@ -181,7 +182,7 @@ fn key_for(error: &clap::Error) -> Option<String> {
         _ => return None,
     };
     let name = option.trim_start_matches('-').split('=').next()?.replace('-', "_");
-    let key = crate::scenario::schema::paths_of(&name).into_iter().next()?;
+    let key = hcddl_plan::scenario::schema::paths_of(&name).into_iter().next()?;
     Some(format!("`{key}` is a key of the scenario: --set {key}=VALUE"))
 }
 
@@ -232,10 +233,10 @@ struct Usage(String);
 
 /// 2 for what the user can mend before anything has run, 1 for the rest.
 fn exit_code(error: &anyhow::Error) -> u8 {
-    use crate::record::RecordError;
-    use crate::record::checkpoint::CheckpointError;
-    use crate::study::StudyError;
-    let user = error.is::<crate::error::UserError>()
+    use hcddl_sim::record::RecordError;
+    use hcddl_sim::record::checkpoint::CheckpointError;
+    use hcddl_sim::study::StudyError;
+    let user = error.is::<hcddl_core::error::UserError>()
         || error.is::<Usage>()
         || error.is::<CheckpointError>()
         || matches!(
@@ -255,5 +256,5 @@ fn exit_code(error: &anyhow::Error) -> u8 {
                     | RecordError::Io { doing: "create", .. }
             )
         );
-    if user { crate::error::EXIT_USER } else { crate::error::EXIT_FAILED }
+    if user { hcddl_core::error::EXIT_USER } else { hcddl_core::error::EXIT_FAILED }
 }

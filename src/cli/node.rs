@@ -1,11 +1,11 @@
 //! `hcddl node RUN_DIR NAME` and `hcddl node --join ADDRESS`
 
 use super::{Ending, Usage, interrupt};
-use crate::deploy;
-use crate::deploy::join::{Token, serve};
-use crate::registry::Registry;
 use anyhow::Context;
 use clap::Args;
+use hcddl_deploy::deploy;
+use hcddl_deploy::deploy::join::{Token, serve};
+use hcddl_plan::registry::Registry;
 use std::path::PathBuf;
 
 #[derive(Debug, Args)]

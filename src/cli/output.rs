@@ -1,7 +1,7 @@
 //! stdout carries results, stderr everything else. A reader that goes away (`| head`) is not an error. Both are doors
 //! through which no text of others can make the terminal obey it.
 
-use crate::domain::text::visible;
+use hcddl_core::domain::text::visible;
 use std::io::{ErrorKind, IsTerminal, Write};
 
 /// Writes a result to stdout.

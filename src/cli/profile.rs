@@ -2,17 +2,17 @@
 
 use super::deploy::{TargetArgs, run_quietly};
 use super::{Ending, ScenarioArgs, Usage, output, session};
-use crate::deploy::gather::results;
-use crate::domain::{NodeId, Time};
-use crate::measure::outcome::{CommitRow, EvaluationRow, Observer, Progress, SimOptions, TimelineSpan};
-use crate::plan::{Plan, Role};
-use crate::record::order::What;
-use crate::record::rundir::{file, file_name};
-use crate::record::utc;
-use crate::registry::Registry;
-use crate::replay::{Logs, Replayed, replay};
-use crate::yaml::block;
 use clap::Args;
+use hcddl_core::domain::{NodeId, Time};
+use hcddl_core::yaml::block;
+use hcddl_deploy::deploy::gather::results;
+use hcddl_deploy::replay::{Logs, Replayed, replay};
+use hcddl_plan::measure::outcome::{CommitRow, EvaluationRow, Observer, Progress, SimOptions, TimelineSpan};
+use hcddl_plan::plan::{Plan, Role};
+use hcddl_plan::registry::Registry;
+use hcddl_sim::record::order::What;
+use hcddl_sim::record::rundir::{file, file_name};
+use hcddl_sim::record::utc;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};

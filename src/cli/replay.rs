@@ -1,14 +1,14 @@
 //! `hcddl replay RUN_DIR`
 
 use super::{Ending, ScenarioArgs, Usage, output, session};
-use crate::measure::outcome::{RunnerKind, Silent, SimOptions, Summary};
-use crate::plan::Plan;
-use crate::record::RunDir;
-use crate::record::rundir::file;
-use crate::registry::Registry;
-use crate::replay::{Difference, Logs, Replayed, Until, replay, state_text};
 use anyhow::Context;
 use clap::{Args, ValueEnum};
+use hcddl_deploy::replay::{Difference, Logs, Replayed, Until, replay, state_text};
+use hcddl_plan::measure::outcome::{RunnerKind, Silent, SimOptions, Summary};
+use hcddl_plan::plan::Plan;
+use hcddl_plan::registry::Registry;
+use hcddl_sim::record::RunDir;
+use hcddl_sim::record::rundir::file;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -93,7 +93,7 @@ pub(super) fn is_deployed(dir: &Path) -> bool {
 pub(super) fn parse_event(option: &str, text: &str, plan: &Plan) -> Result<Until, Usage> {
     let parsed = text.rsplit_once(':').and_then(|(name, inputs)| {
         let node = plan.nodes.iter().position(|node| node.name == name)?;
-        Some(Until { node: crate::domain::NodeId(node as u32), inputs: inputs.parse().ok()? })
+        Some(Until { node: hcddl_core::domain::NodeId(node as u32), inputs: inputs.parse().ok()? })
     });
     parsed.ok_or_else(|| {
         Usage(format!(
@@ -103,7 +103,7 @@ pub(super) fn parse_event(option: &str, text: &str, plan: &Plan) -> Result<Until
 }
 
 fn report(plan: &Plan, replayed: &Replayed, real: f64, took: f64) {
-    let name = |node: crate::domain::NodeId| &plan.nodes[node.index()].name;
+    let name = |node: hcddl_core::domain::NodeId| &plan.nodes[node.index()].name;
     let Replayed { events, commits, .. } = replayed;
     output::note("replayed", &format!("{events} inputs; {commits} commits have the digests of the run"));
     if let Some(digest) = replayed.digest {

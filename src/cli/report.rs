@@ -1,14 +1,15 @@
 //! `hcddl report RUN_OR_STUDY...`
 
 use super::{Ending, ScenarioArgs, Usage, output, session};
-use crate::record::rundir::file;
-use crate::registry::Registry;
-use crate::report::carbon::Carbon;
-use crate::report::page::{Report, Subject, files};
-use crate::report::read::Source;
-use crate::report::validity::{self, Calibrated};
-use crate::scenario::source::Source as YamlSource;
 use clap::Args;
+use hcddl_plan::registry::Registry;
+use hcddl_plan::scenario::source::Source as YamlSource;
+use hcddl_report::carbon::Carbon;
+use hcddl_report::compose::Subject;
+use hcddl_report::page::{Report, files};
+use hcddl_report::read::Source;
+use hcddl_report::validity::{self, Calibrated};
+use hcddl_sim::record::rundir::file;
 use std::path::{Path, PathBuf};
 
 #[derive(Debug, Args)]

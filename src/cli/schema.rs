@@ -12,9 +12,9 @@ pub struct SchemaArgs {
 
 pub fn execute(args: &SchemaArgs) -> anyhow::Result<Ending> {
     if args.keys {
-        output::result(&crate::scenario::keys_markdown())?;
+        output::result(&hcddl_plan::scenario::keys_markdown())?;
     } else {
-        output::result(&(serde_json::to_string_pretty(&crate::scenario::schema())? + "\n"))?;
+        output::result(&(serde_json::to_string_pretty(&hcddl_plan::scenario::schema())? + "\n"))?;
     }
     Ok(Ending::Done)
 }

@@ -1,18 +1,18 @@
 //! From a file to a finished run: the one place where the commands meet scenario, learning and simulation.
 
 use super::ScenarioArgs;
-use crate::domain::OptionError;
-use crate::error::UserError;
-use crate::learn::split::Holdings;
-use crate::learn::{self, Learner};
-use crate::measure::outcome::{Observer, SimOptions};
-use crate::plan::Plan;
-use crate::registry::Registry;
-use crate::run::RunError;
-use crate::scenario::file::{Pick, ScenarioFile, SeedsFile};
-use crate::scenario::{self, Written};
-use crate::sim::checkpoint::Checkpoint;
-use crate::sim::{self, RunResult};
+use hcddl_core::domain::OptionError;
+use hcddl_core::error::UserError;
+use hcddl_learn::split::Holdings;
+use hcddl_learn::{self, Learner};
+use hcddl_plan::measure::outcome::{Observer, SimOptions};
+use hcddl_plan::plan::Plan;
+use hcddl_plan::registry::Registry;
+use hcddl_plan::scenario::file::{Pick, ScenarioFile, SeedsFile};
+use hcddl_plan::scenario::{self, Written};
+use hcddl_sim::run::RunError;
+use hcddl_sim::sim::checkpoint::Checkpoint;
+use hcddl_sim::sim::{self, RunResult};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -67,7 +67,7 @@ impl Session<'_> {
         let defaults: ScenarioFile = serde_json::from_value(bare)?;
         let mut value = serde_json::to_value(&file)?;
         leave_out_defaults(&mut value, &serde_json::to_value(&defaults)?);
-        Ok(crate::yaml::block::block(&value))
+        Ok(hcddl_core::yaml::block::block(&value))
     }
 
     /// Whether the scenario or the command line sets a key.
@@ -141,7 +141,7 @@ fn leave_out_defaults(value: &mut Value, defaults: &Value) {
 /// # Errors
 /// When the file cannot be written.
 pub fn save_model(path: &Path, learner: &dyn Learner, values: &[f32]) -> anyhow::Result<()> {
-    learn::safetensors::save(path, &learner.tensors(), values).map_err(anyhow::Error::msg)
+    hcddl_learn::safetensors::save(path, &learner.tensors(), values).map_err(anyhow::Error::msg)
 }
 
 #[cfg(test)]

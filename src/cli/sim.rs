@@ -1,21 +1,20 @@
 //! `hcddl sim SCENARIO`
 
 use super::{Ending, ScenarioArgs, Usage, interrupt, output, session};
-use crate::domain::Params;
-use crate::domain::units::Duration;
-use crate::learn::Learner;
-use crate::measure::outcome::{Clock, Observer, RunnerKind, SimOptions};
-use crate::node::Reason;
-use crate::record::checkpoint;
-use crate::record::repeat::Repeat;
-use crate::record::rundir::file;
-use crate::record::{Recorder, RecorderOptions, RunDir};
-use crate::registry::Registry;
-use crate::report;
-use crate::report::progress::{Bar, Both};
-use crate::sim::RunResult;
-use crate::sim::checkpoint::Checkpoint;
 use clap::{Args, ValueEnum};
+use hcddl_core::domain::Params;
+use hcddl_core::domain::units::Duration;
+use hcddl_core::node::Reason;
+use hcddl_learn::Learner;
+use hcddl_plan::measure::outcome::{Clock, Observer, RunnerKind, SimOptions};
+use hcddl_plan::registry::Registry;
+use hcddl_report::progress::{Bar, Both};
+use hcddl_sim::record::checkpoint;
+use hcddl_sim::record::repeat::Repeat;
+use hcddl_sim::record::rundir::file;
+use hcddl_sim::record::{Recorder, RecorderOptions, RunDir};
+use hcddl_sim::sim::RunResult;
+use hcddl_sim::sim::checkpoint::Checkpoint;
 use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -149,7 +148,11 @@ pub fn execute(args: &SimArgs, registry: &Registry) -> anyhow::Result<Ending> {
         output::note("run directory", &dir.path().display().to_string());
     }
     let summary = &result.summary;
-    output::result(&if args.json { crate::files::json(summary) } else { report::terminal::table(summary) })?;
+    output::result(&if args.json {
+        hcddl_files::json(summary)
+    } else {
+        hcddl_report::terminal::table(summary)
+    })?;
     Ok(match summary.reason {
         Reason::Interrupted => Ending::Interrupted,
         Reason::Stalled(_) | Reason::Failed(_) => Ending::Failed,

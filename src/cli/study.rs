@@ -1,13 +1,13 @@
 //! `hcddl study STUDY` and `hcddl study merge DIR...`
 
 use super::{Ending, Usage, interrupt, output};
-use crate::registry::Registry;
-use crate::report::progress::Runs;
-use crate::study::design::{RUNS_MAX, StudyOptions};
-use crate::study::dir::{StudyJson, default_dir, file};
-use crate::study::outcome::Status;
-use crate::study::{Study, StudyDir, merge, queue, summary};
 use clap::{Args, Subcommand};
+use hcddl_plan::registry::Registry;
+use hcddl_report::progress::Runs;
+use hcddl_sim::study::design::{RUNS_MAX, StudyOptions};
+use hcddl_sim::study::dir::{StudyJson, default_dir, file};
+use hcddl_sim::study::outcome::Status;
+use hcddl_sim::study::{Study, StudyDir, merge, queue, summary};
 use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
@@ -90,7 +90,7 @@ pub fn execute(args: &StudyArgs, registry: &Registry) -> anyhow::Result<Ending> 
     let Some(path) = &args.file else { return Err(Usage("name a study's file".to_owned()).into()) };
     let runs_max = if args.yes { u64::MAX } else { args.max_runs };
     let options = StudyOptions { timing_only: args.timing_only, runs_max };
-    let study = Study::new(crate::study::file::read(path, &args.sets)?, options, registry)?;
+    let study = Study::new(hcddl_sim::study::file::read(path, &args.sets)?, options, registry)?;
     if !args.quiet {
         study.warnings.iter().for_each(|warning| output::note("warning", warning));
     }
@@ -121,7 +121,7 @@ pub fn execute(args: &StudyArgs, registry: &Registry) -> anyhow::Result<Ending> 
         if let Some(bar) = &bar {
             bar.done(failed.len());
         }
-        Ok::<(), crate::study::StudyError>(())
+        Ok::<(), hcddl_sim::study::StudyError>(())
     });
     if let Some(bar) = bar {
         bar.clear();

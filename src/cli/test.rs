@@ -1,12 +1,12 @@
 //! `hcddl test PATH...`
 
 use super::{Ending, ScenarioArgs, Usage, interrupt, output, session};
-use crate::domain::Seeds;
-use crate::measure::outcome::{RunnerKind, Silent, SimOptions};
-use crate::registry::Registry;
-use crate::report::junit::{self, CaseResult};
-use crate::report::verdict;
 use clap::Args;
+use hcddl_core::domain::Seeds;
+use hcddl_plan::measure::outcome::{RunnerKind, Silent, SimOptions};
+use hcddl_plan::registry::Registry;
+use hcddl_report::junit::{self, CaseResult};
+use hcddl_report::verdict;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -66,7 +66,7 @@ pub fn execute(args: &TestArgs, registry: &Registry) -> anyhow::Result<Ending> {
     }
     let failed = results.iter().filter(|result| !result.failures.is_empty()).count();
     let passed = results.len() - failed;
-    let took = crate::report::terminal::seconds(started.elapsed().as_secs_f64());
+    let took = hcddl_report::terminal::seconds(started.elapsed().as_secs_f64());
     output::result(&format!("{passed} passed, {failed} failed in {took}\n"))?;
     Ok(match (interrupt.load(Ordering::SeqCst), failed) {
         (true, _) => Ending::Interrupted,
@@ -185,7 +185,7 @@ fn result(
 }
 
 fn line(result: &CaseResult) -> String {
-    let took = crate::report::terminal::seconds(result.took.as_secs_f64());
+    let took = hcddl_report::terminal::seconds(result.took.as_secs_f64());
     if result.failures.is_empty() {
         return format!("ok    {} ({took})\n", result.name);
     }

@@ -1,9 +1,9 @@
 //! `hcddl topo SCENARIO`
 
 use super::{Ending, ScenarioArgs, output, session};
-use crate::registry::Registry;
-use crate::scenario::draw;
 use clap::{Args, ValueEnum};
+use hcddl_plan::registry::Registry;
+use hcddl_plan::scenario::draw;
 use std::path::PathBuf;
 
 #[derive(Debug, Args)]

@@ -6,7 +6,7 @@ mod unpack;
 #[cfg(feature = "fuzzing")]
 pub(crate) use unpack::bytes as unpack_bytes;
 
-use crate::learn::data::File;
+use hcddl_learn::data::File;
 use sha2::{Digest, Sha256};
 use std::io::Read;
 use std::path::{Path, PathBuf};

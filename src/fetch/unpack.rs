@@ -1,7 +1,7 @@
 //! Unpacks `.tar.gz` and `.zip`: plain files and folders, within one folder.
 
 use super::FetchError;
-use crate::learn::data::File;
+use hcddl_learn::data::File;
 use std::io::Read;
 use std::path::{Component, Path, PathBuf};
 

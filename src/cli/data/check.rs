@@ -2,14 +2,14 @@
 
 use super::{Ending, at_hand, found, megabytes, unknown};
 use crate::cli::output;
-use crate::domain::Choice;
 use crate::fetch::verify;
-use crate::learn::data::{DataContext, DataSet, source};
-use crate::learn::model::{Input, Output};
-use crate::learn::split::data_set;
-use crate::registry::Registry;
-use crate::scenario::load::data_dir;
 use clap::Args;
+use hcddl_core::domain::Choice;
+use hcddl_learn::data::{DataContext, DataSet, source};
+use hcddl_learn::model::{Input, Output};
+use hcddl_learn::split::data_set;
+use hcddl_plan::registry::Registry;
+use hcddl_plan::scenario::load::data_dir;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
@@ -63,7 +63,7 @@ pub fn execute(args: &CheckArgs, registry: &Registry) -> anyhow::Result<Ending> 
 
 /// What is written as in a scenario.
 fn choice(text: &str) -> anyhow::Result<Choice> {
-    let (_, value) = crate::scenario::Source::read("data", &format!("data: {text}"))?;
+    let (_, value) = hcddl_plan::scenario::Source::read("data", &format!("data: {text}"))?;
     Choice::from_value(&value["data"]).map_err(|error| super::Usage(error.to_string()).into())
 }
 
@@ -75,7 +75,7 @@ fn files(name: &str, directory: Option<&Path>, text: &mut String) -> bool {
         let Some(path) = found(directory, file) else { continue };
         // An unpacked file has the length and the hash that are listed for its `.gz`.
         let packed = path.extension().is_some_and(|extension| extension == "gz");
-        let plain = crate::learn::data::File { path: "", ..*file };
+        let plain = hcddl_learn::data::File { path: "", ..*file };
         let listed = if file.is_gzip() && !packed { &plain } else { file };
         let size = path.metadata().map_or(0, |metadata| metadata.len());
         let _ = match verify(&path, listed) {

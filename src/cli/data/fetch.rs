@@ -3,10 +3,10 @@
 use super::{Ending, Usage, megabytes, source_of};
 use crate::cli::output;
 use crate::fetch::{Fetch, Fetched};
-use crate::learn::data::File;
-use crate::registry::Registry;
-use crate::scenario::load::fetch_dir;
 use clap::Args;
+use hcddl_learn::data::File;
+use hcddl_plan::registry::Registry;
+use hcddl_plan::scenario::load::fetch_dir;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::path::PathBuf;
 use std::time::Duration;

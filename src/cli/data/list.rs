@@ -2,11 +2,11 @@
 
 use super::{Ending, at_hand};
 use crate::cli::output;
-use crate::domain::Choice;
-use crate::learn::data::{DataContext, source};
-use crate::registry::Registry;
-use crate::scenario::load::data_dir;
 use clap::Args;
+use hcddl_core::domain::Choice;
+use hcddl_learn::data::{DataContext, source};
+use hcddl_plan::registry::Registry;
+use hcddl_plan::scenario::load::data_dir;
 use serde_json::json;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
@@ -40,7 +40,7 @@ pub fn execute(args: &ListArgs, registry: &Registry) -> anyhow::Result<Ending> {
     Ok(Ending::Done)
 }
 
-fn shown(row: &crate::domain::Row<crate::learn::data::BuildData>, directory: Option<&Path>) -> Shown {
+fn shown(row: &hcddl_core::domain::Row<hcddl_learn::data::BuildData>, directory: Option<&Path>) -> Shown {
     let base = Shown {
         name: row.name,
         summary: row.summary,

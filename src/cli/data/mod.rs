@@ -6,10 +6,10 @@ mod list;
 mod show;
 
 use super::{Ending, Usage};
-use crate::domain::table::nearest;
-use crate::learn::data::{File, Source, source};
-use crate::registry::Registry;
 use clap::{Args, Subcommand};
+use hcddl_core::domain::table::nearest;
+use hcddl_learn::data::{File, Source, source};
+use hcddl_plan::registry::Registry;
 use std::path::{Path, PathBuf};
 
 #[derive(Debug, Args)]

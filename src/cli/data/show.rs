@@ -2,13 +2,13 @@
 
 use super::Ending;
 use crate::cli::{ScenarioArgs, output, session};
-use crate::learn::data::Samples;
-use crate::learn::split::Holdings;
-use crate::plan::Plan;
-use crate::registry::Registry;
-use crate::report::holdings::{self, By, Held, Node};
 use anyhow::Context;
 use clap::{Args, ValueEnum};
+use hcddl_learn::data::Samples;
+use hcddl_learn::split::Holdings;
+use hcddl_plan::plan::Plan;
+use hcddl_plan::registry::Registry;
+use hcddl_report::holdings::{self, By, Held, Node};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
@@ -61,7 +61,7 @@ pub fn execute(args: &ShowArgs, registry: &Registry) -> anyhow::Result<Ending> {
 fn held(plan: &Plan, holdings: &Holdings, by: Option<Count>) -> Held {
     let data = &holdings.data;
     let (by, group, names) = groups(&data.train, by);
-    let node = |node: &crate::plan::NodePlan| {
+    let node = |node: &hcddl_plan::plan::NodePlan| {
         let shard = &holdings.shards[node.shard? as usize];
         let mut counts = BTreeMap::new();
         for sample in shard {

@@ -1,11 +1,11 @@
 //! Options of `hcddl deploy`.
 
 use crate::cli::{ScenarioArgs, Usage, output};
-use crate::deploy::controller::binary::{Binaries, architecture};
-use crate::deploy::inventory::{Format, Host, Inventory};
-use crate::deploy::join::{Desk, Joined, Token};
-use crate::domain::units::Duration;
 use clap::Args;
+use hcddl_core::domain::units::Duration;
+use hcddl_deploy::deploy::controller::binary::{Binaries, architecture};
+use hcddl_deploy::deploy::inventory::{Format, Host, Inventory};
+use hcddl_deploy::deploy::join::{Desk, Joined, Token};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 

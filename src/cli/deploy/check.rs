@@ -3,9 +3,9 @@
 use super::args::TargetArgs;
 use super::target::{Target, address};
 use crate::cli::{Ending, output};
-use crate::deploy::controller::check::{Findings, Way, judge, ways};
-use crate::deploy::controller::{Fleet, Probe};
-use crate::registry::Registry;
+use hcddl_deploy::deploy::controller::check::{Findings, Way, judge, ways};
+use hcddl_deploy::deploy::controller::{Fleet, Probe};
+use hcddl_plan::registry::Registry;
 use serde_json::json;
 
 pub async fn execute(args: &TargetArgs, registry: &Registry) -> anyhow::Result<Ending> {
@@ -60,7 +60,7 @@ fn show(target: &Target<'_>, found: &[Findings], as_json: bool) -> anyhow::Resul
         return output::result(&format!("{:#}\n", json!(rows.collect::<Vec<_>>())));
     }
     let width = target.hosts.iter().map(|host| host.name.len()).max().unwrap_or(0);
-    let line = |(index, (host, findings)): (usize, (&crate::deploy::inventory::Host, &Findings))| {
+    let line = |(index, (host, findings)): (usize, (&hcddl_deploy::deploy::inventory::Host, &Findings))| {
         let verdict = if findings.problems.is_empty() { "ok   " } else { "FAIL " };
         let said = if findings.problems.is_empty() { &findings.facts } else { &findings.problems };
         let nodes = target.nodes_of(index).join(" ");

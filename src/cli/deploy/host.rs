@@ -1,11 +1,11 @@
 //! `hcddl agent` and `hcddl remote`: what the controller calls on a host. Hidden, since nobody else needs them.
 
 use crate::cli::{Ending, output};
-use crate::deploy::agent::status::FILE as STATUS;
-use crate::deploy::agent::{Agent, AgentError, AgentStatus, LOG, kill_left, sample, socket};
-use crate::deploy::controller::GONE;
-use crate::domain::text::in_line;
 use clap::Args;
+use hcddl_core::domain::text::in_line;
+use hcddl_deploy::deploy::agent::status::FILE as STATUS;
+use hcddl_deploy::deploy::agent::{Agent, AgentError, AgentStatus, LOG, kill_left, sample, socket};
+use hcddl_deploy::deploy::controller::GONE;
 use std::fs::OpenOptions;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};

@@ -3,12 +3,12 @@
 use super::args::KnownArgs;
 use super::known;
 use crate::cli::{Ending, Usage, interrupt, output};
-use crate::deploy::controller::{Fleet, Record};
-use crate::deploy::node_file;
-use crate::deploy::remote::quote;
-use crate::domain::text::in_cell;
 use clap::Args;
 use futures_util::StreamExt;
+use hcddl_core::domain::text::in_cell;
+use hcddl_deploy::deploy::controller::{Fleet, Record};
+use hcddl_deploy::deploy::node_file;
+use hcddl_deploy::deploy::remote::quote;
 use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::time::Duration;

@@ -17,9 +17,9 @@ pub use args::TargetArgs;
 pub use host::{AgentArgs, RemoteArgs, agent, remote};
 
 use super::{Ending, output};
-use crate::registry::Registry;
 use args::KnownArgs;
 use clap::{Args, Subcommand};
+use hcddl_plan::registry::Registry;
 use std::path::{Path, PathBuf};
 
 #[derive(Debug, Args)]
@@ -63,7 +63,7 @@ struct TokenArgs {
 }
 
 fn token(args: &TokenArgs) -> anyhow::Result<Ending> {
-    crate::deploy::join::write_tokens(&args.dir)?;
+    hcddl_deploy::deploy::join::write_tokens(&args.dir)?;
     let dir = args.dir.display();
     output::note(
         "tokens",

@@ -3,8 +3,8 @@
 use super::args::TargetArgs;
 use super::target::Target;
 use crate::cli::{Ending, output};
-use crate::plan::Role;
-use crate::registry::Registry;
+use hcddl_plan::plan::Role;
+use hcddl_plan::registry::Registry;
 use serde_json::{Value, json};
 
 pub fn execute(args: &TargetArgs, registry: &Registry) -> anyhow::Result<Ending> {
@@ -43,7 +43,7 @@ fn rows(target: &Target<'_>) -> anyhow::Result<Vec<Value>> {
         Some(_) => None,
         None => Some(target.session.holdings()?),
     };
-    let row = |(node, seat): (&crate::plan::NodePlan, &crate::deploy::placement::Seat)| {
+    let row = |(node, seat): (&hcddl_plan::plan::NodePlan, &hcddl_deploy::deploy::placement::Seat)| {
         let role = match node.role {
             Role::Server(_) if node.parent.is_none() => "global server",
             Role::Server(_) => "local server",

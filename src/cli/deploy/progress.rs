@@ -1,10 +1,10 @@
 //! Where a deployed run stands: a line that is drawn again on a terminal, now and then a new one elsewhere.
 
-use crate::deploy::agent::NodeStatus;
-use crate::deploy::controller::{Follower, HostState, Record};
-use crate::deploy::deployment::NodeState;
-use crate::domain::text::in_cell;
-use crate::node::Reason;
+use hcddl_core::domain::text::in_cell;
+use hcddl_core::node::Reason;
+use hcddl_deploy::deploy::agent::NodeStatus;
+use hcddl_deploy::deploy::controller::{Follower, HostState, Record};
+use hcddl_deploy::deploy::deployment::NodeState;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
@@ -196,7 +196,7 @@ pub fn table(record: &Record, hosts: &[HostState]) -> String {
                 },
                 _ => "not started".to_owned(),
             };
-            let bytes = |bytes: u64| crate::report::terminal::count(bytes as f64) + "B";
+            let bytes = |bytes: u64| hcddl_report::terminal::count(bytes as f64) + "B";
             rows.push([
                 name.clone(),
                 host.host.name.clone(),

@@ -4,11 +4,11 @@ use super::args::TargetArgs;
 use super::supplies;
 use super::target::{Target, address};
 use crate::cli::{Ending, Usage, output};
-use crate::deploy::controller::{Parcel, Probe, random_hex};
-use crate::deploy::placement;
-use crate::record::rundir::file_name;
-use crate::registry::Registry;
 use clap::{Args, ValueEnum};
+use hcddl_deploy::deploy::controller::{Parcel, Probe, random_hex};
+use hcddl_deploy::deploy::placement;
+use hcddl_plan::registry::Registry;
+use hcddl_sim::record::rundir::file_name;
 use std::fmt::Write as _;
 use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::Write as _;
@@ -110,7 +110,7 @@ fn files(form: Form, parcel: &Parcel) -> Vec<(String, String)> {
     let nodes = &parcel.deployment.nodes;
     match form {
         Form::Systemd => {
-            let unit = |node: &crate::deploy::Placed| {
+            let unit = |node: &hcddl_deploy::deploy::Placed| {
                 let path = format!("systemd/{}/hcddl-{}.service", node.host, node.name);
                 (path, unit(&parcel.deployment.run, &node.name))
             };
@@ -179,12 +179,12 @@ fn playbook(parcel: &Parcel) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::deploy::{Deployment, Placed, Settings};
-    use crate::scenario::fixture;
+    use hcddl_deploy::deploy::{Deployment, Placed, Settings};
+    use hcddl_plan::fixture;
 
     fn parcel() -> Parcel {
         let plan = fixture::tree(2, 2);
-        let placed = |(i, node): (usize, &crate::plan::NodePlan)| Placed {
+        let placed = |(i, node): (usize, &hcddl_plan::plan::NodePlan)| Placed {
             name: node.name.clone(),
             host: format!("pi{}", i / 2),
             address: "10.0.0.1".to_owned(),
@@ -223,7 +223,7 @@ mod tests {
             }
             if form != Form::Systemd {
                 for (path, text) in &files {
-                    crate::yaml::parse(text).unwrap_or_else(|error| panic!("{path}: {error:?}"));
+                    hcddl_core::yaml::parse(text).unwrap_or_else(|error| panic!("{path}: {error:?}"));
                 }
             }
         }

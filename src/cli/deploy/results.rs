@@ -1,10 +1,9 @@
 //! What the nodes of a run reported, as a run directory has it.
 
 use crate::cli::{ScenarioArgs, output, session};
-use crate::deploy::gather::{self, Gathered};
-use crate::record::rundir::file;
-use crate::registry::Registry;
-use crate::report;
+use hcddl_deploy::deploy::gather::{self, Gathered};
+use hcddl_plan::registry::Registry;
+use hcddl_sim::record::rundir::file;
 use std::path::Path;
 
 /// Writes metrics.csv, commits.csv, summary.json, results.txt and the model of a fetched run.
@@ -14,7 +13,7 @@ pub fn gather(dir: &Path, registry: &Registry) -> anyhow::Result<Gathered> {
     let needs_model = session.plan.peers.is_some() && session.plan.deploy.data_on_device.is_none();
     let learner = needs_model.then(|| session.learner()).transpose()?;
     let gathered = gather::gather(dir, &session.plan, learner.as_deref())?;
-    crate::files::atomic::replace(&dir.join("results.txt"), gather::results_text(&gathered).as_bytes())?;
+    hcddl_files::atomic::replace(&dir.join("results.txt"), gather::results_text(&gathered).as_bytes())?;
     Ok(gathered)
 }
 
@@ -23,5 +22,5 @@ pub fn show(gathered: &Gathered) -> anyhow::Result<()> {
     for warning in &gathered.warnings {
         output::note("warning", warning);
     }
-    output::result(&report::terminal::table(&gathered.summary))
+    output::result(&hcddl_report::terminal::table(&gathered.summary))
 }

@@ -5,16 +5,16 @@ use super::progress::{self, Progress};
 use super::target::{self, Target, address};
 use super::{known, plan, results, supplies};
 use crate::cli::{Ending, Usage, interrupt, output};
-use crate::deploy::controller::{
+use clap::Args;
+use hcddl_deploy::deploy::controller::{
     self, End, Fleet, Hold, HostRecord, HostState, Parcel, Probe, Program, RECORD, Record, follow, random_hex,
 };
-use crate::deploy::placement;
-use crate::deploy::remote::sha256;
-use crate::measure::outcome::Summary;
-use crate::record::rundir::{RunDir, file, file_name};
-use crate::record::utc;
-use crate::registry::Registry;
-use clap::Args;
+use hcddl_deploy::deploy::placement;
+use hcddl_deploy::deploy::remote::sha256;
+use hcddl_plan::measure::outcome::Summary;
+use hcddl_plan::registry::Registry;
+use hcddl_sim::record::rundir::{RunDir, file, file_name};
+use hcddl_sim::record::utc;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -274,7 +274,7 @@ impl Run<'_> {
         };
         if let End::RootLost(how) = &end {
             // The others wait for it; they need no controller for that.
-            known::order_all(&self.fleet, &self.record, crate::deploy::agent::Order::Detach).await;
+            known::order_all(&self.fleet, &self.record, hcddl_deploy::deploy::agent::Order::Detach).await;
             self.record.detached = true;
             self.record.write(&self.dir)?;
             let root = self.record.root.clone().unwrap_or_default();
@@ -337,13 +337,13 @@ impl Run<'_> {
 
     /// Stops everything, fetches what there is, and leaves nothing on the hosts but programs and data. What cannot be
     /// done is said; it stops nothing else. The last words of supervisors, and whether everything was fetched.
-    async fn end(&self) -> (Vec<Option<crate::deploy::agent::AgentStatus>>, bool) {
+    async fn end(&self) -> (Vec<Option<hcddl_deploy::deploy::agent::AgentStatus>>, bool) {
         known::end(&self.fleet, &self.record, &self.dir).await
     }
 }
 
 /// All results, or the errors of all hosts as one.
-fn all<T>(results: Vec<Result<T, Arc<crate::deploy::remote::RemoteError>>>) -> anyhow::Result<Vec<T>> {
+fn all<T>(results: Vec<Result<T, Arc<hcddl_deploy::deploy::remote::RemoteError>>>) -> anyhow::Result<Vec<T>> {
     let problems: Vec<String> =
         results.iter().filter_map(|r| r.as_ref().err()).map(ToString::to_string).collect();
     if !problems.is_empty() {

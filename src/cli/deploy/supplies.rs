@@ -1,10 +1,10 @@
 //! What the hosts are given: who is where, the scenario, identities and samples.
 
 use super::target::Target;
-use crate::deploy::bundle::{self, BundleFile, Keys};
-use crate::deploy::controller::{NodeParcel, Parcel, RunFile};
-use crate::deploy::deployment::Deployment;
-use crate::domain::NodeId;
+use hcddl_core::domain::NodeId;
+use hcddl_deploy::deploy::bundle::{self, BundleFile, Keys};
+use hcddl_deploy::deploy::controller::{NodeParcel, Parcel, RunFile};
+use hcddl_deploy::deploy::deployment::Deployment;
 use std::path::PathBuf;
 
 /// Puts together what a run needs on its hosts.

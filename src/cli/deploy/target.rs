@@ -3,11 +3,11 @@
 use super::args::TargetArgs;
 use crate::cli::session::{self, Session};
 use crate::cli::{Usage, output};
-use crate::deploy::controller::{Fleet, Probe};
-use crate::deploy::inventory::{Host, doubtful_addresses};
-use crate::deploy::placement::{self, Address, PlacementError, Seat};
-use crate::error::UserError;
-use crate::registry::Registry;
+use hcddl_core::error::UserError;
+use hcddl_deploy::deploy::controller::{Fleet, Probe};
+use hcddl_deploy::deploy::inventory::{Host, doubtful_addresses};
+use hcddl_deploy::deploy::placement::{self, Address, PlacementError, Seat};
+use hcddl_plan::registry::Registry;
 use std::net::IpAddr;
 
 /// A checked scenario with a host for each node.
@@ -69,7 +69,7 @@ impl<'a> Target<'a> {
 
     /// Several runs on one machine, as in tests, must not meet.
     fn take_free_ports(&mut self) -> anyhow::Result<()> {
-        let free = crate::transport::free_ports(self.seats.len())?;
+        let free = hcddl_deploy::transport::free_ports(self.seats.len())?;
         self.seats.iter_mut().zip(free).for_each(|(seat, port)| seat.port = port);
         Ok(())
     }

@@ -1,0 +1,136 @@
+//! What the processes of a deployed run are told, and what they tell.
+
+use hcddl_core::domain::{NodeId, NodeName, Span};
+use hcddl_core::node::Reason;
+use hcddl_plan::plan::Plan;
+use serde::{Deserialize, Serialize};
+
+/// `deployment.json`: the same on every host.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Deployment {
+    /// Name of the run: `<UTC>-<scenario>-<random>`; also the name of its directories.
+    pub run: String,
+    /// Version of the program; another one is refused.
+    pub version: String,
+    /// Every node, in order of [`NodeId`].
+    pub nodes: Vec<Placed>,
+    /// How processes behave.
+    pub settings: Settings,
+}
+
+/// Where a node is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Placed {
+    /// Name of the node in the plan.
+    pub name: NodeName,
+    /// Name of its host in the inventory; `localhost` with `--local`.
+    pub host: String,
+    /// Where other nodes reach it: an IP address or a name that the devices can resolve.
+    pub address: String,
+    /// The only address that it listens on; an IP address.
+    pub bind: String,
+    /// Its TCP port.
+    pub port: u16,
+}
+
+/// How the processes of a run behave; see the section `deploy` of a scenario.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Settings {
+    /// Silence after which a neighbour counts as lost.
+    pub detection: Span,
+    /// Time between two signs of life.
+    pub heartbeat: Span,
+    /// Absence from the start after which a node counts as lost.
+    pub start_timeout: Span,
+    /// Silence of the controller after which an attached run stops.
+    pub lease: Span,
+    /// Whether streams are encrypted and both ends authenticated.
+    pub tls: bool,
+    /// Commits of the root between two checkpoints; 0 for none.
+    pub checkpoint_every: u64,
+    /// Compute threads of each node; 0 for all cores.
+    pub threads: u16,
+    /// Whether results are held back to their modelled duration.
+    pub paced: bool,
+    /// Directory of the data files on every device; `None` when samples are pushed.
+    pub data_on_device: Option<std::path::PathBuf>,
+    /// First port of the figures for Prometheus; 0 for none.
+    pub metrics_port: u16,
+}
+
+impl Settings {
+    /// The settings of a plan.
+    #[must_use]
+    pub fn of(plan: &Plan) -> Self {
+        let deploy = &plan.deploy;
+        Self {
+            detection: deploy.detection,
+            heartbeat: deploy.heartbeat,
+            start_timeout: deploy.start_timeout,
+            lease: deploy.lease,
+            tls: deploy.tls,
+            checkpoint_every: deploy.checkpoint_every,
+            threads: deploy.threads,
+            paced: deploy.paced,
+            data_on_device: deploy.data_on_device.clone(),
+            metrics_port: deploy.metrics_port,
+        }
+    }
+}
+
+impl Deployment {
+    /// The node of this name.
+    #[must_use]
+    pub fn find(&self, name: &str) -> Option<NodeId> {
+        self.nodes.iter().position(|node| node.name == name).map(|i| NodeId(i as u32))
+    }
+}
+
+/// `progress.json` of a node: where it stands.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct NodeProgress {
+    /// What it is doing.
+    pub state: NodeState,
+    /// Nanoseconds since it started.
+    pub now: u64,
+    /// How often it has been started before.
+    pub birth: u32,
+    /// Its own commits (a server), rounds (a peer) or jobs (a worker).
+    pub commits: u64,
+    /// Test accuracy of the last evaluation, at the root.
+    pub accuracy: Option<f64>,
+    /// Test loss of the last evaluation, at the root; of a worker's last job its training loss.
+    pub loss: Option<f64>,
+    /// Mean staleness of the updates in its commits, in versions.
+    pub staleness: Option<f64>,
+    /// Bytes sent and received, heads included.
+    pub bytes_sent: u64,
+    /// Bytes received.
+    pub bytes_received: u64,
+    /// Neighbours that are lost now.
+    pub lost: Vec<String>,
+    /// Why it ended, or what went wrong.
+    #[serde(default, deserialize_with = "Reason::read")]
+    pub reason: Option<Reason>,
+}
+
+/// What a node's process is doing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NodeState {
+    /// Reading data, waiting for its first neighbour.
+    #[default]
+    Starting,
+    /// Taking part.
+    Running,
+    /// The run is over.
+    Finished,
+    /// It cannot go on; `reason` says why. Exit code 1.
+    Failed,
+}
+
+/// `host:port`, an IPv6 address in brackets.
+#[must_use]
+pub fn socket(address: &str, port: u16) -> String {
+    if address.contains(':') { format!("[{address}]:{port}") } else { format!("{address}:{port}") }
+}

@@ -1,0 +1,372 @@
+//! From what the nodes of a deployed run wrote to the files of a run directory, as a simulation has them: with
+//! measured instead of modelled times. Times are of each node's own clock, which starts with its process.
+
+use super::node_file;
+use super::result::NodeResult;
+use anyhow::Context;
+use hcddl_core::domain::text::in_cell;
+use hcddl_core::domain::{NodeId, Strange, digest};
+use hcddl_core::node::Reason;
+use hcddl_learn::Learner;
+use hcddl_learn::safetensors;
+use hcddl_plan::measure::outcome::{Summary, TimeSplit};
+use hcddl_plan::plan::{Plan, Role};
+use hcddl_sim::record::order::{self, What};
+use hcddl_sim::record::rundir::file;
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+/// What the nodes reported.
+#[derive(Debug)]
+pub struct Gathered {
+    /// The run as a whole.
+    pub summary: Summary,
+    /// What each node reported at its end, in order of the nodes; `None` if it was not there at the end.
+    pub nodes: Vec<Option<NodeResult>>,
+    /// The best accuracy of any evaluation.
+    pub best_accuracy: Option<f64>,
+    /// What the user should know, each a sentence.
+    pub warnings: Vec<String>,
+}
+
+/// Writes metrics.csv, commits.csv, model.safetensors and summary.json of the run whose nodes' files lie in
+/// `run/nodes/`. The digest of several peers' models needs the `learner`; without it there is none.
+///
+/// # Errors
+/// Files that cannot be read or written. Nodes without a report are warned about.
+pub fn gather(run: &Path, plan: &Plan, learner: Option<&dyn Learner>) -> anyhow::Result<Gathered> {
+    let mut warnings = Vec::new();
+    let lives: Vec<Vec<PathBuf>> =
+        plan.nodes.iter().map(|node| lives(&run.join("nodes").join(&node.name))).collect();
+    let mut nodes = Vec::new();
+    for (node, lives) in plan.nodes.iter().zip(&lives) {
+        let result = lives.last().map(|life| read_result(life)).transpose()?.flatten();
+        if result.is_none() {
+            warnings.push(format!(
+                "{} left no result: see nodes/{}/{}",
+                node.name,
+                node.name,
+                node_file::LOG
+            ));
+        }
+        nodes.push(result);
+    }
+    let tops: Vec<usize> =
+        (0..plan.nodes.len()).filter(|i| super::node::evaluates(plan, NodeId(*i as u32))).collect();
+    merge_tables(run, &lives, &tops, &mut warnings)?;
+    let last: Vec<&PathBuf> = tops.iter().filter_map(|top| lives[*top].last()).collect();
+    copy_models(run, last.first().copied())?;
+    let weight_digest = match (&tops[..], learner) {
+        ([root], _) => nodes[*root].as_ref().and_then(|root| root.weight_digest.clone()),
+        (peers, Some(learner)) if peers.iter().all(|peer| nodes[*peer].is_some()) => {
+            Some(digest_of_all(&last, learner)?)
+        }
+        _ => None,
+    };
+    warnings.extend(lost_commits(run, plan)?);
+    let summary = summary(run, plan, &nodes, &tops, weight_digest)?;
+    let path = run.join(file::SUMMARY);
+    hcddl_files::atomic::replace(&path, hcddl_files::json(&summary).as_bytes())
+        .with_context(|| format!("cannot write `{}`", path.display()))?;
+    let best_accuracy = best_accuracy(&run.join(file::METRICS));
+    Ok(Gathered { summary, nodes, best_accuracy, warnings })
+}
+
+/// What the nodes of a fetched run reported at their ends.
+///
+/// # Errors
+/// A report that cannot be read.
+pub fn results(run: &Path, plan: &Plan) -> anyhow::Result<Vec<NodeResult>> {
+    let mut all = Vec::new();
+    for node in &plan.nodes {
+        let last = lives(&run.join("nodes").join(&node.name)).pop();
+        all.extend(last.map(|life| read_result(&life)).transpose()?.flatten());
+    }
+    Ok(all)
+}
+
+/// The directories of a node's lives, first to last.
+fn lives(node: &Path) -> Vec<PathBuf> {
+    (0..).map(|birth| node.join(format!("life{birth}"))).take_while(|life| life.is_dir()).collect()
+}
+
+fn read_result(life: &Path) -> anyhow::Result<Option<NodeResult>> {
+    let path = life.join(NodeResult::FILE);
+    match read_bounded(&path) {
+        Ok(text) => {
+            Ok(Some(serde_json::from_str(&text).with_context(|| format!("`{}` is damaged", path.display()))?))
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error).with_context(|| format!("cannot read `{}`", path.display())),
+    }
+}
+
+/// commits.csv of all nodes by time; metrics.csv of the root, of all its lives, or of every peer.
+fn merge_tables(
+    run: &Path,
+    lives: &[Vec<PathBuf>],
+    tops: &[usize],
+    warnings: &mut Vec<String>,
+) -> anyhow::Result<()> {
+    let all = lives.iter().flatten();
+    merge(run, file::COMMITS, hcddl_sim::record::table::COMMIT_COLUMNS, all, warnings)?;
+    let metrics = hcddl_sim::record::table::FIXED.join(",");
+    merge(run, file::METRICS, &metrics, tops.iter().flat_map(|top| &lives[*top]), warnings)
+}
+
+/// The largest value of the column `accuracy`.
+fn best_accuracy(metrics: &Path) -> Option<f64> {
+    let text = fs::read_to_string(metrics).ok()?;
+    let column = text.lines().next()?.split(',').position(|column| column == "accuracy")?;
+    let values = text.lines().skip(1).filter_map(|line| line.split(',').nth(column)?.parse::<f64>().ok());
+    values.reduce(f64::max)
+}
+
+/// Bytes of a file of a device that is read whole at most.
+const BYTES_MAX: u64 = 1 << 30;
+/// Columns of a table of a device at most.
+const COLUMNS_MAX: usize = 4096;
+/// Characters of a word of a device at most.
+const WORD_MAX: usize = 80;
+
+/// Whether a name of a column is what our own tables have: nothing that a terminal or a spreadsheet would obey.
+fn is_column(name: &str) -> bool {
+    let plain = |c: char| c.is_alphanumeric() || matches!(c, '_' | '[' | ']' | '.' | '-' | ' ');
+    !name.is_empty() && name.len() <= 200 && !name.starts_with(['-', '.', ' ']) && name.chars().all(plain)
+}
+
+/// A file of a device as text.
+fn read_bounded(path: &Path) -> std::io::Result<String> {
+    let mut text = String::new();
+    let file = fs::File::open(path)?;
+    if file.metadata()?.len() > BYTES_MAX {
+        return Err(std::io::Error::other(format!("it has more than {BYTES_MAX} bytes")));
+    }
+    file.take(BYTES_MAX).read_to_string(&mut text)?;
+    Ok(text)
+}
+
+/// Rows of several CSV files of the same columns, ordered by their column `virtual_time_s`.
+fn merge<'a>(
+    run: &Path,
+    name: &str,
+    expected: &str,
+    dirs: impl Iterator<Item = &'a PathBuf>,
+    warnings: &mut Vec<String>,
+) -> anyhow::Result<()> {
+    let (mut header, mut rows) = (String::new(), Vec::new());
+    for dir in dirs {
+        let Ok(text) = read_bounded(&dir.join(name)) else { continue };
+        let mut lines = text.split_inclusive('\n').filter(|line| line.ends_with('\n'));
+        let Some(first) = lines.next() else { continue };
+        let names = first.trim_end().split(',');
+        if !first.starts_with(expected)
+            || !names.clone().all(is_column)
+            || names.clone().count() > COLUMNS_MAX
+        {
+            warnings.push(format!("`{}` has columns of its own and is left out", dir.join(name).display()));
+            continue;
+        }
+        // A life with more columns has all that others have: columns are only ever added at the end.
+        if first.len() > header.len() {
+            first.clone_into(&mut header);
+        }
+        let fields = names.count();
+        let column = first.trim_end().split(',').position(|column| column == "virtual_time_s").unwrap_or(0);
+        for line in lines.filter(|line| line.matches(',').count() + 1 == fields) {
+            let time: f64 =
+                line.trim_end().split(',').nth(column).and_then(|t| t.parse().ok()).unwrap_or(0.0);
+            rows.push((time, line.to_owned()));
+        }
+    }
+    rows.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let path = run.join(name);
+    let text: String = std::iter::once(header).chain(rows.into_iter().map(|(_, line)| line)).collect();
+    hcddl_files::atomic::replace(&path, text.as_bytes())
+        .with_context(|| format!("cannot write `{}`", path.display()))
+}
+
+/// Copies the final (and best) model of the root, or of the first peer.
+fn copy_models(run: &Path, top: Option<&PathBuf>) -> anyhow::Result<()> {
+    for name in [file::MODEL, file::BEST] {
+        if let Some(from) = top.map(|life| life.join(name)).filter(|from| from.is_file()) {
+            fs::copy(&from, run.join(name)).with_context(|| format!("cannot copy `{}`", from.display()))?;
+        }
+    }
+    Ok(())
+}
+
+/// Digest of the models of all peers, one after the other.
+fn digest_of_all(lives: &[&PathBuf], learner: &dyn Learner) -> anyhow::Result<String> {
+    let mut values = Vec::new();
+    for life in lives {
+        let model = life.join(file::MODEL);
+        let own = safetensors::load(&model, &learner.tensors()).map_err(anyhow::Error::msg)?;
+        values.extend_from_slice(&own);
+    }
+    Ok(digest::of_values(&values).to_string())
+}
+
+/// Commits of a root that were lost because it was killed after its last checkpoint.
+fn lost_commits(run: &Path, plan: &Plan) -> anyhow::Result<Vec<String>> {
+    let mut lost = Vec::new();
+    for node in plan.nodes.iter().filter(|node| node.parent.is_none() && matches!(node.role, Role::Server(_)))
+    {
+        let Ok((_, entries)) = order::read(&run.join("nodes").join(&node.name).join(node_file::ORDER)) else {
+            continue;
+        };
+        let (mut version, mut at_checkpoint) = (0, BTreeMap::new());
+        for entry in entries {
+            match entry.what {
+                What::Commit { version: committed, .. } => version = committed.0,
+                What::Checkpoint { number } => {
+                    at_checkpoint.insert(number, version);
+                }
+                What::Born { birth, checkpoint } if birth > 0 => {
+                    let from = checkpoint.and_then(|number| at_checkpoint.get(&number)).copied().unwrap_or(0);
+                    lost.push(format!(
+                        "{} was started again from version {from}: {} commits since its last checkpoint are lost",
+                        node.name,
+                        version.saturating_sub(from)
+                    ));
+                    version = from;
+                }
+                _ => {}
+            }
+        }
+    }
+    Ok(lost)
+}
+
+fn summary(
+    run: &Path,
+    plan: &Plan,
+    nodes: &[Option<NodeResult>],
+    tops: &[usize],
+    weight_digest: Option<String>,
+) -> anyhow::Result<Summary> {
+    let there: Vec<&NodeResult> = nodes.iter().flatten().collect();
+    // What devices say is not trusted to add up.
+    let sum = |of: fn(&NodeResult) -> u64| there.iter().fold(0u64, |sum, node| sum.saturating_add(of(node)));
+    let empty = NodeResult::default();
+    let root = tops.first().and_then(|top| nodes[*top].as_ref()).unwrap_or(&empty);
+    let mut dropped: BTreeMap<String, u64> = BTreeMap::new();
+    for (why, count) in there.iter().flat_map(|node| &node.dropped) {
+        let dropped = dropped.entry(in_cell(why, WORD_MAX)).or_insert(0);
+        *dropped = dropped.saturating_add(*count);
+    }
+    let mut metrics = mean_metrics(tops.iter().filter_map(|top| nodes[*top].as_ref()));
+    // What servers of any tier noticed; `mean_metrics` has but the root's.
+    for counter in Strange::COUNTERS {
+        let counted: f64 = there.iter().filter_map(|node| node.metrics.get(counter)).sum();
+        if counted > 0.0 && counted.is_finite() {
+            metrics.insert(counter.to_owned(), counted);
+        }
+    }
+    let settled =
+        dropped.values().fold(sum(|node| node.updates_committed), |sum, count| sum.saturating_add(*count));
+    metrics.insert("updates_open".to_owned(), sum(|node| node.updates_sent).saturating_sub(settled) as f64);
+    let commits =
+        tops.iter().filter_map(|top| nodes[*top].as_ref()).map(|node| node.version).min().unwrap_or(0);
+    let seeds = plan.seeds;
+    Ok(Summary {
+        name: plan.name.clone(),
+        reason: root.reason.clone().unwrap_or_else(|| {
+            let name = tops.first().map_or("the root", |top| plan.nodes[*top].name.as_str());
+            Reason::Failed(format!("{name} left no result"))
+        }),
+        accuracy: metrics.get("accuracy").copied(),
+        loss: metrics.get("loss").copied(),
+        metrics,
+        time_to_target_s: root.time_to_target_s,
+        virtual_time_s: root.seconds,
+        wall_time_s: root.seconds,
+        commits,
+        client_fits: sum(|node| node.client_fits),
+        gradient_steps: sum(|node| node.gradient_steps),
+        events: sum(|node| node.events),
+        staleness: root.staleness,
+        bytes_up: sum(|node| node.bytes_up),
+        bytes_down: sum(|node| node.bytes_down),
+        bytes_by_tier: BTreeMap::new(),
+        messages: sum(|node| node.messages),
+        dropped_updates: dropped,
+        lost_updates: 0,
+        time_split: time_split(&there),
+        energy_j: 0.0,
+        energy_marginal_j: 0.0,
+        energy_by_host_j: BTreeMap::new(),
+        trace_digest: trace_digest(run, plan)?,
+        weight_digest: weight_digest.unwrap_or_default(),
+        seeds: [seeds.data, seeds.init, seeds.interleaving],
+        best: root.best.clone(),
+        kernels: root.kernels.clone(),
+    })
+}
+
+/// The mean over peers; a root's own.
+fn mean_metrics<'a>(nodes: impl Iterator<Item = &'a NodeResult>) -> BTreeMap<String, f64> {
+    let mut sums: BTreeMap<String, (f64, f64)> = BTreeMap::new();
+    for (name, value) in nodes.flat_map(|node| &node.metrics).filter(|(name, _)| is_column(name)) {
+        let (sum, count) = sums.entry(name.clone()).or_insert((0.0, 0.0));
+        *sum += value;
+        *count += 1.0;
+    }
+    sums.into_iter().map(|(name, (sum, count))| (name, sum / count)).collect()
+}
+
+/// Shares of time with a job and without one; a deployed node does not know when its last byte has left.
+fn time_split(nodes: &[&NodeResult]) -> BTreeMap<String, TimeSplit> {
+    let mut sums: BTreeMap<String, (u64, f64, f64)> = BTreeMap::new();
+    for node in nodes {
+        let (count, compute, all) = sums.entry(node.kind.clone()).or_default();
+        *count += 1;
+        *compute += node.compute_s;
+        *all += node.seconds;
+    }
+    let split = |(nodes, compute, all): (u64, f64, f64)| {
+        let compute = if all > 0.0 { compute / all } else { 0.0 };
+        TimeSplit { nodes, compute, send: 0.0, wait: 1.0 - compute, idle: 0.0 }
+    };
+    sums.into_iter().map(|(kind, sum)| (kind, split(sum))).collect()
+}
+
+/// The order of every node's inputs, as one digest.
+fn trace_digest(run: &Path, plan: &Plan) -> anyhow::Result<String> {
+    let mut all = Vec::new();
+    for node in &plan.nodes {
+        let path = run.join("nodes").join(&node.name).join(node_file::ORDER);
+        all.extend(fs::read(&path).unwrap_or_default());
+    }
+    Ok(digest::of_bytes(&all).to_string())
+}
+
+/// The block of results of the older HCDDL: total time, steps, loss, accuracy, best accuracy; mean seconds of a round,
+/// of a round without the server's folding (t_fit), of a fold (t_aggr) and of a worker's job (t_comp). Its t_conf, the
+/// configuration of clients, has nothing to measure here.
+#[must_use]
+pub fn results_text(gathered: &Gathered) -> String {
+    let Gathered { summary, nodes, best_accuracy, .. } = gathered;
+    let workers: Vec<&NodeResult> = nodes.iter().flatten().filter(|node| node.client_fits > 0).collect();
+    let servers: Vec<&NodeResult> =
+        nodes.iter().flatten().filter(|node| node.kind.ends_with("server")).collect();
+    let per = |seconds: f64, count: u64| if count == 0 { 0.0 } else { seconds / count as f64 };
+    let compute: f64 = workers.iter().map(|node| node.compute_s).sum();
+    let folding: f64 = servers.iter().map(|node| node.compute_s).sum();
+    let round = per(summary.virtual_time_s, summary.commits);
+    let t_comp = per(compute, summary.client_fits);
+    let t_aggr = per(folding, servers.iter().fold(0, |sum: u64, node| sum.saturating_add(node.version)));
+    let best = best_accuracy.or(summary.accuracy).unwrap_or(f64::NAN);
+    format!(
+        "[ Results for run {} ]\nTotal time: {:.3} s\nTotal steps: {}\nFinal loss: {:.4}\nFinal accuracy: {:.4}\n\
+         Max accuracy: {best:.4}\nt_round: {round:.6}\nt_fit: {:.6}\nt_aggr: {t_aggr:.6}\nt_comp: {t_comp:.6}\n",
+        summary.name,
+        summary.virtual_time_s,
+        summary.commits,
+        summary.loss.unwrap_or(f64::NAN),
+        summary.accuracy.unwrap_or(f64::NAN),
+        round - t_aggr,
+    )
+}

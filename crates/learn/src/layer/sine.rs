@@ -1,0 +1,45 @@
+//! The sine, as an activation with a scale.
+
+use super::{Backward, Forward, Layer, Pass, TRANSCENDENTAL_FLOPS};
+use crate::kernels::elementwise;
+
+/// y = sin(scale x) (Sitzmann et al., Implicit Neural Representations with Periodic Activation Functions, 2020).
+/// Accurate while |scale x| is at most 8192, NaN beyond 4 million.
+#[derive(Clone, Debug)]
+pub struct Sine {
+    /// Values of one row.
+    pub len: usize,
+    /// Angular frequency.
+    pub scale: f32,
+}
+
+impl Layer for Sine {
+    fn kind(&self) -> &'static str {
+        "sine"
+    }
+
+    fn input_len(&self) -> usize {
+        self.len
+    }
+
+    fn output_len(&self) -> usize {
+        self.len
+    }
+
+    fn forward_flops(&self) -> f64 {
+        self.len as f64 * (1.0 + TRANSCENDENTAL_FLOPS)
+    }
+
+    fn rows_apart(&self) -> bool {
+        true
+    }
+
+    fn forward(&self, pass: Pass, _params: &[f32], io: Forward<'_>) {
+        elementwise::sine(pass.isa, io.x, io.y, self.scale);
+    }
+
+    fn backward(&self, pass: Pass, _params: &[f32], io: Backward<'_>) {
+        let Some(dx) = io.dx else { return };
+        elementwise::sine_backward(pass.isa, io.x, io.dy, dx, self.scale);
+    }
+}

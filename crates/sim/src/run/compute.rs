@@ -1,0 +1,192 @@
+//! Modelled compute time: how long a job takes on its node's device, and how jobs of one host share its cores.
+
+use super::director::{Beginning, Director};
+use hcddl_core::compress::Codec;
+use hcddl_core::device::{JobCost, SlowPhases};
+use hcddl_core::domain::work::Cost;
+use hcddl_core::domain::{NodeId, Span, Stream, Streams, Time};
+use hcddl_core::inject::Injector;
+use hcddl_core::net::{FabricState, FlowId, FlowSpec, PortId};
+use hcddl_core::node::work::Work;
+use hcddl_learn::Learner;
+use hcddl_plan::plan::{Contention, Plan};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// What the compute model knows while it runs.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct ComputeState {
+    /// Jobs begun by each node: names the draws of the next one.
+    begun: Vec<u64>,
+    /// Factors of `slow_down` faults.
+    slowed: BTreeMap<NodeId, f64>,
+    phases: BTreeMap<NodeId, SlowPhases>,
+    /// Jobs that share the cores of a host, by their flow.
+    shared: BTreeMap<u64, u64>,
+    next_flow: u64,
+    fabric: FabricState,
+}
+
+/// See the module.
+pub struct Compute<'a> {
+    plan: &'a Plan,
+    cost: Cost,
+    shards: Vec<usize>,
+    /// Operations and bytes for each element, by codec.
+    codecs: Vec<(f64, f64)>,
+    /// Cores as constraints, when some host has more nodes than cores.
+    cores: Option<Box<dyn hcddl_core::net::Fabric>>,
+    crowded: Vec<bool>,
+    draws: Streams,
+    injector: Injector<'a>,
+    pub state: ComputeState,
+}
+
+/// Core-nanoseconds per second of one core.
+const CORE_RATE: f64 = 1e9;
+
+impl<'a> Compute<'a> {
+    pub fn new(plan: &'a Plan, learner: &dyn Learner, codecs: &[Arc<dyn Codec>]) -> Self {
+        let codecs = codecs.iter().map(|c| c.cost_per_element()).collect();
+        let mut nodes_of_host = vec![0u32; plan.hosts.len()];
+        plan.nodes.iter().for_each(|n| nodes_of_host[n.host.index()] += 1);
+        let crowded: Vec<bool> = plan
+            .hosts
+            .iter()
+            .zip(nodes_of_host)
+            .map(|(host, nodes)| nodes > host.device.cores.max(1))
+            .collect();
+        let capacities: Vec<f64> =
+            plan.hosts.iter().map(|h| f64::from(h.device.cores.max(1)) * CORE_RATE).collect();
+        let fair = Contention::FairShare { unfairness: 0.0 };
+        let cores = crowded.contains(&true).then(|| hcddl_core::net::build(&fair, &capacities));
+        let shards = (0..plan.nodes.len()).map(|i| learner.shard_len(NodeId(i as u32))).collect();
+        let state = ComputeState { begun: vec![0; plan.nodes.len()], ..ComputeState::default() };
+        let draws = Streams::new(plan.seeds.interleaving, "compute");
+        let injector = Injector::new(&plan.injections, plan.seeds.interleaving);
+        Self { plan, cost: learner.cost(), shards, codecs, cores, crowded, draws, injector, state }
+    }
+
+    pub fn save(&self) -> ComputeState {
+        let fabric = self.cores.as_ref().map(|c| c.save()).unwrap_or_default();
+        ComputeState { fabric, ..self.state.clone() }
+    }
+
+    pub fn load(&mut self, mut state: ComputeState) {
+        if let Some(cores) = &mut self.cores {
+            cores.load(std::mem::take(&mut state.fabric));
+        }
+        self.state = state;
+    }
+
+    /// A fault slows a node down; 1 heals it.
+    pub fn slow_down(&mut self, node: NodeId, factor: f64) {
+        self.state.slowed.insert(node, factor);
+    }
+
+    /// How long a job takes on its node's device when nothing else runs there.
+    pub fn duration(
+        &mut self,
+        now: Time,
+        node: NodeId,
+        work: &Work,
+        director: Option<&mut (dyn Director + '_)>,
+    ) -> Span {
+        let plan = &self.plan.nodes[node.index()];
+        let device = &self.plan.hosts[plan.host.index()].device;
+        let cost = self.job_cost(node, work);
+        let begun = &mut self.state.begun[node.index()];
+        *begun += 1;
+        let number = *begun;
+        let seed = self.plan.seeds.interleaving;
+        let mut stream = self.draws.stream(u64::from(node.0), number);
+        let mut factor = plan.slowdown;
+        if let Some(slowed) = self.state.slowed.get(&node) {
+            factor *= slowed;
+        }
+        if let Some(phase) = &device.slow_phase {
+            let stream = Stream::new(seed, "slow-phase", u64::from(node.0), 0);
+            let phases =
+                self.state.phases.entry(node).or_insert_with(|| SlowPhases::new(phase.clone(), stream));
+            factor *= phases.factor(now);
+        }
+        factor *= self.injector.slowdown(now, node);
+        let beginning = Beginning { now, node, number, work, cost: &cost, factor };
+        if let Some(decided) = director.and_then(|director| director.job(&beginning)) {
+            return decided;
+        }
+        let duration = device.duration(&cost, &mut stream);
+        if factor == 1.0 { duration } else { duration.scale(factor) }
+    }
+
+    /// Jobs take as long as in a real run, whose injections are in these durations.
+    pub fn follow(&mut self, recorded: &[String]) {
+        self.injector.leave_out(recorded);
+    }
+
+    /// A recorded duration, slowed down by what is new in this plan.
+    pub fn slowed(&mut self, now: Time, node: NodeId, recorded: Span) -> Span {
+        let factor = self.injector.slowdown(now, node) * self.state.slowed.get(&node).copied().unwrap_or(1.0);
+        if factor == 1.0 { recorded } else { recorded.scale(factor) }
+    }
+
+    /// Floating-point operations of a job.
+    pub fn flops(&self, node: NodeId, work: &Work) -> f64 {
+        self.job_cost(node, work).flops
+    }
+
+    fn job_cost(&self, node: NodeId, work: &Work) -> JobCost {
+        match work {
+            Work::Train(job) => {
+                let batch = self.cost.batch.min(self.shards[node.index()].max(1));
+                JobCost::training(&Cost { batch, ..self.cost }, job.steps)
+            }
+            Work::Fold(job) => {
+                JobCost::fold(job.inputs.len(), job.inputs.first().map_or(0, |i| i.tensor.len()))
+            }
+            Work::Encode { tensor, codec, .. } => self.coding(*codec, tensor.len()),
+            Work::Decode { data, codec } => self.coding(*codec, (data.bytes() / 4) as usize),
+        }
+    }
+
+    fn coding(&self, codec: u16, len: usize) -> JobCost {
+        JobCost::coding(self.codecs[usize::from(codec)], len)
+    }
+
+    /// Whether a node's host has fewer cores than nodes, so that its jobs share them.
+    pub fn is_crowded(&self, node: NodeId) -> bool {
+        self.crowded[self.plan.nodes[node.index()].host.index()]
+    }
+
+    /// Starts a job on a crowded host; its end comes from [`Compute::next_end`].
+    pub fn start_shared(&mut self, now: Time, node: NodeId, duration: Span, key: u64) {
+        let host = self.plan.nodes[node.index()].host;
+        self.state.next_flow += 1;
+        let flow = self.state.next_flow;
+        self.state.shared.insert(flow, key);
+        let ports = vec![PortId(host.0)];
+        let spec = FlowSpec { bytes: duration.0, ports, weight: 1.0, rate_max: CORE_RATE };
+        self.cores.as_mut().expect("some host is crowded").start(now, FlowId(flow), spec);
+    }
+
+    /// The end of the next job on a crowded host.
+    pub fn next_end(&mut self) -> Option<(Time, FlowId)> {
+        if self.state.shared.is_empty() { None } else { self.cores.as_mut()?.next() }
+    }
+
+    /// Takes the job that [`Compute::next_end`] announced.
+    pub fn complete(&mut self, now: Time, flow: FlowId) -> u64 {
+        self.cores.as_mut().expect("some host is crowded").complete(now, flow);
+        self.state.shared.remove(&flow.0).expect("only running jobs end")
+    }
+
+    /// Gives up a job on a crowded host.
+    pub fn cancel_shared(&mut self, now: Time, key: u64) {
+        let flow = self.state.shared.iter().find(|(_, k)| **k == key).map(|(flow, _)| *flow);
+        if let (Some(flow), Some(cores)) = (flow, &mut self.cores) {
+            cores.cancel(now, FlowId(flow));
+            self.state.shared.remove(&flow);
+        }
+    }
+}
