@@ -133,4 +133,17 @@ impl World<'_> {
             }
         }
     }
+
+    /// A checkpoint has reached the disk, with what the log had said by then; unless the process is gone, or the disk
+    /// full.
+    pub(super) fn saved(&mut self, node: NodeId, life: u32, saved: &checkpoint::Saved) -> Result<(), String> {
+        let own = self.own(node);
+        let slot = &mut self.slots[node.index()];
+        if let Some(stage) = slot.stage.as_mut().filter(|_| slot.lives == life && !slot.is_full) {
+            slot.synced = std::fs::metadata(own.join(node_file::ORDER)).map_or(0, |data| data.len());
+            checkpoint::write(&own, saved).map_err(|error| error.to_string())?;
+            stage.world.is_saving = false;
+        }
+        Ok(())
+    }
 }

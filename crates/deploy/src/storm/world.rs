@@ -7,7 +7,6 @@ use crate::deploy::Settings;
 use crate::deploy::node::checkpoint;
 use crate::deploy::node::stage::Stage;
 use crate::deploy::node::world::{Asked, Done, Happening};
-use crate::deploy::node_file;
 use crate::transport::rules::{Timing, Told};
 use hcddl_core::domain::{NodeId, Span, Stream, Time};
 use hcddl_learn::Learner;
@@ -291,16 +290,7 @@ impl<'a> World<'a> {
                 let outcome = tools.execute_while(node, work, &|| !stop.load(Ordering::Relaxed));
                 self.tell(node, Happening::Job(Done { job, key, outcome }))
             }
-            Event::Saved(node, life, saved) => {
-                let own = self.own(node);
-                let slot = &mut self.slots[node.index()];
-                if let Some(stage) = slot.stage.as_mut().filter(|_| slot.lives == life && !slot.is_full) {
-                    slot.synced = std::fs::metadata(own.join(node_file::ORDER)).map_or(0, |data| data.len());
-                    checkpoint::write(&own, &saved).map_err(|error| error.to_string())?;
-                    stage.world.is_saving = false;
-                }
-                Ok(())
-            }
+            Event::Saved(node, life, saved) => self.saved(node, life, &saved),
             Event::Happens(node, life, happening) => {
                 if self.slots[node.index()].lives == life {
                     self.tell(node, *happening)

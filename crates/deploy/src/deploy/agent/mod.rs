@@ -18,7 +18,6 @@ use lock::Lock;
 use nodes::Nodes;
 use rustix::process::Signal;
 use sample::Sampler;
-use watching::{Deed, Told, Watch};
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind};
 use std::path::Path;
@@ -27,6 +26,7 @@ use tokio::net::UnixListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{MissedTickBehavior, interval};
+use watching::{Deed, Told, Watch};
 
 /// Name of the supervisor's own log in the directory of a run.
 pub const LOG: &str = "agent.log";

@@ -191,7 +191,8 @@ mod tests {
 
     fn status(node: &str, ended: Option<&str>) -> Update {
         let pid = if ended.is_none() { Some(7) } else { None };
-        let node = NodeStatus { name: node.to_owned(), pid, ended: ended.map(str::to_owned), ..Default::default() };
+        let node =
+            NodeStatus { name: node.to_owned(), pid, ended: ended.map(str::to_owned), ..Default::default() };
         Update::Status(Box::new(AgentStatus { nodes: vec![node], ..AgentStatus::default() }))
     }
 
@@ -224,7 +225,9 @@ mod tests {
     fn a_host_speaks_for_its_own_nodes_only() {
         let host = &record().hosts[1];
         let both = AgentStatus {
-            nodes: ["global", "worker1"].map(|name| NodeStatus { name: name.to_owned(), ..Default::default() }).to_vec(),
+            nodes: ["global", "worker1"]
+                .map(|name| NodeStatus { name: name.to_owned(), ..Default::default() })
+                .to_vec(),
             ..AgentStatus::default()
         };
         let heard = heard(host, &both.line()).unwrap();

@@ -16,10 +16,10 @@ mod probe;
 mod record;
 mod unpack;
 
-pub use fetch::fetch;
-pub use fleet::{ControlDir, Fleet, each};
 pub use closing::Closing;
 pub use course::{End, HostState};
+pub use fetch::fetch;
+pub use fleet::{ControlDir, Fleet, each};
 pub use follow::{Follower, follow};
 pub use hold::{Hold, HoldError, Holder};
 pub use launch::{Launched, Program, clean, launch, order, start, status, stop};

@@ -184,7 +184,11 @@ impl World<'_> {
         let kills = how.starts_with("signal");
         let nodes = self.hosts[host].nodes.iter().enumerate();
         let hit = nodes.filter_map(|(node, state)| {
-            state.process.as_ref().filter(|process| kills || !process.hangs).map(|process| (node, process.pid))
+            state
+                .process
+                .as_ref()
+                .filter(|process| kills || !process.hangs)
+                .map(|process| (node, process.pid))
         });
         for (node, pid) in hit.collect::<Vec<_>>() {
             let after = Span::from_millis(1 + self.stream.below(400));
@@ -215,7 +219,11 @@ impl World<'_> {
         std::fs::create_dir_all(&state.own).map_err(|error| error.to_string())?;
         let birth = next_birth(&state.own).map_err(|error| format!("{error:#}"))?;
         if birth != state.births {
-            return Err(format!("expected life {} of `{}`, found {birth}", state.births, state.own.display()));
+            return Err(format!(
+                "expected life {} of `{}`, found {birth}",
+                state.births,
+                state.own.display()
+            ));
         }
         state.births += 1;
         state.process = Some(Process { pid, birth, hangs: false, parent });
@@ -232,9 +240,12 @@ impl World<'_> {
     pub(super) fn node_acts(&mut self, host: usize, node: usize, pid: u32) -> Result<(), String> {
         let (has_root, is_over) = (self.unrest.has_root, self.is_over);
         let state = &mut self.hosts[host].nodes[node];
-        let Some(process) = state.process.as_ref().filter(|process| process.pid == pid) else { return Ok(()) };
+        let Some(process) = state.process.as_ref().filter(|process| process.pid == pid) else {
+            return Ok(());
+        };
         let text = |error: std::io::Error| format!("`{}`: {error}", state.own.display());
-        let log = std::fs::OpenOptions::new().create(true).append(true).open(state.own.join(node_file::ORDER));
+        let log =
+            std::fs::OpenOptions::new().create(true).append(true).open(state.own.join(node_file::ORDER));
         log.and_then(|mut log| writeln!(log, "{} {}", process.birth, self.now.0)).map_err(text)?;
         state.left = Span(state.left.0.saturating_sub(TELL_EVERY.0));
         let is_done = if has_root && !state.is_root { is_over } else { state.left == Span::ZERO };

@@ -21,13 +21,30 @@ pub(super) enum Event {
     /// Somebody looks whether anybody cares for the run.
     Operator,
     /// A supervisor tells where it stands.
-    Tick { host: usize, life: u32 },
+    Tick {
+        host: usize,
+        life: u32,
+    },
     /// A process does what it does at this moment.
-    Node { host: usize, node: usize, pid: u32 },
+    Node {
+        host: usize,
+        node: usize,
+        pid: u32,
+    },
     /// A process ends because of a signal.
-    Dies { host: usize, node: usize, pid: u32, how: &'static str },
+    Dies {
+        host: usize,
+        node: usize,
+        pid: u32,
+        how: &'static str,
+    },
     /// A supervisor hears of the end of a process.
-    Ended { host: usize, life: u32, node: usize, how: &'static str },
+    Ended {
+        host: usize,
+        life: u32,
+        node: usize,
+        how: &'static str,
+    },
     /// A controller does its next step.
     Step(u32, Step),
 }
