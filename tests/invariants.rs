@@ -347,3 +347,22 @@ fn what_compression_holds_back_is_sent_later() {
         assert!(far < 0.1, "{far} from the optimum: {}", case.line);
     }
 }
+
+/// What evaluations are told without a walk over the hosts is what a walk finds: with hosts of one node and of several,
+/// with nodes that fall while they compute, that come later, and over an interruption.
+#[test]
+fn the_energy_of_all_hosts_is_the_sum_over_hosts() {
+    let text = "topology: flat(6)\ntiers: {global: {policy: async}}\ntraining: {rounds: 60, local: {steps: 3}}\n\
+        devices: {workers: pi-4b, servers: fixed(1ms), nodes: {worker2: pi-3b}}\n\
+        hosts: {both: {nodes: [worker3, worker4]}, all: {nodes: [worker5, worker6], device: jetson-nano}}\n\
+        faults: {detection: 10ms, events: [{at: 50ms, crash: worker1}, {at: 90ms, restart: worker1}, \
+        {at: 60ms, leave: worker2}]}";
+    for seed in 1..6 {
+        let case = quadratic(&format!("{text}\nseeds: {{interleaving: {seed}}}"));
+        let summary = case.run().summary;
+        let hosts: f64 = summary.energy_by_host_j.values().sum();
+        assert!(summary.energy_j > 0.0 && summary.energy_by_host_j.len() > 3);
+        let off = (summary.energy_j - hosts).abs() / hosts;
+        assert!(off < 1e-12, "{} and {hosts}: seed {seed}", summary.energy_j);
+    }
+}

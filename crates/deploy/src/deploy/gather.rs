@@ -270,16 +270,11 @@ fn summary(
     metrics.insert("updates_open".to_owned(), sum(|node| node.updates_sent).saturating_sub(settled) as f64);
     let commits =
         tops.iter().filter_map(|top| nodes[*top].as_ref()).map(|node| node.version).min().unwrap_or(0);
-    let seeds = plan.seeds;
+    let reason = root.reason.clone().unwrap_or_else(|| {
+        let name = tops.first().map_or("the root", |top| plan.nodes[*top].name.as_str());
+        Reason::Failed(format!("{name} left no result"))
+    });
     Ok(Summary {
-        name: plan.name.clone(),
-        reason: root.reason.clone().unwrap_or_else(|| {
-            let name = tops.first().map_or("the root", |top| plan.nodes[*top].name.as_str());
-            Reason::Failed(format!("{name} left no result"))
-        }),
-        accuracy: metrics.get("accuracy").copied(),
-        loss: metrics.get("loss").copied(),
-        metrics,
         time_to_target_s: root.time_to_target_s,
         virtual_time_s: root.seconds,
         wall_time_s: root.seconds,
@@ -290,19 +285,14 @@ fn summary(
         staleness: root.staleness,
         bytes_up: sum(|node| node.bytes_up),
         bytes_down: sum(|node| node.bytes_down),
-        bytes_by_tier: BTreeMap::new(),
         messages: sum(|node| node.messages),
         dropped_updates: dropped,
-        lost_updates: 0,
         time_split: time_split(&there),
-        energy_j: 0.0,
-        energy_marginal_j: 0.0,
-        energy_by_host_j: BTreeMap::new(),
         trace_digest: trace_digest(run, plan)?,
         weight_digest: weight_digest.unwrap_or_default(),
-        seeds: [seeds.data, seeds.init, seeds.interleaving],
         best: root.best.clone(),
         kernels: root.kernels.clone(),
+        ..Summary::of(plan, reason, metrics)
     })
 }
 

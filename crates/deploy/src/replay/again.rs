@@ -8,9 +8,9 @@ use hcddl_plan::measure::outcome::{Observer, SimOptions};
 use hcddl_plan::plan::{NodePlan, Plan, Role};
 use hcddl_plan::registry::Registry;
 use hcddl_sim::record::order::What;
-use hcddl_sim::sim::RunResult;
-use hcddl_sim::sim::guide::{Conditions, Guide, Kept, Order, Recorded};
-use hcddl_sim::sim::lead::{Led, go_on, lead};
+use hcddl_sim::run::rules::recorded::{Conditions, Recorded};
+use hcddl_sim::sim::order_gate::{Kept, Order};
+use hcddl_sim::sim::{Ended, Imposed, Parts, RunResult, Start, run_imposed};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -58,21 +58,31 @@ pub fn again(
         logs: logs.0.iter().map(|log| log.iter().map(|entry| entry.what.clone()).collect()).collect(),
         until: keep.until.map(|until| (until.node, until.inputs)),
     });
-    let guide = Guide { order, recorded: recorded.clone() };
-    let (led, kept) = lead(plan, registry, learner, options, observer, Arc::clone(interrupt), guide)?;
+    let mut part = |plan, start, imposed| {
+        let interrupt = Arc::clone(interrupt);
+        let observer = &mut *observer;
+        let parts = Parts { plan, registry, learner, options, observer, director: None, interrupt };
+        run_imposed(parts, start, imposed)
+    };
+    let imposed = Imposed { order, durations: recorded.clone(), streams: true };
+    let (ended, kept) = part(plan, Start::New, imposed)?;
     complain(plan, &kept)?;
-    let result = match led {
-        Led::Ended(_) if changed.is_some() => {
+    let result = match ended {
+        Ended::Result(_) if changed.is_some() => {
             return Err(ReplayError::Cannot(
                 "the run is over before `--from`: nothing would be different; name an earlier event"
                     .to_owned(),
             ));
         }
-        Led::Ended(result) => *result,
-        Led::Reached(from) => {
+        Ended::Result(result) => *result,
+        Ended::Reached(from) => {
             let plan = changed.unwrap_or(plan);
-            let interrupt = Arc::clone(interrupt);
-            go_on(plan, registry, learner, options, observer, interrupt, *from, recorded, &servers)?
+            // Streams lose no message; where the other plan has some lost, nodes need its delivery.
+            let imposed = Imposed { order: None, durations: recorded, streams: !plan.network.reliable };
+            match part(plan, Start::Elsewhere { from, changed: servers }, imposed)?.0 {
+                Ended::Result(result) => *result,
+                Ended::Reached(_) => unreachable!("no order is imposed any more"),
+            }
         }
     };
     Ok(Again { result, kept })

@@ -5,7 +5,7 @@
 //! RFC 5905: the sample of the least delay). That holds as far as both directions of a link are alike.
 
 use hcddl_core::domain::{JobId, Lane, NodeId, Span, Time};
-use hcddl_sim::sim::guide::Recorded;
+use hcddl_sim::run::rules::recorded::Recorded;
 use std::collections::BTreeMap;
 
 /// Number, lane, and what the receiver's clock showed beyond the sender's.

@@ -1,5 +1,6 @@
 //! Book-keeping of a run: bytes, staleness, where each node's time goes, energy. It watches; it decides nothing.
 
+use super::joules::Joules;
 use super::outcome::{Staleness, TimeSplit};
 use crate::plan::{HostPlan, Plan, Role};
 use hcddl_core::domain::{NodeId, Span, Strange, Time};
@@ -45,6 +46,9 @@ pub struct Account {
     strange: BTreeMap<String, u64>,
     /// Counters that nodes keep themselves, such as resends.
     pub metrics: BTreeMap<String, f64>,
+    /// Follows from the others.
+    #[serde(skip)]
+    joules: Joules,
 }
 
 /// Where one node's time goes.
@@ -79,10 +83,14 @@ impl NodeTime {
         }
     }
 
+    /// Whether its time goes into a job.
+    fn is_busy(&self) -> bool {
+        self.jobs > 0 && self.awake && !self.down
+    }
+
     /// How long jobs have run until now.
     fn computed(&self, now: Time) -> Span {
-        let busy = self.jobs > 0 && self.awake && !self.down;
-        if busy { self.compute + now.since(self.since) } else { self.compute }
+        if self.is_busy() { self.compute + now.since(self.since) } else { self.compute }
     }
 }
 
@@ -92,20 +100,45 @@ impl Account {
         let nodes =
             plan.nodes.iter().map(|n| NodeTime { down: n.joins_later, ..NodeTime::default() }).collect();
         let zeros = vec![0; plan.nodes.len()];
-        Self { nodes, bytes_in: zeros.clone(), batches: zeros, ..Self::default() }
+        let joules = Joules::new(plan);
+        Self { nodes, bytes_in: zeros.clone(), batches: zeros, joules, ..Self::default() }
+    }
+
+    /// Opens books that were saved again: works out what was not.
+    pub fn reopened(mut self, plan: &Plan) -> Self {
+        self.joules = Joules::new(plan);
+        for (i, time) in self.nodes.iter().enumerate() {
+            let node = NodeId(i as u32);
+            if time.is_busy() {
+                self.joules.busy(node, time.since, true);
+            }
+            self.joules.had_run(node, time.compute);
+            self.joules.moved(node, time.bytes);
+        }
+        self
+    }
+
+    /// Changes where a node's time goes from now on.
+    fn change(&mut self, now: Time, node: NodeId, change: impl FnOnce(&mut NodeTime)) {
+        let time = &mut self.nodes[node.index()];
+        time.settle(now);
+        let before = time.is_busy();
+        change(time);
+        let after = time.is_busy();
+        if before != after {
+            self.joules.busy(node, now, after);
+        }
     }
 
     pub fn job_started(&mut self, now: Time, node: NodeId) {
-        let time = &mut self.nodes[node.index()];
-        time.settle(now);
-        time.awake = true;
-        time.jobs += 1;
+        self.change(now, node, |time| {
+            time.awake = true;
+            time.jobs += 1;
+        });
     }
 
     pub fn job_ended(&mut self, now: Time, node: NodeId) {
-        let time = &mut self.nodes[node.index()];
-        time.settle(now);
-        time.jobs = time.jobs.saturating_sub(1);
+        self.change(now, node, |time| time.jobs = time.jobs.saturating_sub(1));
     }
 
     /// A message is on its way.
@@ -121,6 +154,8 @@ impl Account {
         sender.sends += 1;
         sender.bytes += bytes;
         self.nodes[to.index()].bytes += bytes;
+        self.joules.moved(from, bytes);
+        self.joules.moved(to, bytes);
     }
 
     /// A message has left its sender.
@@ -139,10 +174,10 @@ impl Account {
     }
 
     pub fn set_down(&mut self, now: Time, node: NodeId, down: bool) {
-        let time = &mut self.nodes[node.index()];
-        time.settle(now);
-        time.down = down;
-        time.jobs = 0;
+        self.change(now, node, |time| {
+            time.down = down;
+            time.jobs = 0;
+        });
     }
 
     /// Takes note of a training job's end.
@@ -282,22 +317,23 @@ impl Account {
 
     /// Joules in all, above idle, and by host.
     pub fn energy(&self, plan: &Plan, now: Time) -> (f64, f64, BTreeMap<String, f64>) {
-        let (mut all, mut marginal, mut by_host) = (0.0, 0.0, BTreeMap::new());
+        let (mut marginal, mut by_host) = (0.0, BTreeMap::new());
         self.each_host(plan, now, |host, (joules, above_idle)| {
-            all += joules;
             marginal += above_idle;
             if plan.hosts.len() <= 1000 {
                 by_host.insert(host.name.clone(), joules);
             }
         });
-        (all, marginal, by_host)
+        (self.joules(plan, now), marginal, by_host)
     }
 
     /// Joules of all hosts so far, idle included.
     pub fn joules(&self, plan: &Plan, now: Time) -> f64 {
-        let mut all = 0.0;
-        self.each_host(plan, now, |_, (joules, _)| all += joules);
-        all
+        let used = |node: NodeId| {
+            let time = &self.nodes[node.index()];
+            (time.computed(now), time.bytes)
+        };
+        self.joules.of_kinds(now) + self.joules.of_shared(plan, now, used)
     }
 
     /// Tells of each host its joules, in all and above idle.

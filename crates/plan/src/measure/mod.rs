@@ -2,5 +2,6 @@
 //! staleness, time, energy), [`metrics`] (the open set of figures that a scenario can ask for).
 
 pub mod account;
+mod joules;
 pub mod metrics;
 pub mod outcome;

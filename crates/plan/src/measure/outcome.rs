@@ -1,5 +1,6 @@
 //! What a run reports, while it runs and at its end. Pure data: the record and report modules take it.
 
+use crate::plan::Plan;
 use hcddl_core::domain::{NodeId, Span, Time, Version};
 use hcddl_core::node::{Contribution, Effect, Event, Reason};
 use serde::{Deserialize, Serialize};
@@ -181,6 +182,45 @@ pub struct Summary {
     pub best: Option<Best>,
     /// Instruction set that computed; the results do not depend on it.
     pub kernels: String,
+}
+
+impl Summary {
+    /// What follows from the plan, the reason to end and the metrics. Whoever has carried the nodes adds what it has
+    /// counted; the rest is zero: nobody has measured it.
+    #[must_use]
+    pub fn of(plan: &Plan, reason: Reason, metrics: BTreeMap<String, f64>) -> Self {
+        let seeds = plan.seeds;
+        Self {
+            name: plan.name.clone(),
+            reason,
+            accuracy: metrics.get("accuracy").copied(),
+            loss: metrics.get("loss").copied(),
+            metrics,
+            seeds: [seeds.data, seeds.init, seeds.interleaving],
+            time_to_target_s: None,
+            virtual_time_s: 0.0,
+            wall_time_s: 0.0,
+            commits: 0,
+            client_fits: 0,
+            gradient_steps: 0,
+            events: 0,
+            staleness: Staleness::default(),
+            bytes_up: 0,
+            bytes_down: 0,
+            bytes_by_tier: BTreeMap::new(),
+            messages: 0,
+            dropped_updates: BTreeMap::new(),
+            lost_updates: 0,
+            time_split: BTreeMap::new(),
+            energy_j: 0.0,
+            energy_marginal_j: 0.0,
+            energy_by_host_j: BTreeMap::new(),
+            trace_digest: String::new(),
+            weight_digest: String::new(),
+            best: None,
+            kernels: String::new(),
+        }
+    }
 }
 
 /// The best evaluated model of a run, by the validation split.

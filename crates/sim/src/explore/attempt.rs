@@ -3,7 +3,8 @@
 use super::judge::Judge;
 use super::laws::{Breach, World};
 use crate::run::RunError;
-use crate::run::director::{Beginning, Director, Fate, Player, Sending};
+use crate::run::rules::director::{Decided, Director, Player};
+use crate::run::rules::{Beginning, Sending};
 use crate::sim::run_directed;
 use hcddl_core::domain::{Span, Time};
 use hcddl_core::node::Reason;
@@ -120,10 +121,10 @@ impl<'a> Recording<'a> {
 }
 
 impl Director for Recording<'_> {
-    fn message(&mut self, sending: &Sending<'_>) -> Fate {
+    fn message(&mut self, sending: &Sending<'_>) -> Decided {
         let fate = self.inner.message(sending);
-        if fate != Fate::default() {
-            let Fate { latency, lost, duplicate } = fate;
+        if fate != Decided::default() {
+            let Decided { latency, lost, duplicate } = fate;
             let Sending { from, to, number, now, .. } = *sending;
             self.made.push((now, Decision::Message { from, to, number, latency, lost, duplicate }));
         }

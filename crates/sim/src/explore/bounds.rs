@@ -1,7 +1,7 @@
 //! What delays are physically possible: from the least to a high quantile of what the scenario's own distributions
 //! give, or to a factor of their mean.
 
-use crate::run::director::Beginning;
+use crate::run::rules::Beginning;
 use hcddl_core::device::{JobCost, Profile};
 use hcddl_core::domain::{OptionError, Span, Stream};
 use hcddl_plan::plan::Plan;

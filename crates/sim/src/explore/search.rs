@@ -6,7 +6,7 @@ use super::laws::Breach;
 use super::shrink::shrink;
 use super::strategy::Strategy;
 use crate::run::RunError;
-use crate::run::director::Player;
+use crate::run::rules::director::Player;
 use hcddl_core::domain::{Span, Stream, Time};
 use hcddl_plan::plan::schedule::Schedule;
 use serde::Serialize;

@@ -1,7 +1,8 @@
 //! How a search chooses delays. A strategy is a director whose choices follow from one number, within the bounds.
 
 use super::bounds::Bounds;
-use crate::run::director::{Beginning, Director, Fate, Sending};
+use crate::run::rules::director::{Decided, Director};
+use crate::run::rules::{Beginning, Sending};
 use hcddl_core::domain::{NodeId, Span, Stream, Streams, Time, Version, rng};
 use hcddl_core::node::kinds::{ASSIGN, UPDATE};
 use hcddl_core::node::work::Work;
@@ -60,13 +61,13 @@ fn pair(from: NodeId, to: NodeId) -> u64 {
 }
 
 /// Losses and duplicates, where the rules of the scenario can bring them about.
-fn fate(sending: &Sending<'_>, latency: Option<Span>, scale: f64, stream: &mut Stream) -> Fate {
+fn fate(sending: &Sending<'_>, latency: Option<Span>, scale: f64, stream: &mut Stream) -> Decided {
     let (loss, duplicate) = sending.chances;
     let mut happens = |chance: f64| {
         let draw = stream.uniform();
         (chance > 0.0).then(|| draw < (chance * scale).min(LOSS_MAX.max(chance)))
     };
-    Fate { latency, lost: happens(loss), duplicate: happens(duplicate) }
+    Decided { latency, lost: happens(loss), duplicate: happens(duplicate) }
 }
 
 /// A rule's probability is not raised above this: nothing gets through otherwise.
@@ -101,7 +102,7 @@ impl<'a> Random<'a> {
 }
 
 impl Director for Random<'_> {
-    fn message(&mut self, sending: &Sending<'_>) -> Fate {
+    fn message(&mut self, sending: &Sending<'_>) -> Decided {
         let link = usize::from(sending.link);
         let range = self.bounds.links[link];
         let (key, number) = (pair(sending.from, sending.to), sending.number);
@@ -171,7 +172,7 @@ impl<'a> Pct<'a> {
 }
 
 impl Director for Pct<'_> {
-    fn message(&mut self, sending: &Sending<'_>) -> Fate {
+    fn message(&mut self, sending: &Sending<'_>) -> Decided {
         let range = self.bounds.links[usize::from(sending.link)];
         let lowness = self.lowness(self.participant(sending.from, sending.to), sending.now);
         let latency = range.is_wide().then(|| range.at(lowness));
@@ -235,7 +236,7 @@ impl<'a> BoundedStaleness<'a> {
 }
 
 impl Director for BoundedStaleness<'_> {
-    fn message(&mut self, sending: &Sending<'_>) -> Fate {
+    fn message(&mut self, sending: &Sending<'_>) -> Decided {
         let Sending { from, to, message, .. } = *sending;
         let nodes = &self.plan.nodes;
         if message.kind == ASSIGN {

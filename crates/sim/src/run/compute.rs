@@ -1,11 +1,11 @@
-//! Modelled compute time: how long a job takes on its node's device, and how jobs of one host share its cores.
+//! Modelled compute time: what a job costs, and how jobs of one host share its cores. How long a job takes on an idle
+//! host, the chain of rules decides ([`super::rules`]).
 
-use super::director::{Beginning, Director};
+use super::rules::{Beginning, Chain, ChainState, Took};
 use hcddl_core::compress::Codec;
 use hcddl_core::device::{JobCost, SlowPhases};
 use hcddl_core::domain::work::Cost;
-use hcddl_core::domain::{NodeId, Span, Stream, Streams, Time};
-use hcddl_core::inject::Injector;
+use hcddl_core::domain::{JobId, NodeId, Span, Time};
 use hcddl_core::net::{FabricState, FlowId, FlowSpec, PortId};
 use hcddl_core::node::work::Work;
 use hcddl_learn::Learner;
@@ -14,7 +14,8 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// What the compute model knows while it runs.
+/// What the compute model knows while it runs, and what the chain of rules knows of nodes: their checkpoints have lain
+/// together since before the chain was one.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct ComputeState {
     /// Jobs begun by each node: names the draws of the next one.
@@ -38,8 +39,6 @@ pub struct Compute<'a> {
     /// Cores as constraints, when some host has more nodes than cores.
     cores: Option<Box<dyn hcddl_core::net::Fabric>>,
     crowded: Vec<bool>,
-    draws: Streams,
-    injector: Injector<'a>,
     pub state: ComputeState,
 }
 
@@ -63,26 +62,24 @@ impl<'a> Compute<'a> {
         let cores = crowded.contains(&true).then(|| hcddl_core::net::build(&fair, &capacities));
         let shards = (0..plan.nodes.len()).map(|i| learner.shard_len(NodeId(i as u32))).collect();
         let state = ComputeState { begun: vec![0; plan.nodes.len()], ..ComputeState::default() };
-        let draws = Streams::new(plan.seeds.interleaving, "compute");
-        let injector = Injector::new(&plan.injections, plan.seeds.interleaving);
-        Self { plan, cost: learner.cost(), shards, codecs, cores, crowded, draws, injector, state }
+        Self { plan, cost: learner.cost(), shards, codecs, cores, crowded, state }
     }
 
-    pub fn save(&self) -> ComputeState {
+    /// Its state, with what the chain knows of nodes.
+    pub fn save(&self, chain: &ChainState) -> ComputeState {
         let fabric = self.cores.as_ref().map(|c| c.save()).unwrap_or_default();
-        ComputeState { fabric, ..self.state.clone() }
+        let (slowed, phases) = (chain.slowed.clone(), chain.phases.clone());
+        ComputeState { fabric, slowed, phases, ..self.state.clone() }
     }
 
-    pub fn load(&mut self, mut state: ComputeState) {
+    /// Continues from a state; puts what is the chain's there.
+    pub fn load(&mut self, mut state: ComputeState, chain: &mut ChainState) {
         if let Some(cores) = &mut self.cores {
             cores.load(std::mem::take(&mut state.fabric));
         }
+        chain.slowed = std::mem::take(&mut state.slowed);
+        chain.phases = std::mem::take(&mut state.phases);
         self.state = state;
-    }
-
-    /// A fault slows a node down; 1 heals it.
-    pub fn slow_down(&mut self, node: NodeId, factor: f64) {
-        self.state.slowed.insert(node, factor);
     }
 
     /// How long a job takes on its node's device when nothing else runs there.
@@ -90,45 +87,15 @@ impl<'a> Compute<'a> {
         &mut self,
         now: Time,
         node: NodeId,
+        job: JobId,
         work: &Work,
-        director: Option<&mut (dyn Director + '_)>,
-    ) -> Span {
-        let plan = &self.plan.nodes[node.index()];
-        let device = &self.plan.hosts[plan.host.index()].device;
+        chain: &mut Chain<'_>,
+    ) -> Took {
         let cost = self.job_cost(node, work);
         let begun = &mut self.state.begun[node.index()];
         *begun += 1;
         let number = *begun;
-        let seed = self.plan.seeds.interleaving;
-        let mut stream = self.draws.stream(u64::from(node.0), number);
-        let mut factor = plan.slowdown;
-        if let Some(slowed) = self.state.slowed.get(&node) {
-            factor *= slowed;
-        }
-        if let Some(phase) = &device.slow_phase {
-            let stream = Stream::new(seed, "slow-phase", u64::from(node.0), 0);
-            let phases =
-                self.state.phases.entry(node).or_insert_with(|| SlowPhases::new(phase.clone(), stream));
-            factor *= phases.factor(now);
-        }
-        factor *= self.injector.slowdown(now, node);
-        let beginning = Beginning { now, node, number, work, cost: &cost, factor };
-        if let Some(decided) = director.and_then(|director| director.job(&beginning)) {
-            return decided;
-        }
-        let duration = device.duration(&cost, &mut stream);
-        if factor == 1.0 { duration } else { duration.scale(factor) }
-    }
-
-    /// Jobs take as long as in a real run, whose injections are in these durations.
-    pub fn follow(&mut self, recorded: &[String]) {
-        self.injector.leave_out(recorded);
-    }
-
-    /// A recorded duration, slowed down by what is new in this plan.
-    pub fn slowed(&mut self, now: Time, node: NodeId, recorded: Span) -> Span {
-        let factor = self.injector.slowdown(now, node) * self.state.slowed.get(&node).copied().unwrap_or(1.0);
-        if factor == 1.0 { recorded } else { recorded.scale(factor) }
+        chain.job(&Beginning { now, node, job, number, work, cost: &cost, factor: 1.0 })
     }
 
     /// Floating-point operations of a job.

@@ -3,11 +3,11 @@
 pub mod actors;
 pub mod carrier;
 pub mod compute;
-pub mod director;
 pub mod execute;
 pub mod jobs;
 pub mod pool;
 pub mod probe;
+pub mod rules;
 pub mod runner;
 
 use hcddl_core::domain::{NodeId, OptionError};

@@ -10,9 +10,11 @@ use crate::run::RunError;
 use crate::run::compute::ComputeState;
 use crate::run::jobs::Jobs;
 use crate::run::probe::ProbeState;
+use crate::run::rules::ChainState;
 use crate::run::runner::Runner;
 use hcddl_core::domain::digest::Chain;
 use hcddl_core::domain::{JobId, NodeId, Params, Span, Time, Token};
+use hcddl_core::inject::InjectState;
 use hcddl_core::node::NodeState;
 use hcddl_core::node::work::{Outcome, Train};
 use hcddl_plan::factory::Birth;
@@ -77,12 +79,13 @@ impl<R: Runner> Conductor<'_, R> {
         for id in (0..self.plan.nodes.len() as u32).map(NodeId) {
             nodes.push(if self.down.contains(&id) { None } else { self.core.runner.save(id).await? });
         }
+        let rules = self.rules.save();
         Ok(Checkpoint {
             now: self.now,
             nodes,
             heap: self.heap.clone(),
-            network: self.network.save(),
-            compute: self.compute.save(),
+            network: self.network.save(&rules),
+            compute: self.compute.save(&rules),
             account: self.core.account.clone(),
             probe: self.probe.state.clone(),
             trace: self.trace.clone(),
@@ -129,7 +132,7 @@ impl<R: Runner> Conductor<'_, R> {
     /// Continues from a checkpoint.
     pub(super) async fn resume(&mut self, mut checkpoint: Checkpoint) -> Result<(), RunError> {
         let network = std::mem::take(&mut checkpoint.network);
-        self.restore(checkpoint).await?;
+        self.restore(checkpoint, network.injected.clone()).await?;
         self.network.load(network);
         Ok(())
     }
@@ -144,7 +147,7 @@ impl<R: Runner> Conductor<'_, R> {
         let network = std::mem::take(&mut checkpoint.network);
         let take = |node: &NodeId| (*node, checkpoint.nodes.get_mut(node.index()).and_then(Option::take));
         let anew: Vec<(NodeId, Option<NodeState>)> = servers.iter().map(take).collect();
-        self.restore(checkpoint).await?;
+        self.restore(checkpoint, network.injected.clone()).await?;
         self.network.adopt(self.now, network);
         self.plan_ahead();
         for (server, state) in anew {
@@ -154,7 +157,7 @@ impl<R: Runner> Conductor<'_, R> {
         Ok(())
     }
 
-    async fn restore(&mut self, checkpoint: Checkpoint) -> Result<(), RunError> {
+    async fn restore(&mut self, checkpoint: Checkpoint, injected: InjectState) -> Result<(), RunError> {
         if checkpoint.nodes.len() != self.plan.nodes.len() {
             return Err(RunError::Checkpoint(format!(
                 "the checkpoint has {} nodes and the plan {}: it belongs to another scenario",
@@ -172,8 +175,10 @@ impl<R: Runner> Conductor<'_, R> {
             }
         }
         self.heap = checkpoint.heap;
-        self.compute.load(checkpoint.compute);
-        self.core.account = checkpoint.account;
+        let mut rules = ChainState { injected, ..ChainState::default() };
+        self.compute.load(checkpoint.compute, &mut rules);
+        self.rules.load(rules);
+        self.core.account = checkpoint.account.reopened(self.plan);
         self.probe.state = checkpoint.probe;
         self.trace = checkpoint.trace;
         let jobs = checkpoint.jobs.into_iter().map(|saved| {

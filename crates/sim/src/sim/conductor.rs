@@ -1,17 +1,17 @@
 //! The conductor: one event at a time, the earliest first.
 
 use super::bonds::Bonds;
-use super::guide::{Gate, Kept, Recorded};
 use super::heap::{Heap, Pending};
 use super::jobs::{Job, Promise};
 use super::network::{Network, Packet};
+use super::order_gate::{Gate, Kept};
 use crate::run::RunError;
 use crate::run::carrier::{Carrier, Core};
 use crate::run::compute::Compute;
-use crate::run::director::Director;
 use crate::run::jobs::Jobs;
 use crate::run::pool::Pool;
 use crate::run::probe::Probe;
+use crate::run::rules::Chain as Rules;
 use crate::run::runner::Runner;
 use hcddl_core::domain::digest::Chain;
 use hcddl_core::domain::{JobId, NodeId, Params, Time, Token};
@@ -36,8 +36,8 @@ pub(super) struct Conductor<'a, R: Runner> {
     pub pool: Pool,
     pub probe: Probe<'a>,
     pub observer: &'a mut dyn Observer,
-    /// Decides delays and fates in place of the random streams, where it wants to.
-    pub director: Option<&'a mut dyn Director>,
+    /// Decides what becomes of messages and how long jobs take.
+    pub rules: Rules<'a>,
     pub interrupt: Arc<AtomicBool>,
     pub trace: Chain,
     pub now: Time,
@@ -60,8 +60,6 @@ pub(super) struct Conductor<'a, R: Runner> {
     pub gate: Option<Gate>,
     /// How the order was kept, when the gate is open again.
     pub kept: Option<Kept>,
-    /// Durations of a real run, which win.
-    pub recorded: Option<Arc<Recorded>>,
 }
 
 /// Real time, when the run asked for it.

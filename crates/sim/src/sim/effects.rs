@@ -32,18 +32,15 @@ impl<'a, R: Runner> Carrier<'a> for Conductor<'a, R> {
 
     fn start_job(&mut self, now: Time, node: NodeId, job: JobId, work: Work) {
         let label = work.label();
-        let recorded = self.recorded.as_ref().and_then(|recorded| recorded.job(node, job, label));
-        let duration = match recorded {
-            Some(duration) => self.compute.slowed(now, node, duration),
-            None => self.compute.duration(now, node, &work, self.director.as_deref_mut()),
-        };
+        let took = self.compute.duration(now, node, job, &work, &mut self.rules);
+        let duration = took.duration.unwrap_or_default();
         let key = self.jobs.next_key();
         let train = match &work {
             Work::Train(train) => Some(train.clone()),
             _ => None,
         };
         let real = self.clock.started.is_some();
-        let shared = !real && recorded.is_none() && self.compute.is_crowded(node);
+        let shared = !real && !took.recorded && self.compute.is_crowded(node);
         let result = self.begin(node, work, key, real);
         self.jobs.insert(Job { node, job, started: now, duration, label, result, train, shared });
         if shared {
@@ -85,8 +82,7 @@ impl<'a, R: Runner> Carrier<'a> for Conductor<'a, R> {
     }
 
     fn send(&mut self, now: Time, from: NodeId, to: NodeId, message: Message) {
-        let director = self.director.as_deref_mut();
-        match self.network.send(now, from, to, message, director, &mut self.heap) {
+        match self.network.send(now, from, to, message, &mut self.rules, &mut self.heap) {
             Sent::Lost => {
                 self.core.account.departed(now, from);
                 self.suspect(from, to);

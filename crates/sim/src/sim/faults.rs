@@ -33,7 +33,7 @@ impl<R: Runner> Conductor<'_, R> {
                 self.bring(*node, Birth::Restart(durable)).await?;
             }
             Fault::Join(node) => self.bring(*node, Birth::New).await?,
-            Fault::SlowDown(node, factor) => self.compute.slow_down(*node, *factor),
+            Fault::SlowDown(node, factor) => self.rules.faults.slow_down(*node, *factor),
             Fault::LinkDown(a, b) => self.cut(Cut::Down(*a, *b)),
             Fault::LinkUp(a, b) => self.cut(Cut::Up(*a, *b)),
             Fault::Partition(groups) => self.cut(Cut::Partition(groups)),

@@ -10,12 +10,11 @@ mod conductor;
 mod effects;
 mod evaluate;
 mod faults;
-pub mod guide;
 mod heap;
 mod jobs;
-pub mod lead;
 pub(crate) mod network;
+pub mod order_gate;
 mod run;
 mod silence;
 
-pub use run::{RunResult, run, run_directed};
+pub use run::{Ended, Imposed, Parts, RunResult, Start, run, run_directed, run_imposed};

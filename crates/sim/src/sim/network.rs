@@ -1,17 +1,16 @@
-//! The simulated transport, the only thing that moves a message between nodes: links, contention, faults.
+//! The simulated transport, the only thing that moves a message between nodes: links and their contention. What becomes
+//! of a message, and how long it is on its way beside the transfer, the chain of rules decides ([`crate::run::rules`]).
 
-use super::guide::Recorded;
 use super::heap::{Heap, Pending};
-use crate::run::director::{Director, Sending};
-use hcddl_core::domain::{Kind, Lane, Message, NodeId, Span, Stream, Streams, Time};
-use hcddl_core::inject::{InjectState, Injector};
-use hcddl_core::net::transfer::{loss_delay, rate_cap, wire_bytes};
+use crate::run::rules::{Chain, ChainState, Sending, pair};
+use hcddl_core::domain::{Kind, Lane, Message, NodeId, Span, Stream, Time};
+use hcddl_core::inject::InjectState;
+use hcddl_core::net::transfer::{rate_cap, wire_bytes};
 use hcddl_core::net::{Fabric, FabricState, FlowId, FlowSpec, PortId};
-use hcddl_plan::plan::{Contention, HostPlan, LinkPlan, MessageRule, NodePlan, Plan};
+use hcddl_plan::plan::{Contention, HostPlan, LinkPlan, NodePlan, Plan};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::hash::{BuildHasherDefault, Hasher};
-use std::sync::Arc;
 
 /// What the network knows while it runs.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -29,7 +28,8 @@ pub(crate) struct NetworkState {
     /// Messages that wait for their link.
     held: Vec<Packet>,
     fabric: FabricState,
-    injected: InjectState,
+    /// Of the chain of rules, whose checkpoints have lain here since before it was one.
+    pub injected: InjectState,
 }
 
 /// A directed pair of nodes that have talked.
@@ -89,16 +89,7 @@ pub(crate) struct Network<'a> {
     fabric: Box<dyn Fabric>,
     bare: bool,
     caps: Vec<f64>,
-    latencies: Streams,
-    /// Durations of a real run, which win.
-    recorded: Option<Arc<Recorded>>,
-    injector: Injector<'a>,
     pub state: NetworkState,
-}
-
-/// Whether a rule is not one of a plan whose real run is followed: that run had none of them.
-fn is_new(recorded: Option<&Arc<Recorded>>, rule: &MessageRule) -> bool {
-    recorded.is_none_or(|recorded| !recorded.conditions.rules.contains(rule))
 }
 
 /// How much of its ports' rates a byte from one machine to another takes. From station to station of a cell of WiFi it
@@ -134,15 +125,13 @@ impl<'a> Network<'a> {
             fabric: hcddl_core::net::build(&plan.network.contention, &capacities),
             bare: plan.network.contention == Contention::None,
             caps: plan.network.links.iter().map(cap).collect(),
-            latencies: Streams::new(plan.seeds.interleaving, "latency"),
-            recorded: None,
-            injector: Injector::new(&plan.injections, plan.seeds.interleaving),
             state: NetworkState { tree: vec![Default::default(); plan.nodes.len()], ..Default::default() },
         }
     }
 
-    pub fn save(&self) -> NetworkState {
-        let injected = self.injector.state.clone();
+    /// Its state, with what the chain of rules knows of links.
+    pub fn save(&self, chain: &ChainState) -> NetworkState {
+        let injected = chain.injected.clone();
         NetworkState { fabric: self.fabric.save(), injected, ..self.state.clone() }
     }
 
@@ -150,7 +139,6 @@ impl<'a> Network<'a> {
         if state.fabric != FabricState::Empty {
             self.fabric.load(std::mem::take(&mut state.fabric));
         }
-        self.injector.state = std::mem::take(&mut state.injected);
         self.state = state;
     }
 
@@ -165,7 +153,7 @@ impl<'a> Network<'a> {
         } else if self.node(to).parent == Some(from) {
             &mut self.state.tree[to.index()][1]
         } else {
-            self.state.edges.entry(key(from, to)).or_default()
+            self.state.edges.entry(pair(from, to)).or_default()
         }
     }
 
@@ -201,7 +189,7 @@ impl<'a> Network<'a> {
         from: NodeId,
         to: NodeId,
         message: Message,
-        director: Option<&mut (dyn Director + '_)>,
+        chain: &mut Chain<'_>,
         heap: &mut Heap,
     ) -> Sent {
         let edge = self.edge(from, to);
@@ -209,48 +197,30 @@ impl<'a> Network<'a> {
         let number = edge.sent;
         // Draws are named by numbers from 1, messages by numbers from 0.
         let packet = |message| Packet { from, to, number: number - 1, message };
-        let trip = self.trip(from, to, number - 1, message.lane());
         let Some(route) = self.route(from, to) else {
-            let at = now + trip.unwrap_or_default();
+            let at = now + chain.within(from, to, number, &message);
             return Sent::Arrives(self.arrive(at, packet(message), now, false, heap));
         };
-        let mut fate = self.fate(now, from, to, number);
-        let chances = fate.chances;
-        let sending = Sending { now, from, to, number, message: &message, link: route.index, chances };
-        let decided = director.map(|director| director.message(&sending)).unwrap_or_default();
-        fate.lost = decided.lost.unwrap_or(fate.lost);
-        fate.duplicate = decided.duplicate.unwrap_or(fate.duplicate);
+        let link = route.index;
+        let fate =
+            chain.message(&Sending { now, from, to, number, message: &message, link, chances: (0.0, 0.0) });
         if fate.lost {
             return Sent::Lost;
         }
-        let seed = self.plan.seeds.interleaving;
-        let edge_key = key(from, to);
-        let mut stream = self.latencies.stream(edge_key, number);
-        let drawn = || route.link.latency.sample(&mut stream);
-        // A recorded trip stands for the draw and the transfer; what was decided or injected comes on top all the same.
-        let mut latency = decided.latency.or(trip).unwrap_or_else(drawn) + fate.delay;
-        if !self.injector.is_empty() {
-            let hop = hcddl_plan::plan::hop(self.plan, from, to);
-            latency = self.injector.latency(now, hop, number, latency);
-        }
-        if trip.is_some() {
+        let latency = fate.latency.unwrap_or_default();
+        if fate.carried {
             return Sent::Arrives(self.arrive(now + latency, packet(message), now, fate.duplicate, heap));
         }
         let bytes = wire_bytes(message.bytes(), route.link.efficiency);
-        if route.link.loss > 0.0 {
-            let mut stream = Stream::new(seed, "loss", edge_key, number);
-            let rtt = route.link.latency.mean().unwrap_or(latency).times(2);
-            latency += loss_delay(bytes, route.link.loss, rtt, &mut stream);
-        }
-        let ports = route.ports.iter().flatten().chain(&route.link.segments);
         if self.bare || message.lane() == Lane::Control {
+            let ports = route.ports.iter().flatten().chain(&route.link.segments);
             let capacity = |p: &PortId| self.plan.network.ports[p.0 as usize].bytes_per_second;
             let rate = ports.map(capacity).fold(route.cap, f64::min);
             let departs = now + Span::from_seconds(bytes as f64 * route.airtime / rate);
             let at = departs + latency;
             return Sent::Arrives(self.arrive(at, packet(message), now, fate.duplicate, heap));
         }
-        let spec = self.spec(&route, bytes, edge_key, number);
+        let spec = self.spec(&route, bytes, pair(from, to), number);
         self.state.next_flow += 1;
         let flow = self.state.next_flow;
         self.fabric.start(now, FlowId(flow), spec);
@@ -277,71 +247,20 @@ impl<'a> Network<'a> {
         FlowSpec { bytes, ports, weight, rate_max: route.cap * route.airtime }
     }
 
-    /// How long a message took in the real run that is followed, where links are as they were.
-    fn trip(&self, from: NodeId, to: NodeId, number: u64, lane: Lane) -> Option<Span> {
-        let recorded = self.recorded.as_ref()?;
-        let trip = recorded.trip(from, to, number, lane)?;
-        recorded.conditions.same_links(self.plan, from, to).then_some(trip)
-    }
-
-    /// Messages take as long as they did in a real run; what is new in this plan acts on top of that.
-    pub fn follow(&mut self, recorded: Option<Arc<Recorded>>) {
-        if let Some(recorded) = &recorded {
-            self.injector.leave_out(&recorded.conditions.injections);
-        }
-        self.recorded = recorded;
-    }
-
     /// Continues from the state of another network between the same hosts: transfers under way begin anew.
     pub fn adopt(&mut self, now: Time, mut state: NetworkState) {
         state.fabric = FabricState::Empty;
-        self.injector.state = std::mem::take(&mut state.injected);
         let flows = std::mem::take(&mut state.flows);
         self.state = state;
         for (id, flow) in flows {
             let Packet { from, to, number, message } = &flow.packet;
             if let Some(route) = self.route(*from, *to) {
                 let bytes = wire_bytes(message.bytes(), route.link.efficiency);
-                let spec = self.spec(&route, bytes, key(*from, *to), number + 1);
+                let spec = self.spec(&route, bytes, pair(*from, *to), number + 1);
                 self.fabric.start(now, FlowId(id), spec);
                 self.state.flows.insert(id, flow);
             }
         }
-    }
-
-    /// What the message rules of the plan do to a message.
-    fn fate(&self, now: Time, from: NodeId, to: NodeId, number: u64) -> Fate {
-        let mut fate = Fate::default();
-        for (i, rule) in self.plan.faults.rules.iter().enumerate() {
-            if rule.applies(now, from, to) && is_new(self.recorded.as_ref(), rule) {
-                let rule_seed = self.plan.seeds.interleaving.wrapping_add(i as u64);
-                let mut stream = Stream::new(rule_seed, "rule", key(from, to), number);
-                fate.lost |= stream.uniform() < rule.loss;
-                fate.duplicate |= stream.uniform() < rule.duplicate;
-                fate.delay += rule.delay;
-                fate.chances.0 = fate.chances.0.max(rule.loss);
-                fate.chances.1 = fate.chances.1.max(rule.duplicate);
-            }
-        }
-        fate
-    }
-
-    /// The rules that apply to what one node sends another now.
-    fn rules(&self, now: Time, from: NodeId, to: NodeId) -> impl Iterator<Item = &'a MessageRule> {
-        let recorded = self.recorded.clone();
-        let applies =
-            move |rule: &&MessageRule| rule.applies(now, from, to) && is_new(recorded.as_ref(), rule);
-        self.plan.faults.rules.iter().filter(applies)
-    }
-
-    /// The chance that a message of one node to another gets lost now.
-    pub fn loss(&self, now: Time, from: NodeId, to: NodeId) -> f64 {
-        1.0 - self.rules(now, from, to).map(|rule| 1.0 - rule.loss).product::<f64>()
-    }
-
-    /// Until when nothing of one node gets through to another, if that is so now.
-    pub fn mute_until(&self, now: Time, from: NodeId, to: NodeId) -> Option<Time> {
-        self.rules(now, from, to).filter(|rule| rule.loss >= 1.0).map(|rule| rule.until).max()
     }
 
     /// When the last message of one node to another arrived, or will.
@@ -460,21 +379,6 @@ pub(crate) enum Cut<'a> {
     Up(NodeId, NodeId),
     Partition(&'a [Vec<NodeId>]),
     Heal,
-}
-
-/// What the rules do to a message.
-#[derive(Default)]
-struct Fate {
-    lost: bool,
-    duplicate: bool,
-    delay: Span,
-    /// The largest probabilities of a loss and of a duplicate.
-    chances: (f64, f64),
-}
-
-/// A directed pair as one number; also names its random streams.
-fn key(from: NodeId, to: NodeId) -> u64 {
-    (u64::from(from.0) << 32) | u64::from(to.0)
 }
 
 /// A fast hash for keys that are numbers already; the table is never iterated.

@@ -5,15 +5,18 @@ use super::checkpoint::Checkpoint;
 use super::conductor::{Conductor, RealClock};
 use super::heap::{Heap, Pending};
 use super::network::Network;
+use super::order_gate::{Gate, Kept, Order};
 use crate::run::RunError;
 use crate::run::actors::Actors;
 use crate::run::carrier::Core;
 use crate::run::compute::Compute;
-use crate::run::director::{Director, Player};
 use crate::run::execute::Tools;
 use crate::run::jobs::Jobs;
 use crate::run::pool::Pool;
 use crate::run::probe::{self, Probe};
+use crate::run::rules::Chain as Rules;
+use crate::run::rules::director::{Director, Player};
+use crate::run::rules::recorded::Recorded;
 use crate::run::runner::{Direct, Runner};
 use hcddl_core::domain::digest::{Chain, of_values};
 use hcddl_core::domain::{NodeId, Params, Time, Version};
@@ -63,7 +66,9 @@ pub fn run(
     let mut player = plan.schedule.as_ref().map(Player::new);
     let director = player.as_mut().map(|player| player as &mut dyn Director);
     let learner = &learner;
-    carry(Parts { plan, registry, learner, options, observer, director, interrupt }, resume)
+    let start = resume.map_or(Start::New, |checkpoint| Start::Checkpoint(Box::new(checkpoint)));
+    let parts = Parts { plan, registry, learner, options, observer, director, interrupt };
+    to_the_end(carry(parts, start, Imposed::default())?)
 }
 
 /// As [`run`] from the beginning, but `director` decides delays and fates; the plan's own schedule is not looked at.
@@ -82,21 +87,38 @@ pub fn run_directed(
     let learner = &learner;
     // The cast lets it live as long as the other parts do.
     let director = Some(director as &mut dyn Director);
-    carry(Parts { plan, registry, learner, options, observer, director, interrupt }, None)
+    let parts = Parts { plan, registry, learner, options, observer, director, interrupt };
+    to_the_end(carry(parts, Start::New, Imposed::default())?)
 }
 
-fn carry(parts: Parts<'_>, resume: Option<Checkpoint>) -> Result<RunResult, RunError> {
+/// Runs a plan as a real run of it went: in its order until some point, or with its durations, or both. The second value
+/// says how well the order was kept.
+///
+/// # Errors
+/// As [`run`].
+pub fn run_imposed(parts: Parts<'_>, start: Start, imposed: Imposed) -> Result<(Ended, Kept), RunError> {
+    carry(parts, start, imposed)
+}
+
+fn to_the_end((ended, _): (Ended, Kept)) -> Result<RunResult, RunError> {
+    match ended {
+        Ended::Result(result) => Ok(*result),
+        Ended::Reached(_) => unreachable!("no order was imposed"),
+    }
+}
+
+fn carry(parts: Parts<'_>, start: Start, imposed: Imposed) -> Result<(Ended, Kept), RunError> {
     let runtime = tokio::runtime::Builder::new_current_thread().build().map_err(RunError::Runtime)?;
     runtime.block_on(async {
         match parts.options.runner {
-            RunnerKind::Actors => drive(parts, resume, Actors::default()).await,
-            RunnerKind::Direct => drive(parts, resume, Direct::default()).await,
+            RunnerKind::Actors => drive(parts, start, imposed, Actors::default()).await,
+            RunnerKind::Direct => drive(parts, start, imposed, Direct::default()).await,
         }
     })
 }
 
 /// What a simulation is made of.
-pub(super) struct Parts<'a> {
+pub struct Parts<'a> {
     pub plan: &'a Plan,
     pub registry: &'a Registry,
     pub learner: &'a Arc<dyn Learner>,
@@ -107,26 +129,75 @@ pub(super) struct Parts<'a> {
     pub interrupt: Arc<AtomicBool>,
 }
 
+/// Where a run begins.
+pub enum Start {
+    /// At its beginning.
+    New,
+    /// Where it was interrupted.
+    Checkpoint(Box<Checkpoint>),
+    /// Where another one came to ([`Ended::Reached`]), with another plan for the same nodes: other policies, another
+    /// network, another end. The servers `changed` start anew with their models, as if they had been stopped and started
+    /// with the new settings at that moment; transfers under way begin anew.
+    Elsewhere {
+        /// Where the other one came to.
+        from: Box<Checkpoint>,
+        /// Servers whose settings differ.
+        changed: Vec<NodeId>,
+    },
+}
+
+/// What of a real run is imposed on a simulation.
+#[derive(Clone, Debug, Default)]
+pub struct Imposed {
+    /// What each node was told, in order; none when the order follows from the times.
+    pub order: Option<Order>,
+    /// How long jobs and messages took; none when they take as long as modelled.
+    pub durations: Option<Arc<Recorded>>,
+    /// Nodes talk over streams that lose nothing, as deployed ones do.
+    pub streams: bool,
+}
+
+/// Where a run has come to.
+pub enum Ended {
+    /// To its end.
+    Result(Box<RunResult>),
+    /// To the point until which an order was imposed.
+    Reached(Box<Checkpoint>),
+}
+
 async fn drive<R: Runner>(
     parts: Parts<'_>,
-    resume: Option<Checkpoint>,
+    start: Start,
+    imposed: Imposed,
     runner: R,
-) -> Result<RunResult, RunError> {
+) -> Result<(Ended, Kept), RunError> {
     let started = Instant::now();
     let init = initial_model(parts.plan, parts.learner.as_ref());
     let mut conductor = Conductor::assemble(parts, runner, &init)?;
-    match resume {
-        Some(checkpoint) => conductor.resume(checkpoint).await?,
-        None => conductor.begin_run(&init).await?,
+    if let Some(durations) = &imposed.durations {
+        conductor.rules.follow(durations);
+    }
+    if imposed.streams {
+        conductor.core.factory.deliver_over_streams();
+    }
+    conductor.gate = imposed.order.map(Gate::new);
+    match start {
+        Start::New => conductor.begin_run(&init).await?,
+        Start::Checkpoint(checkpoint) => conductor.resume(*checkpoint).await?,
+        Start::Elsewhere { from, changed } => conductor.resume_elsewhere(*from, &changed).await?,
     }
     conductor.conduct().await?;
+    if let Some(kept) = conductor.kept.take() {
+        return Ok((Ended::Reached(Box::new(conductor.snapshot().await?)), kept));
+    }
     if conductor.finished == Some(Reason::Interrupted) && conductor.options.checkpoint_dir.is_some() {
         conductor.checkpoint().await?;
     }
-    conductor.end(&init, started).await
+    let kept = conductor.gate.as_mut().map(Gate::judged).unwrap_or_default();
+    Ok((Ended::Result(Box::new(conductor.end(&init, started).await?)), kept))
 }
 
-pub(super) fn initial_model(plan: &Plan, learner: &dyn Learner) -> Params {
+fn initial_model(plan: &Plan, learner: &dyn Learner) -> Params {
     if plan.timing_only {
         Params::absent(learner.params_len())
     } else {
@@ -169,7 +240,7 @@ impl<'a, R: Runner> Conductor<'a, R> {
                 tools,
             ),
             observer,
-            director,
+            rules: Rules::new(plan, director),
             interrupt,
             trace: Chain::default(),
             now: Time::ZERO,
@@ -188,7 +259,6 @@ impl<'a, R: Runner> Conductor<'a, R> {
             last_checkpoint: Instant::now(),
             gate: None,
             kept: None,
-            recorded: None,
         })
     }
 
@@ -221,10 +291,8 @@ impl<'a, R: Runner> Conductor<'a, R> {
             if event.at < self.now {
                 continue;
             }
-            let director = self.director.as_deref_mut();
-            let moved = director.and_then(|director| director.fault(i as u32, event.at));
             // Faults keep their order: who is there at each of them has been checked.
-            earliest = moved.unwrap_or(event.at).max(earliest);
+            earliest = self.rules.fault(i as u32, event.at).max(earliest);
             self.heap.push(earliest, Pending::Fault(i as u32));
         }
         if let Some(limit) = self.plan.stop.time {
@@ -259,13 +327,8 @@ impl<'a, R: Runner> Conductor<'a, R> {
         let last = self.probe.state.last.clone();
         let mut metrics = std::mem::take(&mut self.core.account.metrics);
         metrics.extend(last.clone());
-        let seeds = self.plan.seeds;
+        let reason = self.finished.clone().expect("the run is over");
         let summary = Summary {
-            name: self.plan.name.clone(),
-            reason: self.finished.clone().expect("the run is over"),
-            accuracy: last.get("accuracy").copied(),
-            loss: last.get("loss").copied(),
-            metrics,
             time_to_target_s: self.probe.state.target_reached.map(Time::seconds),
             virtual_time_s: self.now.seconds(),
             wall_time_s: started.elapsed().as_secs_f64(),
@@ -286,9 +349,9 @@ impl<'a, R: Runner> Conductor<'a, R> {
             energy_by_host_j,
             trace_digest: self.trace.digest().to_string(),
             weight_digest: weights.to_string(),
-            seeds: [seeds.data, seeds.init, seeds.interleaving],
             best: self.probe.state.best.as_ref().map(|(best, _)| best.clone()),
             kernels: Isa::best().name().to_owned(),
+            ..Summary::of(self.plan, reason, metrics)
         };
         let best = self.probe.state.best.take().map(|(_, model)| model);
         Ok(RunResult { summary, model, models: self.models, best })

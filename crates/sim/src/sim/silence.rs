@@ -58,7 +58,7 @@ impl<R: Runner> Conductor<'_, R> {
             return false;
         }
         let beat = |k: u64| Time(since.0 + detection.0 / BEATS * k);
-        let all_lost: f64 = (1..=BEATS).map(|k| self.network.loss(beat(k), from, to)).product();
+        let all_lost: f64 = (1..=BEATS).map(|k| self.rules.faults.loss(beat(k), from, to)).product();
         let edge = (u64::from(from.0) << 32) | u64::from(to.0);
         Stream::new(self.plan.seeds.interleaving, "silence", edge, self.now.0).uniform() < all_lost
     }
@@ -67,8 +67,8 @@ impl<R: Runner> Conductor<'_, R> {
     async fn call(&mut self, a: NodeId, b: NodeId) -> Result<(), RunError> {
         let (seed, now) = (self.plan.seeds.interleaving, self.now);
         let mut stream = Stream::new(seed, "call", (u64::from(a.0) << 32) | u64::from(b.0), now.0);
-        let there = self.network.loss(now, a, b) <= stream.uniform();
-        let back = self.network.loss(now, b, a) <= stream.uniform();
+        let there = self.rules.faults.loss(now, a, b) <= stream.uniform();
+        let back = self.rules.faults.loss(now, b, a) <= stream.uniform();
         let linked = self.are_linked(a, b);
         let Some(pair) = self.bonds.known(a, b) else { return Ok(()) };
         pair.calls += 1;
@@ -82,7 +82,8 @@ impl<R: Runner> Conductor<'_, R> {
 
     fn call_later(&mut self, a: NodeId, b: NodeId) {
         let detection = self.plan.faults.detection;
-        let mute_until = self.network.mute_until(self.now, a, b).max(self.network.mute_until(self.now, b, a));
+        let mute_until =
+            self.rules.faults.mute_until(self.now, a, b).max(self.rules.faults.mute_until(self.now, b, a));
         let Some(pair) = self.bonds.known(a, b) else { return };
         let pause = Span(detection.0.max(1)).times(1 << pair.calls.min(PAUSE_MAX));
         let at = match mute_until {

@@ -76,7 +76,7 @@ impl<'a> Books<'a> {
     /// Goes on from a checkpoint; returns the node's state.
     pub fn resume(&mut self, saved: Saved, account: &mut Account) -> hcddl_core::node::NodeState {
         tracing::warn!("continues from checkpoint {} (version {})", saved.number, saved.version.0);
-        *account = saved.account;
+        *account = saved.account.reopened(self.plan);
         self.probe.state = saved.probe;
         self.version = saved.version;
         self.progress.commits = saved.version.0;

@@ -20,7 +20,12 @@ impl<'a, W: World> Carrier<'a> for Stage<'a, W> {
     }
 
     fn start_job(&mut self, now: Time, node: NodeId, job: JobId, work: Work) {
-        let modelled = self.pace.as_mut().map(|pace| now + pace.duration(now, node, &work, None));
+        let modelled = match &mut self.pace {
+            Some(pace) => {
+                pace.duration(now, node, job, &work, &mut self.rules).duration.map(|took| now + took)
+            }
+            None => None,
+        };
         let not_before = modelled.unwrap_or(Time::ZERO);
         let (key, stop) = self.jobs.begin((node, job), &work, now, not_before);
         self.world.compute(&self.core.tools, Asked { node, job, key, work }, stop);

@@ -6,16 +6,14 @@
 
 use crate::transport::links::Input;
 use hcddl_core::domain::{Lane, Message, NodeId, Span, Time};
-use hcddl_core::inject::Injector;
 use hcddl_plan::plan::Plan;
-use hcddl_plan::plan::hop;
+use hcddl_sim::run::rules::Chain;
 use std::collections::BTreeMap;
 
 /// See the module.
 pub(super) struct Late<'a> {
     plan: &'a Plan,
     me: NodeId,
-    pub injector: Injector<'a>,
     /// When the last message of each lane is told: lanes keep their order.
     last: BTreeMap<(NodeId, bool), Time>,
     /// By the moment when they are told, then as they came.
@@ -25,17 +23,23 @@ pub(super) struct Late<'a> {
 
 impl<'a> Late<'a> {
     pub fn new(plan: &'a Plan, me: NodeId) -> Self {
-        let injector = Injector::new(&plan.injections, plan.seeds.interleaving);
-        Self { plan, me, injector, last: BTreeMap::new(), waiting: BTreeMap::new(), received: 0 }
+        Self { plan, me, last: BTreeMap::new(), waiting: BTreeMap::new(), received: 0 }
     }
 
     /// When a message that is here now is to be told; `None` for at once.
-    pub fn until(&mut self, now: Time, from: NodeId, ordinal: u64, message: &Message) -> Option<Time> {
-        if self.injector.is_empty() {
+    pub fn until(
+        &mut self,
+        now: Time,
+        from: NodeId,
+        ordinal: u64,
+        message: &Message,
+        rules: &mut Chain<'_>,
+    ) -> Option<Time> {
+        if !rules.injects() {
             return None;
         }
         let usual = self.usual(from);
-        let injected = self.injector.latency(now, hop(self.plan, from, self.me), ordinal, usual);
+        let injected = rules.arrived(now, from, self.me, ordinal, usual);
         let lane = (from, message.lane() == Lane::Model);
         let before = self.last.get(&lane).copied().unwrap_or(Time::ZERO);
         let at = (now + Span(injected.0.saturating_sub(usual.0))).max(before);

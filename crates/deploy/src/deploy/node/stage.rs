@@ -24,6 +24,7 @@ use hcddl_sim::record::order::{Entry, What};
 use hcddl_sim::run::carrier::{Carrier, Core};
 use hcddl_sim::run::compute::Compute;
 use hcddl_sim::run::execute::Tools;
+use hcddl_sim::run::rules::Chain;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
@@ -52,6 +53,8 @@ pub(crate) struct Stage<'a, W: World> {
     pub(super) pace: Option<Compute<'a>>,
     held: BTreeMap<(Time, JobId), Done>,
     /// What injections delay.
+    /// What becomes of messages and jobs beside what real links and devices do.
+    pub(super) rules: Chain<'a>,
     late: Late<'a>,
     pub(super) books: Books<'a>,
     /// Messages sent to each neighbour in this life.
@@ -121,6 +124,7 @@ impl<'a, W: World> Stage<'a, W> {
             jobs: Jobs::new(plan.nodes.len()),
             pace,
             held: BTreeMap::new(),
+            rules: Chain::new(plan, None),
             late: Late::new(plan, me),
             books,
             ordinals: BTreeMap::new(),
@@ -195,7 +199,8 @@ impl<'a, W: World> Stage<'a, W> {
         match input {
             Input::Received { from, stamp, message, credit } => {
                 self.books.progress.bytes_received += message.bytes();
-                if let Some(at) = self.late.until(self.now(), from, stamp.ordinal, &message) {
+                let now = self.now();
+                if let Some(at) = self.late.until(now, from, stamp.ordinal, &message, &mut self.rules) {
                     self.late.keep(at, from, Input::Received { from, stamp, message, credit });
                     return Ok(());
                 }
@@ -260,8 +265,8 @@ impl<'a, W: World> Stage<'a, W> {
     async fn job_result(&mut self, result: Done) -> anyhow::Result<()> {
         if self.pace.is_none() {
             // A modelled duration has the slow-down in it already.
-            let (now, me, injector) = (self.now(), self.me, &mut self.late.injector);
-            self.jobs.slow_down(&result, now, |started| injector.slowdown(started, me));
+            let (now, me, rules) = (self.now(), self.me, &mut self.rules);
+            self.jobs.slow_down(&result, now, |started| rules.slowdown(started, me));
         }
         match self.jobs.held_until(&result) {
             None => Ok(()),

@@ -1,5 +1,6 @@
-//! Guides: a deployed run leads a simulation. Its order of events can be kept under modelled time, its durations can
-//! be kept while the order follows from them, and both until some event, from which on something else is tried.
+//! An order of events that is imposed until a point: that of a real run, under modelled time or with the run's own
+//! durations ([`crate::run::rules::recorded`]). From that point on the order follows from the times, and the plan may be
+//! another one.
 //!
 //! The gate stands between the heap and the nodes: what happens to a node waits there until the log of the node says
 //! that it is its turn. So time comes from the models, and order from the run.
@@ -10,20 +11,9 @@ use crate::record::order::What;
 use crate::run::RunError;
 use crate::run::runner::Runner;
 use hcddl_core::domain::digest::of_values;
-use hcddl_core::domain::{Digest, JobId, Lane, NodeId, Span, Version};
+use hcddl_core::domain::{Digest, JobId, NodeId, Version};
 use hcddl_core::node::{Commit, Event, Reason};
-use hcddl_plan::plan::{LinkPlan, MessageRule, Plan};
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::Arc;
-
-/// What leads a simulation.
-#[derive(Clone, Debug, Default)]
-pub struct Guide {
-    /// What each node was told, in order; none when the order follows from the times.
-    pub order: Option<Order>,
-    /// How long jobs and messages took; none when they take as long as modelled.
-    pub recorded: Option<Arc<Recorded>>,
-}
 
 /// An order of events.
 #[derive(Clone, Debug)]
@@ -32,80 +22,6 @@ pub struct Order {
     pub logs: Vec<Vec<What>>,
     /// The order is kept until this node has handled so many inputs; to the end of the logs if there is none.
     pub until: Option<(NodeId, u64)>,
-}
-
-/// Durations of a real run.
-#[derive(Clone, Debug, Default)]
-pub struct Recorded {
-    /// Of each whole job.
-    pub jobs: BTreeMap<(NodeId, JobId), Span>,
-    /// Of other jobs of a node: the median.
-    pub usual_jobs: BTreeMap<(NodeId, &'static str), Span>,
-    /// Of each message, by sender, receiver and position among what was sent, from 0; from sending to hearing.
-    pub trips: BTreeMap<(NodeId, NodeId, u64), (Lane, Span)>,
-    /// Of other messages of a directed pair: the median of the lane.
-    pub usual_trips: BTreeMap<(NodeId, NodeId, Lane), Span>,
-    /// What is in these durations already.
-    pub conditions: Conditions,
-}
-
-/// What held while durations were recorded. With another plan, what is new in it acts on top of them: injections, rules
-/// of messages, links of other settings, which are modelled.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Conditions {
-    /// Injections that the nodes applied, by their settings.
-    pub injections: Vec<String>,
-    /// Rules of the plan: they are the simulator's, so the recorded run had none of them, and its replay has none.
-    pub rules: Vec<MessageRule>,
-    /// Settings of the links of each node.
-    pub links: Vec<String>,
-}
-
-impl Conditions {
-    /// Those of a run of this plan.
-    #[must_use]
-    pub fn of(plan: &Plan) -> Self {
-        Self {
-            injections: plan.injections.iter().map(|injection| format!("{injection:?}")).collect(),
-            rules: plan.faults.rules.clone(),
-            links: (0..plan.nodes.len()).map(|node| links(plan, node)).collect(),
-        }
-    }
-
-    /// Whether the links between two nodes are as they were.
-    #[must_use]
-    pub fn same_links(&self, plan: &Plan, from: NodeId, to: NodeId) -> bool {
-        [from, to].iter().all(|node| {
-            self.links.get(node.index()).is_none_or(|before| *before == links(plan, node.index()))
-        })
-    }
-}
-
-/// All that decides how long a message of a node takes.
-fn links(plan: &Plan, node: usize) -> String {
-    let node = &plan.nodes[node];
-    let host = &plan.hosts[node.host.index()];
-    let ways = node.neighbours.iter().map(|neighbour| neighbour.link).chain([node.link]);
-    let links: Vec<&LinkPlan> = ways.map(|link| &plan.network.links[usize::from(link)]).collect();
-    let access = node.access.map_or([host.up, host.down], |(up, down)| [up, down]);
-    let rates = [host.up, host.down, access[0], access[1]];
-    let rates = rates.map(|port| plan.network.ports[port.0 as usize].bytes_per_second);
-    format!("{links:?} {rates:?}")
-}
-
-impl Recorded {
-    /// How long a job took, if that is known.
-    #[must_use]
-    pub fn job(&self, node: NodeId, job: JobId, label: &'static str) -> Option<Span> {
-        self.jobs.get(&(node, job)).or_else(|| self.usual_jobs.get(&(node, label))).copied()
-    }
-
-    /// How long a message took, if that is known.
-    #[must_use]
-    pub fn trip(&self, from: NodeId, to: NodeId, number: u64, lane: Lane) -> Option<Span> {
-        let same = self.trips.get(&(from, to, number)).filter(|(of, _)| *of == lane);
-        same.map(|(_, trip)| trip).or_else(|| self.usual_trips.get(&(from, to, lane))).copied()
-    }
 }
 
 /// How well a simulation kept the order that led it.
@@ -205,13 +121,14 @@ impl Gate {
         self.tracks.iter_mut().flat_map(|track| std::mem::take(&mut track.held)).collect()
     }
 
-    /// Takes note of nodes that have not come to the end of their logs.
-    pub fn judge(&mut self) {
+    /// How the order was kept, and which nodes have not come to the end of their logs.
+    pub fn judged(&mut self) -> Kept {
         let left = |(i, track): (usize, &Track)| {
             let next = track.log.front()?;
             Some((NodeId(i as u32), format!("{next:?}, {} entries before the end", track.log.len())))
         };
-        self.kept.stuck = self.tracks.iter().enumerate().filter_map(left).collect();
+        let stuck = self.tracks.iter().enumerate().filter_map(left).collect();
+        Kept { stuck, ..std::mem::take(&mut self.kept) }
     }
 }
 
