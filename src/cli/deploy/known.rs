@@ -148,7 +148,8 @@ pub async fn clean(args: &CleanArgs) -> anyhow::Result<Ending> {
 pub async fn fetch(args: &KnownArgs, registry: &Registry) -> anyhow::Result<Ending> {
     let _hold = Hold::take(&find(&args.run)?, args.take_over)?;
     let (dir, record, fleet) = open(args).await?;
-    let fetched = fetch_all(&fleet, &record, &dir).await.into_iter().all(|fetched| fetched);
+    // Nothing is left on the hosts of a run that was cleaned.
+    let fetched = record.cleaned || fetch_all(&fleet, &record, &dir).await.into_iter().all(|fetched| fetched);
     fleet.close().await;
     super::results::show(&super::results::gather(&dir, registry)?)?;
     Ok(ending(fetched, &format!("fetched what there is into `{}`", dir.display())))

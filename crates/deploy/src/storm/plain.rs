@@ -209,7 +209,7 @@ fn more(stream: &mut Stream) -> Vec<String> {
     let network = [
         "{lan: {profile: wifi5}}",
         "{lan: {profile: lan-gige}, contention: fifo}",
-        "{lan: {latency: uniform(1ms, 30ms), rate: 5mbit}, contention: none}",
+        "{lan: {latency: 'uniform(1ms, 30ms)', rate: 5mbit}, contention: none}",
         "{lan: {latency: 3ms, loss: 0.02}}",
     ];
     let mut sections = Vec::new();

@@ -76,6 +76,8 @@ pub(crate) struct Course {
     /// What is known of each host.
     pub states: Vec<HostState>,
     root: Option<String>,
+    /// The host that carries it.
+    root_host: Option<usize>,
     root_ended: Option<Time>,
 }
 
@@ -83,7 +85,9 @@ impl Course {
     /// A run of which nothing is known yet.
     pub fn new(record: &Record) -> Self {
         let states = vec![HostState::default(); record.hosts.len()];
-        Self { states, root: record.root.clone(), root_ended: None }
+        let carries = |root: &String| record.hosts.iter().position(|host| host.nodes.contains(root));
+        let (root, root_host) = (record.root.clone(), record.root.as_ref().and_then(carries));
+        Self { states, root, root_host, root_ended: None }
     }
 
     /// A host says something, or cannot be heard.
@@ -109,6 +113,9 @@ impl Course {
                 None if host.over => return Some(End::RootLost("its host lost it".to_owned())),
                 None => self.root_ended = None,
             }
+        } else if self.root_host.is_some_and(|host| self.states[host].over) {
+            // Its supervisor was gone before it said a word: without the root the others never end.
+            return Some(End::RootLost("its host lost it".to_owned()));
         }
         // Who is held by a signal will not end by itself.
         let wait = if only_paused(&self.states) { AFTER_ROOT_PAUSED } else { AFTER_ROOT };
@@ -219,6 +226,14 @@ mod tests {
         let mut course = Course::new(&record());
         course.take(0, status("global", Some("signal 9")));
         assert_eq!(course.end(at(1), false), Some(End::RootLost("signal 9".to_owned())));
+    }
+
+    #[test]
+    fn a_root_whose_supervisor_never_said_a_word_is_lost_as_well() {
+        let mut course = Course::new(&record());
+        course.take(1, status("worker1", None));
+        course.take(0, Update::Gone("its supervisor is gone".to_owned()));
+        assert_eq!(course.end(at(1), false), Some(End::RootLost("its host lost it".to_owned())));
     }
 
     #[test]

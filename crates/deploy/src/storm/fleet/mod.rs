@@ -54,7 +54,9 @@ impl Unrest {
         let (hosts, nodes, has_root) = (1 + stream.below(3), 1 + stream.below(3), stream.below(3) > 0);
         let mut faults: Vec<(Time, Trouble)> = Vec::new();
         for _ in 0..stream.below(9) {
-            let at = Time(stream.below(60_000) * 1_000_000);
+            // Much goes wrong while things begin.
+            let window = if stream.below(2) == 0 { 2_500 } else { 60_000 };
+            let at = Time(stream.below(window) * 1_000_000);
             let (host, node) = (stream.below(hosts), stream.below(hosts * nodes));
             let trouble = match stream.below(10) {
                 0 | 1 => Trouble::KillControllers,

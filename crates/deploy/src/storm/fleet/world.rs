@@ -198,8 +198,11 @@ impl<'a> World<'a> {
         Ok(())
     }
 
-    /// A command that somebody gives.
+    /// A command that somebody gives; there is nothing to do for a run of which nothing is left.
     pub fn call(&mut self, kind: Kind, take_over: bool) -> Result<(), String> {
+        if self.record.cleaned {
+            return Ok(());
+        }
         self.started += 1;
         let id = self.started;
         self.begin(id, kind, take_over)
