@@ -3,7 +3,7 @@
 
 use hcddl::Registry;
 use hcddl::deploy::bundle::{self, BundleFile, Keys};
-use hcddl::deploy::{Deployment, Placed, Settings, gather};
+use hcddl::deploy::{Deployment, Placed, gather};
 use hcddl::domain::NodeId;
 use hcddl::measure::outcome::{Silent, SimOptions};
 use hcddl::plan::Plan;
@@ -161,7 +161,7 @@ fn deployment(plan: &Plan) -> Deployment {
         run: format!("test-{}-{}", plan.name, free[0]),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         nodes: plan.nodes.iter().zip(&free).map(placed).collect(),
-        settings: Settings::of(plan),
+        settings: plan.deploy.settings.clone(),
     }
 }
 

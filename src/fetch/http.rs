@@ -4,7 +4,9 @@ use super::FetchError;
 use std::fs::OpenOptions;
 use std::io::{Read, Write};
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
+use ureq::tls::TlsConfig;
 
 /// Attempts in a row that bring no further byte.
 const ATTEMPTS: u32 = 4;
@@ -28,7 +30,9 @@ pub(super) fn download(
     patience: Duration,
     progress: &mut dyn FnMut(u64, Option<u64>),
 ) -> Result<u64, FetchError> {
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let agent = ureq::Agent::config_builder()
+        .tls_config(TlsConfig::builder().unversioned_rustls_crypto_provider(provider).build())
         .http_status_as_error(false)
         .timeout_connect(Some(SILENCE))
         .timeout_recv_response(Some(SILENCE))

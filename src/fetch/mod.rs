@@ -165,7 +165,7 @@ fn hash(mut from: impl Read) -> std::io::Result<(String, u64)> {
         sha.update(&buffer[..read]);
         length += read as u64;
     }
-    Ok((sha.finalize().iter().map(|byte| format!("{byte:02x}")).collect(), length))
+    Ok((hcddl_core::domain::text::hex(&sha.finalize()), length))
 }
 
 #[cfg(test)]

@@ -147,9 +147,7 @@ fn plan(name: &str, mut nodes: Vec<NodePlan>, tiers: Vec<TierPlan>) -> Plan {
 }
 
 fn deploy() -> DeployPlan {
-    DeployPlan {
-        placement: Vec::new(),
-        port: 7700,
+    let settings = Settings {
         data_on_device: None,
         detection: Span::from_millis(10_000),
         heartbeat: Span::from_millis(1_000),
@@ -160,7 +158,8 @@ fn deploy() -> DeployPlan {
         threads: 0,
         paced: false,
         metrics_port: 0,
-    }
+    };
+    DeployPlan { placement: Vec::new(), port: 7700, settings }
 }
 
 fn learning() -> LearningPlan {

@@ -39,7 +39,7 @@ pub fn execute(args: &TargetArgs, registry: &Registry) -> anyhow::Result<Ending>
 fn rows(target: &Target<'_>) -> anyhow::Result<Vec<Value>> {
     let plan = &target.session.plan;
     // Private data is on the devices alone; how much is not known here.
-    let holdings = match plan.deploy.data_on_device {
+    let holdings = match plan.deploy.settings.data_on_device {
         Some(_) => None,
         None => Some(target.session.holdings()?),
     };
@@ -65,7 +65,7 @@ fn rows(target: &Target<'_>) -> anyhow::Result<Vec<Value>> {
 }
 
 fn pushed(target: &Target<'_>) -> Vec<String> {
-    let deploy = &target.session.plan.deploy;
+    let deploy = &target.session.plan.deploy.settings;
     let mut pushed = vec![
         "the program for its architecture, unless it is there already".to_owned(),
         "deployment.json, scenario.yml, a secret of this run".to_owned(),

@@ -179,7 +179,7 @@ fn playbook(parcel: &Parcel) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use hcddl_deploy::deploy::{Deployment, Placed, Settings};
+    use hcddl_deploy::deploy::{Deployment, Placed};
     use hcddl_plan::fixture;
 
     fn parcel() -> Parcel {
@@ -195,7 +195,7 @@ mod tests {
             run: "x-1".to_owned(),
             version: "1".to_owned(),
             nodes: plan.nodes.iter().enumerate().map(placed).collect(),
-            settings: Settings::of(&plan),
+            settings: plan.deploy.settings.clone(),
         };
         let nodes = vec![Default::default(); deployment.nodes.len()];
         Parcel { deployment, common: Vec::new(), nodes, attached: false, node_program: None }

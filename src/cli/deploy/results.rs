@@ -10,7 +10,7 @@ use std::path::Path;
 pub fn gather(dir: &Path, registry: &Registry) -> anyhow::Result<Gathered> {
     let session = session::load(&dir.join(file::PLAN), &ScenarioArgs::default(), registry)?;
     // The digest of several peers' models needs to know their tensors.
-    let needs_model = session.plan.peers.is_some() && session.plan.deploy.data_on_device.is_none();
+    let needs_model = session.plan.peers.is_some() && session.plan.deploy.settings.data_on_device.is_none();
     let learner = needs_model.then(|| session.learner()).transpose()?;
     let gathered = gather::gather(dir, &session.plan, learner.as_deref())?;
     hcddl_files::atomic::replace(&dir.join("results.txt"), gather::results_text(&gathered).as_bytes())?;

@@ -109,7 +109,7 @@ pub async fn execute(args: &RunArgs, registry: &Registry) -> anyhow::Result<Endi
 
 async fn deploy(args: &RunArgs, registry: &Registry) -> anyhow::Result<Ending> {
     let target = Target::load(&args.target, registry)?;
-    if target.session.plan.deploy.data_on_device.is_none() {
+    if target.session.plan.deploy.settings.data_on_device.is_none() {
         // What is wrong with data or model is found before anything is pushed.
         target.session.learner()?;
     }
@@ -194,7 +194,7 @@ fn prepare(
         run,
         root: plan.nodes.first().filter(|node| node.neighbours.is_empty()).map(|node| node.name.to_string()),
         rounds: plan.stop.rounds,
-        lease: plan.deploy.lease.0,
+        lease: plan.deploy.settings.lease.0,
         detached: args.detach,
         cleaned: false,
         hosts: hosts.collect(),

@@ -17,7 +17,7 @@ pub fn parcel(
     let (plan, keys) = (&target.session.plan, Keys::new(&deployment.run)?);
     let scenario = target.session.effective()?;
     let common = bundle::common(&deployment, &scenario).into_iter().chain(keys.common());
-    let holdings = match plan.deploy.data_on_device {
+    let holdings = match plan.deploy.settings.data_on_device {
         Some(_) => None,
         None => Some(target.session.holdings()?),
     };

@@ -1,6 +1,13 @@
 //! Text of others: as other programs save it (byte order marks, line ends, separators), and made harmless where it is
 //! shown, since names and messages come from run directories and devices.
 
+/// Bytes as hexadecimal digits.
+#[must_use]
+pub fn hex(bytes: &[u8]) -> String {
+    let digit = |nibble: u8| char::from(b"0123456789abcdef"[usize::from(nibble)]);
+    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
+}
+
 /// The text of a file: UTF-8 without a byte order mark, lines that end in `\n` whatever they ended in.
 ///
 /// # Errors

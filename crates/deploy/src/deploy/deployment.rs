@@ -1,8 +1,8 @@
 //! What the processes of a deployed run are told, and what they tell.
 
-use hcddl_core::domain::{NodeId, NodeName, Span};
+use hcddl_core::domain::{NodeId, NodeName};
 use hcddl_core::node::Reason;
-use hcddl_plan::plan::Plan;
+use hcddl_plan::plan::Settings;
 use serde::{Deserialize, Serialize};
 
 /// `deployment.json`: the same on every host.
@@ -31,51 +31,6 @@ pub struct Placed {
     pub bind: String,
     /// Its TCP port.
     pub port: u16,
-}
-
-/// How the processes of a run behave; see the section `deploy` of a scenario.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Settings {
-    /// Silence after which a neighbour counts as lost.
-    pub detection: Span,
-    /// Time between two signs of life.
-    pub heartbeat: Span,
-    /// Absence from the start after which a node counts as lost.
-    pub start_timeout: Span,
-    /// Silence of the controller after which an attached run stops.
-    pub lease: Span,
-    /// Whether streams are encrypted and both ends authenticated.
-    pub tls: bool,
-    /// Commits of the root between two checkpoints; 0 for none.
-    pub checkpoint_every: u64,
-    /// Compute threads of each node; 0 for all cores.
-    pub threads: u16,
-    /// Whether results are held back to their modelled duration.
-    pub paced: bool,
-    /// Directory of the data files on every device; `None` when samples are pushed.
-    pub data_on_device: Option<std::path::PathBuf>,
-    /// First port of the figures for Prometheus; 0 for none.
-    pub metrics_port: u16,
-}
-
-impl Settings {
-    /// The settings of a plan.
-    #[must_use]
-    pub fn of(plan: &Plan) -> Self {
-        let deploy = &plan.deploy;
-        Self {
-            detection: deploy.detection,
-            heartbeat: deploy.heartbeat,
-            start_timeout: deploy.start_timeout,
-            lease: deploy.lease,
-            tls: deploy.tls,
-            checkpoint_every: deploy.checkpoint_every,
-            threads: deploy.threads,
-            paced: deploy.paced,
-            data_on_device: deploy.data_on_device.clone(),
-            metrics_port: deploy.metrics_port,
-        }
-    }
 }
 
 impl Deployment {

@@ -26,7 +26,7 @@ pub mod placement;
 pub mod remote;
 pub mod result;
 
-pub use deployment::{Deployment, NodeProgress, NodeState, Placed, Settings};
+pub use deployment::{Deployment, NodeProgress, NodeState, Placed};
 
 /// File names in the directory of a node.
 pub mod node_file {

@@ -3,7 +3,7 @@
 //! As the older HCDDL assigned them: hosts in the order of the pool, nodes in the order of their ids, which for trees is
 //! depth first: the global server, then each local server followed by its workers.
 
-use super::deployment::{Deployment, Placed, Settings};
+use super::deployment::{Deployment, Placed};
 use super::inventory::Host;
 use hcddl_core::domain::OptionError;
 use hcddl_core::domain::table::nearest;
@@ -137,7 +137,7 @@ pub fn deployment(
         run: run.to_owned(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         nodes: placed.collect(),
-        settings: Settings::of(plan),
+        settings: plan.deploy.settings.clone(),
     }
 }
 

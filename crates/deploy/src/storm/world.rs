@@ -3,7 +3,6 @@
 use super::desk::Desk;
 use super::edge::{Content, Edge, side_of};
 use super::weather::Weather;
-use crate::deploy::Settings;
 use crate::deploy::node::checkpoint;
 use crate::deploy::node::stage::Stage;
 use crate::deploy::node::world::{Asked, Done, Happening};
@@ -11,7 +10,7 @@ use crate::transport::rules::{Timing, Told};
 use hcddl_core::domain::{NodeId, Span, Stream, Time};
 use hcddl_learn::Learner;
 use hcddl_learn::quadratic::Quadratic;
-use hcddl_plan::plan::Plan;
+use hcddl_plan::plan::{Plan, Settings};
 use hcddl_plan::registry::Registry;
 use hcddl_sim::run::execute::Tools;
 use std::collections::{BTreeMap, VecDeque};
@@ -46,7 +45,7 @@ impl Ready {
         let plan = hcddl_plan::scenario::resolve(&written, &registry).map_err(|error| error.to_string())?;
         let shards = plan.nodes.iter().map(|node| node.shard).collect();
         let learner = Arc::new(Quadratic::random(PARAMETERS, shards, 1.0, weather.seed));
-        let settings = Settings::of(&plan);
+        let settings = plan.deploy.settings.clone();
         Ok(Self { plan, registry, learner, settings })
     }
 

@@ -294,8 +294,7 @@ impl Control {
         let receiver = Receiver(sessions.clone());
         let (receiver, _) = Actor::spawn(Some(name.clone()), receiver, ()).await.map_err(failed)?;
         // Both ends of every connection have proved themselves by then; the cookie is ractor_cluster's own question.
-        let cookie: String =
-            Sha256::digest(format!("{run}\n{secret}")).iter().map(|byte| format!("{byte:02x}")).collect();
+        let cookie = hcddl_core::domain::text::hex(&Sha256::digest(format!("{run}\n{secret}")));
         let switchboard = Switchboard { sessions: sessions.clone(), cookie, name };
         let (server, _) = Actor::spawn(None, switchboard, ()).await.map_err(failed)?;
         Ok(Arc::new(Self { sessions, receiver, server, run: run.to_owned() }))

@@ -8,7 +8,7 @@ use rcgen::{
     KeyUsagePurpose,
 };
 use rustls::client::{Resumption, WebPkiServerVerifier, verify_server_name};
-use rustls::crypto::{CryptoProvider, ring};
+use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime, pem::PemObject};
 use rustls::server::{NoServerSessionStorage, ParsedCertificate, WebPkiClientVerifier};
 use rustls::time_provider::TimeProvider;
@@ -106,7 +106,7 @@ fn dns_name(run: &str, node: &str) -> String {
         hash.update((part.len() as u64).to_le_bytes());
         hash.update(part);
     }
-    let hex: String = hash.finalize()[..16].iter().map(|byte| format!("{byte:02x}")).collect();
+    let hex = hcddl_core::domain::text::hex(&hash.finalize()[..16]);
     format!("n-{hex}.hcddl")
 }
 
@@ -147,7 +147,7 @@ impl Tls {
         let mut roots = RootCertStore::empty();
         roots.add(authority).map_err(|e| failed("the authority cannot be used")(&e))?;
         let roots = Arc::new(roots);
-        let provider = Arc::new(ring::default_provider());
+        let provider = Arc::new(aws_lc_rs::default_provider());
         let unusable = |e: rustls::Error| failed("certificate and key cannot be used")(&e);
         let client = client(&provider, &roots, &certificate, key.clone_key()).map_err(unusable)?;
         let server = server(&provider, &roots, &certificate, key).map_err(unusable)?;
@@ -218,6 +218,6 @@ impl TimeProvider for NoClock {
 pub(super) fn random() -> u64 {
     let mut bytes = [0; 8];
     // It fails only on systems without a source of randomness, where no key could be made either.
-    let _ = ring::default_provider().secure_random.fill(&mut bytes);
+    let _ = aws_lc_rs::default_provider().secure_random.fill(&mut bytes);
     u64::from_le_bytes(bytes)
 }

@@ -100,7 +100,7 @@ async fn strangers_are_refused_and_logged_and_the_run_goes_on() {
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_slice(authority.certificate_pem().as_bytes()).unwrap()).unwrap();
     let mut anonymous = Tls::new("guarded", &other_node).unwrap();
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     anonymous.client = Arc::new(
         ClientConfig::builder_with_provider(provider)
             .with_protocol_versions(&[&rustls::version::TLS13])

@@ -354,7 +354,7 @@ mod tests {
                 flate2::read::MultiGzDecoder::new(packed.as_slice()).read_to_end(&mut content).unwrap();
             }
             assert_eq!(content.len() as u64, file.bytes.unwrap(), "{}", file.path);
-            let hash: String = Sha256::digest(&content).iter().map(|byte| format!("{byte:02x}")).collect();
+            let hash = hcddl_core::domain::text::hex(&Sha256::digest(&content));
             assert_eq!(hash, expected, "{}", file.path);
         }
     }

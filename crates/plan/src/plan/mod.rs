@@ -325,24 +325,29 @@ impl MessageRule {
     }
 }
 
-/// How a run is deployed on real devices.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+/// How a run is deployed.
+#[derive(Clone, Debug, PartialEq)]
 pub struct DeployPlan {
     /// Hosts of the inventory by node, ascending; the other nodes take the hosts that are left.
     pub placement: Vec<(NodeId, String)>,
     /// First port of each host.
     pub port: u16,
-    /// Directory with the data files on every device; `None` when samples are pushed.
-    pub data_on_device: Option<std::path::PathBuf>,
-    /// A neighbour that has been silent for so long counts as lost.
+    /// How its processes behave.
+    pub settings: Settings,
+}
+
+/// How the processes of a deployed run behave; they are told as it stands here, in `deployment.json`.
+#[derive(Clone, Debug, PartialEq, Serialize, serde::Deserialize)]
+pub struct Settings {
+    /// Silence after which a neighbour counts as lost.
     pub detection: Span,
     /// Time between two signs of life.
     pub heartbeat: Span,
-    /// A node that has not been there from the start counts as lost after this.
+    /// Absence from the start after which a node counts as lost.
     pub start_timeout: Span,
-    /// An attached run stops when its controller has been silent for so long.
+    /// Silence of the controller after which an attached run stops.
     pub lease: Span,
-    /// Mutual TLS between the nodes.
+    /// Whether streams are encrypted and both ends authenticated.
     pub tls: bool,
     /// Commits of the root between two checkpoints; 0 for none.
     pub checkpoint_every: u64,
@@ -350,6 +355,8 @@ pub struct DeployPlan {
     pub threads: u16,
     /// Whether results are held back to their modelled duration.
     pub paced: bool,
+    /// Directory of the data files on every device; `None` when samples are pushed.
+    pub data_on_device: Option<std::path::PathBuf>,
     /// First port of the figures for Prometheus; 0 for none.
     pub metrics_port: u16,
 }

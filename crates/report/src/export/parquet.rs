@@ -245,7 +245,7 @@ mod tests {
             ],
         };
         let bytes = file(&sheet);
-        let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        let hex = hcddl_core::domain::text::hex(&bytes);
         assert!(hex.starts_with(&GOLDEN.replace([' ', '\n'], "")), "{hex}");
         let length = u32::from_le_bytes(bytes[bytes.len() - 8..][..4].try_into().unwrap()) as usize;
         assert!(bytes.starts_with(MAGIC) && bytes.ends_with(MAGIC) && length < bytes.len());

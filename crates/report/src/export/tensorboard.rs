@@ -148,7 +148,7 @@ mod tests {
     fn golden_bytes() {
         let scalar = Scalar { tag: "a".to_owned(), step: 300, time: 1.5, value: 0.25 };
         let bytes = file(&[scalar]);
-        let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        let hex = hcddl_core::domain::text::hex(&bytes);
         let version = "1800000000000000a37f4b220900000000000000001a0d627261696e2e4576656e743a32";
         assert!(hex.starts_with(version), "{hex}");
         let event = "09000000000000f83f10ac022a0a0a080a0161150000803e";

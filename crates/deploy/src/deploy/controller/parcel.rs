@@ -89,13 +89,13 @@ impl Parcel {
 pub fn random_hex(bytes: usize) -> io::Result<String> {
     let mut random = vec![0; bytes];
     std::fs::File::open("/dev/urandom")?.read_exact(&mut random)?;
-    Ok(random.iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(hcddl_core::domain::text::hex(&random))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::deploy::deployment::{Placed, Settings};
+    use crate::deploy::deployment::Placed;
     use hcddl_plan::fixture;
     use std::collections::BTreeSet;
 
@@ -117,7 +117,7 @@ mod tests {
                 run: "r".to_owned(),
                 version: "1".to_owned(),
                 nodes: vec![node("global", "a"), node("w1", "a"), node("w2", "b")],
-                settings: Settings::of(&fixture::tree(1, 1)),
+                settings: fixture::tree(1, 1).deploy.settings,
             },
             common: vec![("scenario.yml".to_owned(), b"x".to_vec())],
             nodes: vec![own("global", None), own("w1", Some(b"abc")), own("w2", Some(b"abc"))],

@@ -1,8 +1,8 @@
 //! Files to and from a host. Nothing is half-written there: a file gets its name when it is whole.
 
 use super::{Remote, RemoteError, quote};
+use hcddl_core::domain::text::hex;
 use sha2::{Digest, Sha256};
-use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::Path;
@@ -11,10 +11,7 @@ use tokio::io::AsyncReadExt;
 /// SHA-256 in hexadecimal digits.
 #[must_use]
 pub fn sha256(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    hex(&Sha256::digest(bytes))
 }
 
 /// Prints the hash of the file `$1`.

@@ -2,7 +2,7 @@
 
 use super::Resolver;
 use super::names::Names;
-use crate::plan::DeployPlan;
+use crate::plan::{DeployPlan, Settings};
 use hcddl_core::error::UserError;
 use std::path::PathBuf;
 
@@ -29,9 +29,7 @@ pub(super) fn resolve(cx: &mut Resolver<'_>, names: &Names<'_>) -> Result<Deploy
     let data = PathBuf::from(&file.data);
     let on_device = file.data != "push";
     cx.check(!on_device || data.is_absolute(), "deploy.data", &file.data, "push, or an absolute path")?;
-    Ok(DeployPlan {
-        placement,
-        port: file.port,
+    let settings = Settings {
         data_on_device: on_device.then_some(data),
         detection: file.detection.0,
         heartbeat: file.heartbeat.0,
@@ -42,5 +40,6 @@ pub(super) fn resolve(cx: &mut Resolver<'_>, names: &Names<'_>) -> Result<Deploy
         threads: file.threads,
         paced: file.paced,
         metrics_port: file.metrics_port,
-    })
+    };
+    Ok(DeployPlan { placement, port: file.port, settings })
 }
