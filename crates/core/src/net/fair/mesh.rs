@@ -38,6 +38,10 @@ impl Mesh {
         self.flows.is_empty()
     }
 
+    pub(super) fn len(&self) -> usize {
+        self.flows.len()
+    }
+
     pub(super) fn members(&self) -> Vec<FlowId> {
         self.flows.iter().copied().collect()
     }

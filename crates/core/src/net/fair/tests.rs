@@ -198,6 +198,22 @@ fn work_in_a_star_does_not_grow_with_its_flows() {
     }
 }
 
+/// Every peer of a complete graph sends to every other one at the same moment.
+#[test]
+fn flows_that_start_together_join_their_mesh_once() {
+    let n = 60u32;
+    let mut fair = Fair::new(&vec![12.5e6; 2 * n as usize]);
+    let pairs = (0..n).flat_map(|a| (0..n).filter(move |b| *b != a).map(move |b| (a, b)));
+    for (i, (a, b)) in pairs.enumerate() {
+        fair.start(Time(0), FlowId(i as u64), spec(1_000_000, &[a, n + b]));
+    }
+    // A visit for its start and one for joining; few are taken in again with a smaller mesh.
+    let flows = f64::from(n * (n - 1));
+    let each = fair.visits() as f64 / flows;
+    assert!(each < 3.0, "{each} visits for each of {flows} flows");
+    assert_eq!(fair.next().map(|(at, _)| at), Some(Time(59_000_000_000 / 125 * 10)));
+}
+
 /// Bytes are conserved over a long busy period: the server's port is never idle and never overfull.
 #[test]
 fn a_busy_constraint_carries_exactly_its_capacity() {
