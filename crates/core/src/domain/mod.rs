@@ -21,8 +21,8 @@ pub mod work;
 
 pub use by_node::ByNode;
 pub use digest::Digest;
-pub use id::{HostId, JobId, NodeId, Token, UpdateId, Version};
-pub use message::{Body, Coded, Data, Head, Kind, Lane, Message};
+pub use id::{Era, HostId, JobId, NodeId, Token, UpdateId, Version};
+pub use message::{Body, Coded, Data, Detail, Head, Kind, Lane, Message, Progress};
 pub use name::NodeName;
 pub use params::Params;
 pub use rng::{Seeds, Stream, Streams};

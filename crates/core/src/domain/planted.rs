@@ -10,7 +10,7 @@ pub enum Planted {
     /// A local server pushes whenever it commits, however many pushes wait for an answer.
     NoWindow,
     /// A node that was started again numbers its messages as in its former life.
-    SameEpoch,
+    SameEra,
     /// A life says that it goes on from the checkpoint after the one that it has read.
     NextCheckpoint,
     /// A controller goes on although another one holds the run directory: both write into one `.fetched.tar`.
@@ -20,7 +20,7 @@ pub enum Planted {
 impl Planted {
     /// All of them.
     pub const ALL: [Self; 5] =
-        [Self::HoleAfterLoss, Self::NoWindow, Self::SameEpoch, Self::NextCheckpoint, Self::TwoControllers];
+        [Self::HoleAfterLoss, Self::NoWindow, Self::SameEra, Self::NextCheckpoint, Self::TwoControllers];
 
     /// Whether controllers have it, rather than nodes.
     #[must_use]

@@ -58,8 +58,8 @@ impl World<'_> {
         let next = end.rules.next(end.heard).max(now + Span(1));
         if end.wake.is_none_or(|wake| next < wake) {
             end.wake = Some(next);
-            let life = self.slots[node.index()].lives;
-            self.push(next, Event::Edge(pair, side, life));
+            let lives = self.slots[node.index()].lives;
+            self.push(next, Event::Edge(pair, side, lives));
         }
     }
 
@@ -130,8 +130,8 @@ impl World<'_> {
     ) {
         let end = self.end((pair, side));
         (end.ours, end.other) = (Some(ours), other);
-        let life = self.slots[side_of(pair, side).index()].lives;
-        self.push(self.now + HANDSHAKE, Event::Met { pair, side, connection, life, is_good: false });
+        let lives = self.slots[side_of(pair, side).index()].lives;
+        self.push(self.now + HANDSHAKE, Event::Met { pair, side, connection, lives, is_good: false });
     }
 
     fn call(&mut self, pair: Pair, purpose: Purpose, connection: u64, standing: Standing) {
@@ -222,8 +222,8 @@ impl World<'_> {
             Content::Ready => {
                 // Until the process hears of it the other end may have begun to talk.
                 let at = now + Span((1 + self.stream.below(20)) * 100_000);
-                let life = self.slots[side_of(pair, to).index()].lives;
-                self.push(at, Event::Met { pair, side: to, connection, life, is_good: true });
+                let lives = self.slots[side_of(pair, to).index()].lives;
+                self.push(at, Event::Met { pair, side: to, connection, lives, is_good: true });
             }
             Content::Message((stamp, message)) if message.lane() == Lane::Model => {
                 end.unread.push((stamp, message));
@@ -264,7 +264,7 @@ impl World<'_> {
 
     /// Into the queue of a process.
     fn input(&mut self, node: NodeId, input: Input) {
-        let life = self.slots[node.index()].lives;
-        self.push(self.now, Event::Happens(node, life, Box::new(Happening::Input(input))));
+        let lives = self.slots[node.index()].lives;
+        self.push(self.now, Event::Happens(node, lives, Box::new(Happening::Input(input))));
     }
 }

@@ -44,8 +44,8 @@ pub(super) struct End {
 
 impl End {
     /// The end of a process that begins now.
-    pub fn new(now: Time, timing: Timing, dials: bool, birth: u32) -> Self {
-        let rules = Rules::new(now, timing, dials, birth);
+    pub fn new(now: Time, timing: Timing, dials: bool, life: u32) -> Self {
+        let rules = Rules::new(now, timing, dials, life);
         Self { rules, heard: now, wake: None, ours: None, other: None, unread: Vec::new() }
     }
 }

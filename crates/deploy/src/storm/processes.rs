@@ -5,7 +5,7 @@ use super::edge::End;
 use super::world::{Event, Pair, Ready, World, at_once};
 use crate::deploy::node::stage::{Stage, StageParts};
 use crate::deploy::node::world::Happening;
-use crate::deploy::node::{Place, checkpoint, next_birth};
+use crate::deploy::node::{Place, checkpoint, next_life};
 use crate::deploy::node_file;
 use crate::transport::rules::Told;
 use hcddl_core::domain::{NodeId, Span};
@@ -23,13 +23,13 @@ impl World<'_> {
         if slot.stage.is_some() || slot.ended.is_some() || !slot.is_powered {
             return Ok(());
         }
-        let birth = next_birth(&own).map_err(text)?;
-        if birth != slot.lives {
-            return Err(format!("expected life {} of {}, found {birth}", slot.lives, own.display()));
+        let life = next_life(&own).map_err(text)?;
+        if life != slot.lives {
+            return Err(format!("expected life {} of {}, found {life}", slot.lives, own.display()));
         }
         slot.lives += 1;
         (slot.paused_until, slot.wake, slot.events) = (None, None, 0);
-        let place = Place { run: self.dir.clone(), own: own.clone(), me: node, birth };
+        let place = Place { run: self.dir.clone(), own: own.clone(), me: node, life };
         let saved = checkpoint::load(&place).map_err(text)?;
         let desk = Desk {
             now: self.now,
@@ -54,7 +54,7 @@ impl World<'_> {
         let mine: Vec<(Pair, usize)> = self.edges_of(node);
         for (pair, side) in mine {
             let now = self.now;
-            *self.end((pair, side)) = End::new(now, ready.timing(), side == 0, birth);
+            *self.end((pair, side)) = End::new(now, ready.timing(), side == 0, life);
             self.ask((pair, side), Told::Time, None);
         }
         self.after(node, began)
@@ -104,15 +104,15 @@ impl World<'_> {
         let wake = stage.world.when(age).max(now + Span(1));
         if slot.wake.is_none_or(|already| wake < already) {
             slot.wake = Some(wake);
-            let life = slot.lives;
-            self.push(wake, Event::Wake(node, life));
+            let lives = slot.lives;
+            self.push(wake, Event::Wake(node, lives));
         }
         Ok(())
     }
 
     pub(super) fn do_wants(&mut self, node: NodeId) {
         let slot = &mut self.slots[node.index()];
-        let (life, is_full) = (slot.lives, slot.is_full);
+        let (lives, is_full) = (slot.lives, slot.is_full);
         let Some(stage) = &mut slot.stage else { return };
         for want in std::mem::take(&mut stage.world.wants) {
             match want {
@@ -123,12 +123,12 @@ impl World<'_> {
                 Want::Notice(to, bytes) => self.notice(node, to, bytes),
                 Want::Compute(tools, asked, stop) => {
                     let took = Span((1 + self.stream.below(40)) * 500_000 * self.weather.slow);
-                    self.push(self.now + took, Event::Job(node, life, Box::new((tools, asked)), stop));
+                    self.push(self.now + took, Event::Job(node, lives, Box::new((tools, asked)), stop));
                 }
                 Want::Save(_) if is_full => {}
                 Want::Save(saved) => {
                     let took = Span((1 + self.stream.below(60)) * 500_000);
-                    self.push(self.now + took, Event::Saved(node, life, saved));
+                    self.push(self.now + took, Event::Saved(node, lives, saved));
                 }
             }
         }
@@ -136,10 +136,15 @@ impl World<'_> {
 
     /// A checkpoint has reached the disk, with what the log had said by then; unless the process is gone, or the disk
     /// full.
-    pub(super) fn saved(&mut self, node: NodeId, life: u32, saved: &checkpoint::Saved) -> Result<(), String> {
+    pub(super) fn saved(
+        &mut self,
+        node: NodeId,
+        lives: u32,
+        saved: &checkpoint::Saved,
+    ) -> Result<(), String> {
         let own = self.own(node);
         let slot = &mut self.slots[node.index()];
-        if let Some(stage) = slot.stage.as_mut().filter(|_| slot.lives == life && !slot.is_full) {
+        if let Some(stage) = slot.stage.as_mut().filter(|_| slot.lives == lives && !slot.is_full) {
             slot.synced = std::fs::metadata(own.join(node_file::ORDER)).map_or(0, |data| data.len());
             checkpoint::write(&own, saved).map_err(|error| error.to_string())?;
             stage.world.is_saving = false;

@@ -108,7 +108,7 @@ pub(super) enum Event {
         pair: Pair,
         side: usize,
         connection: u64,
-        life: u32,
+        lives: u32,
         is_good: bool,
     },
     Arrive {
@@ -273,41 +273,41 @@ impl<'a> World<'a> {
                 }
             }
             Event::Resume(node) => self.resume(node),
-            Event::Wake(node, life) => {
+            Event::Wake(node, lives) => {
                 let slot = &mut self.slots[node.index()];
-                if slot.lives != life || slot.wake.is_none_or(|wake| wake > self.now) {
+                if slot.lives != lives || slot.wake.is_none_or(|wake| wake > self.now) {
                     return Ok(());
                 }
                 slot.wake = None;
                 self.tell(node, Happening::Wake)
             }
-            Event::Job(node, life, job, stop) => {
-                if self.slots[node.index()].lives != life {
+            Event::Job(node, lives, job, stop) => {
+                if self.slots[node.index()].lives != lives {
                     return Ok(());
                 }
                 let (tools, Asked { node, job, key, work }) = *job;
                 let outcome = tools.execute_while(node, work, &|| !stop.load(Ordering::Relaxed));
                 self.tell(node, Happening::Job(Done { job, key, outcome }))
             }
-            Event::Saved(node, life, saved) => self.saved(node, life, &saved),
-            Event::Happens(node, life, happening) => {
-                if self.slots[node.index()].lives == life {
+            Event::Saved(node, lives, saved) => self.saved(node, lives, &saved),
+            Event::Happens(node, lives, happening) => {
+                if self.slots[node.index()].lives == lives {
                     self.tell(node, *happening)
                 } else {
                     Ok(())
                 }
             }
-            Event::Edge(pair, side, life) => {
-                let (lives, now) = (self.slots[side_of(pair, side).index()].lives, self.now);
+            Event::Edge(pair, side, lives) => {
+                let (current, now) = (self.slots[side_of(pair, side).index()].lives, self.now);
                 let wake = &mut self.end((pair, side)).wake;
-                if lives == life && wake.is_some_and(|wake| wake <= now) {
+                if current == lives && wake.is_some_and(|wake| wake <= now) {
                     *wake = None;
                     self.ask((pair, side), Told::Time, None);
                 }
                 Ok(())
             }
-            Event::Met { pair, side, connection, life, is_good } => {
-                if self.slots[side_of(pair, side).index()].lives == life {
+            Event::Met { pair, side, connection, lives, is_good } => {
+                if self.slots[side_of(pair, side).index()].lives == lives {
                     self.met((pair, side), connection, is_good);
                 }
                 Ok(())

@@ -63,7 +63,7 @@ impl Edge {
         inputs: UnboundedSender<Input>,
     ) -> Self {
         let room = Room::new(&process.limits);
-        let rules = Rules::new(Time::ZERO, timing, dial.is_some(), process.birth);
+        let rules = Rules::new(Time::ZERO, timing, dial.is_some(), process.life);
         let (began, wire) = (Instant::now(), Wire::Apart);
         Self { process, node, dial, timing, events, myself, inputs, room, began, rules, wire }
     }
@@ -235,8 +235,8 @@ impl Edge {
         let Wire::Together(together) = &mut self.wire else { return };
         match content {
             Content::Beat => {}
-            Content::Message { birth, ordinal, frame } => match wire::decode(&frame, &self.process.limits) {
-                Ok(message) => self.received(Stamp { birth, ordinal }, message, Credit::default()),
+            Content::Message { life, ordinal, frame } => match wire::decode(&frame, &self.process.limits) {
+                Ok(message) => self.received(Stamp { life, ordinal }, message, Credit::default()),
                 Err(error) => {
                     let what = format!("a control message was refused: {error}");
                     self.process.warn(self.node, "control", &what);

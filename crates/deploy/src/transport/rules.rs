@@ -134,7 +134,7 @@ enum Phase<F> {
 pub(crate) struct Rules<O, F> {
     timing: Timing,
     dials: bool,
-    birth: u32,
+    life: u32,
     bond: Bond,
     phase: Phase<F>,
     /// Messages from before the first meeting.
@@ -151,11 +151,11 @@ pub(crate) struct Rules<O, F> {
 
 impl<O, F> Rules<O, F> {
     /// An end that begins now, in a process with so many lives before it.
-    pub fn new(now: Time, timing: Timing, dials: bool, birth: u32) -> Self {
+    pub fn new(now: Time, timing: Timing, dials: bool, life: u32) -> Self {
         Self {
             timing,
             dials,
-            birth,
+            life,
             bond: Bond::default(),
             phase: Phase::Apart(now),
             waiting: VecDeque::new(),
@@ -223,7 +223,7 @@ impl<O, F> Rules<O, F> {
         }
         if self.redial_at().is_some_and(|due| at.now >= due) {
             self.phase = Phase::Meeting { connection: at.draw, is_awaited: false, early: Vec::new() };
-            acts.push(Act::Dial { connection: at.draw, ours: self.bond.standing(self.birth) });
+            acts.push(Act::Dial { connection: at.draw, ours: self.bond.standing(self.life) });
         }
         acts
     }
@@ -269,7 +269,7 @@ impl<O, F> Rules<O, F> {
                 acts.push(Act::Pair);
             }
             (Purpose::Bulk, _) => acts.push(Act::Refuse(Refusal::Alone)),
-            (Purpose::Control, _) if self.bond.is_outdated(standing.birth) => {
+            (Purpose::Control, _) if self.bond.is_outdated(standing.life) => {
                 acts.push(Act::Refuse(Refusal::Outdated));
             }
             (Purpose::Control, _) => {
@@ -277,7 +277,7 @@ impl<O, F> Rules<O, F> {
                 self.part(at, Why::Replaced, acts);
                 self.heard = at.now;
                 self.phase = Phase::Meeting { connection, is_awaited: true, early: Vec::new() };
-                acts.push(Act::Welcome { connection, ours: self.bond.standing(self.birth) });
+                acts.push(Act::Welcome { connection, ours: self.bond.standing(self.life) });
             }
         }
     }
@@ -290,7 +290,7 @@ impl<O, F> Rules<O, F> {
             _ => return,
         };
         // What answers may be an old process.
-        let Some(other) = other.filter(|other| !self.bond.is_outdated(other.birth)) else {
+        let Some(other) = other.filter(|other| !self.bond.is_outdated(other.life)) else {
             let is_warned = self.attempts % WARN_EVERY == WARNED;
             return self.part(at, Why::InVain { is_warned }, acts);
         };

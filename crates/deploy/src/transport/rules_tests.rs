@@ -18,8 +18,8 @@ fn heard(now: u64, heard: u64) -> Moment {
     Moment { heard: Time(heard * 1_000_000), ..at(now) }
 }
 
-fn standing(birth: u32, losses: u64) -> Standing {
-    Standing { birth, losses }
+fn standing(life: u32, losses: u64) -> Standing {
+    Standing { life, losses }
 }
 
 fn dialling() -> End {

@@ -4,7 +4,7 @@ use super::world::{Event, LEASE, World};
 use crate::deploy::agent::watching::{Deed, Told, Watch};
 use crate::deploy::agent::{AgentStatus, NodeStatus, Order};
 use crate::deploy::controller::HostRecord;
-use crate::deploy::node::next_birth;
+use crate::deploy::node::next_life;
 use crate::deploy::node_file;
 use hcddl_core::domain::{Span, Stream, Time};
 use std::collections::VecDeque;
@@ -17,7 +17,7 @@ const TELL_EVERY: Span = Span::from_millis(500);
 /// The process of a node.
 pub(super) struct Process {
     pub pid: u32,
-    pub birth: u32,
+    pub life: u32,
     /// It hears no signal but the last one.
     pub hangs: bool,
     /// The supervisor that hears of its end.
@@ -31,7 +31,7 @@ pub(super) struct Node {
     is_root: bool,
     /// What it has to do until it ends by itself.
     left: Span,
-    births: u32,
+    lives: u32,
 }
 
 /// A supervisor that lives.
@@ -65,7 +65,7 @@ impl Machine {
             own: dir.join("nodes").join(name),
             is_root: name == "node0",
             left: Span::from_millis(3000 + stream.below(40_000)),
-            births: 0,
+            lives: 0,
         };
         let nodes = record.nodes.iter().map(node).collect();
         let status = |name: &String| NodeStatus { name: name.clone(), ..NodeStatus::default() };
@@ -217,16 +217,12 @@ impl World<'_> {
             return Err(format!("`{}` is started a second time while it runs", state.own.display()));
         }
         std::fs::create_dir_all(&state.own).map_err(|error| error.to_string())?;
-        let birth = next_birth(&state.own).map_err(|error| format!("{error:#}"))?;
-        if birth != state.births {
-            return Err(format!(
-                "expected life {} of `{}`, found {birth}",
-                state.births,
-                state.own.display()
-            ));
+        let life = next_life(&state.own).map_err(|error| format!("{error:#}"))?;
+        if life != state.lives {
+            return Err(format!("expected life {} of `{}`, found {life}", state.lives, state.own.display()));
         }
-        state.births += 1;
-        state.process = Some(Process { pid, birth, hangs: false, parent });
+        state.lives += 1;
+        state.process = Some(Process { pid, life, hangs: false, parent });
         if let Some(agent) = &mut machine.agent {
             let status = &mut agent.status.nodes[node];
             (status.pid, status.ended) = (Some(pid), None);
@@ -246,14 +242,14 @@ impl World<'_> {
         let text = |error: std::io::Error| format!("`{}`: {error}", state.own.display());
         let log =
             std::fs::OpenOptions::new().create(true).append(true).open(state.own.join(node_file::ORDER));
-        log.and_then(|mut log| writeln!(log, "{} {}", process.birth, self.now.0)).map_err(text)?;
+        log.and_then(|mut log| writeln!(log, "{} {}", process.life, self.now.0)).map_err(text)?;
         state.left = Span(state.left.0.saturating_sub(TELL_EVERY.0));
         let is_done = if has_root && !state.is_root { is_over } else { state.left == Span::ZERO };
         if !is_done {
             self.push(TELL_EVERY, Event::Node { host, node, pid });
             return Ok(());
         }
-        let life = state.own.join(format!("life{}", process.birth));
+        let life = state.own.join(format!("life{}", process.life));
         let result = std::fs::create_dir_all(&life)
             .and_then(|()| std::fs::write(life.join(crate::deploy::result::NodeResult::FILE), "{}"));
         result.map_err(text)?;
