@@ -1,8 +1,12 @@
 //! Deployed code in a modelled world that breaks: see [`hcddl::storm`]. Some hundreds of runs here; as many as wanted with
 //! `cargo run --release --example storm -- --seeds 0..100000`.
 
+use hcddl::learn::kernels::Isa;
+use hcddl::storm::fleet::{self, Unrest};
+use hcddl::storm::plain::{Digests, Plain, same};
 use hcddl::storm::{Weather, run, shrink};
 use std::path::Path;
+use std::process::Command;
 
 /// Where files are made and thrown away: in memory, if there is such a place.
 fn place() -> tempfile::TempDir {
@@ -39,5 +43,58 @@ fn a_seed_says_everything_that_happens() {
             ran.unwrap_or_else(|why| panic!("storm seed {seed}: {why}"))
         });
         assert_eq!(first, second, "storm seed {seed}");
+    }
+}
+
+#[test]
+fn fleets_end_with_everything_fetched_whoever_is_killed() {
+    let dir = place();
+    for seed in 0..400 {
+        let unrest = Unrest::of(seed);
+        if let Err(why) = fleet::run(&unrest, dir.path()) {
+            let (least, why) = fleet::shrink(&unrest, why, dir.path());
+            panic!("storm --fleet --seeds {seed}..{}: {why}\n{least:?}", seed + 1);
+        }
+    }
+}
+
+#[test]
+fn plain_simulations_are_the_same_in_every_way_they_are_run() {
+    let dir = place();
+    for seed in 0..30 {
+        let plain = Plain::of(seed);
+        let fails = |plain: &Plain| plain.compare(&dir.path().join("plain")).err();
+        if let Some(why) = fails(&plain) {
+            let (least, why) = plain.shrink(why, &fails);
+            panic!("storm --plain --seeds {seed}..{}: {why}\n{}", seed + 1, least.scenario());
+        }
+    }
+}
+
+/// What the program says a scenario comes to with these kernels.
+fn with_kernels(scenario: &str, isa: Isa, folder: &Path) -> Digests {
+    std::fs::write(folder.join("plain.yml"), scenario).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_hcddl"));
+    command.args(["sim", "plain.yml", "--json", "--kernels", isa.name()]);
+    let output = command.current_dir(folder).output().expect("the program starts");
+    let summary: serde_json::Value =
+        serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {output:?}"));
+    let text = |key: &str| summary[key].as_str().expect("a digest").to_owned();
+    Digests { trace: text("trace_digest"), weights: text("weight_digest") }
+}
+
+#[test]
+fn plain_simulations_are_the_same_with_every_kernel() {
+    for seed in 0..8 {
+        let scenario = Plain::of(seed).scenario();
+        let found = Isa::available().iter().map(|isa| {
+            let folder = place();
+            (with_kernels(&scenario, *isa, folder.path()), isa.name())
+        });
+        let found: Vec<_> = found.collect();
+        for (digests, name) in &found {
+            let compared = same(&found[0].0, digests, &format!("{name} kernels"));
+            compared.unwrap_or_else(|why| panic!("storm --plain --seeds {seed}..{}: {why}", seed + 1));
+        }
     }
 }

@@ -5,7 +5,7 @@ use super::progress;
 use crate::cli::{Ending, Usage, output};
 use clap::Args;
 use hcddl_deploy::deploy::agent::{AgentStatus, Order, status::FILE as STATUS};
-use hcddl_deploy::deploy::controller::{self, Fleet, Hold, HostRecord, HostState, RECORD, Record};
+use hcddl_deploy::deploy::controller::{self, Closing, Fleet, Hold, HostRecord, HostState, RECORD, Record};
 use hcddl_plan::registry::Registry;
 use std::path::{Path, PathBuf};
 
@@ -126,7 +126,7 @@ pub async fn stop(args: &KnownArgs) -> anyhow::Result<Ending> {
     let stopped = stop_all(&fleet, &record).await;
     fleet.close().await;
     Ok(ending(
-        stopped.1,
+        stopped.iter().all(Option::is_some),
         &format!("stopped `{}`; its files are on the hosts until `hcddl deploy clean`", record.run),
     ))
 }
@@ -134,20 +134,22 @@ pub async fn stop(args: &KnownArgs) -> anyhow::Result<Ending> {
 pub async fn clean(args: &CleanArgs) -> anyhow::Result<Ending> {
     let _hold = Hold::take(&find(&args.known.run)?, args.known.take_over)?;
     let (dir, mut record, fleet) = open(&args.known).await?;
-    let stopped = stop_all(&fleet, &record).await.1;
-    let cleaned = clean_all(&fleet, &record, args.cache, &vec![true; record.hosts.len()]).await;
+    let stopped: Vec<bool> = stop_all(&fleet, &record).await.iter().map(Option::is_some).collect();
+    let cleaned = clean_all(&fleet, &record, args.cache, &stopped).await;
     fleet.close().await;
-    if stopped && cleaned {
+    let cleaned = cleaned && !stopped.contains(&false);
+    if cleaned {
         record.cleaned = true;
         record.write(&dir)?;
     }
-    Ok(ending(stopped && cleaned, &format!("removed `{}` from {} hosts", record.run, record.hosts.len())))
+    Ok(ending(cleaned, &format!("removed `{}` from {} hosts", record.run, record.hosts.len())))
 }
 
 pub async fn fetch(args: &KnownArgs, registry: &Registry) -> anyhow::Result<Ending> {
     let _hold = Hold::take(&find(&args.run)?, args.take_over)?;
     let (dir, record, fleet) = open(args).await?;
-    let fetched = fetch_all(&fleet, &record, &dir).await.into_iter().all(|fetched| fetched);
+    // Nothing is left on the hosts of a run that was cleaned.
+    let fetched = record.cleaned || fetch_all(&fleet, &record, &dir).await.into_iter().all(|fetched| fetched);
     fleet.close().await;
     super::results::show(&super::results::gather(&dir, registry)?)?;
     Ok(ending(fetched, &format!("fetched what there is into `{}`", dir.display())))
@@ -165,12 +167,16 @@ fn ending(good: bool, text: &str) -> Ending {
 /// Stops, fetches and cleans, as far as hosts can be reached; what supervisors said last, and whether everything was
 /// fetched.
 pub async fn end(fleet: &Fleet, record: &Record, dir: &Path) -> (Vec<Option<AgentStatus>>, bool) {
-    let (last, _) = stop_all(fleet, record).await;
+    let stopped = stop_all(fleet, record).await;
     let fetched = fetch_all(fleet, record, dir).await;
-    // Results that could not be fetched stay where they are; what one host keeps does not keep others from being cleaned.
-    let cleaned = clean_all(fleet, record, false, &fetched).await;
+    // What could not be fetched stays where it is; what one host keeps does not keep others from being cleaned.
+    let ends = stopped.iter().zip(&fetched);
+    let may_clean: Vec<bool> = ends
+        .map(|(stopped, fetched)| Closing { is_stopped: stopped.is_some(), is_fetched: *fetched }.may_clean())
+        .collect();
+    let cleaned = clean_all(fleet, record, false, &may_clean).await && !may_clean.contains(&false);
     let fetched = fetched.into_iter().all(|fetched| fetched);
-    let cleaned = fetched && cleaned;
+    let last = stopped.into_iter().map(Option::flatten).collect();
     let mut record = record.clone();
     record.cleaned = cleaned;
     let written = record.write(dir);
@@ -198,21 +204,21 @@ pub async fn order_all(fleet: &Fleet, record: &Record, order: Order) {
     }
 }
 
-async fn stop_all(fleet: &Fleet, record: &Record) -> (Vec<Option<AgentStatus>>, bool) {
+/// Stops every host; what its supervisor said last, if it has one, for those that could be stopped.
+async fn stop_all(fleet: &Fleet, record: &Record) -> Vec<Option<Option<AgentStatus>>> {
     let stopped = fleet.each(|index, remote| {
         let (host, run) = (record.hosts[index].clone(), record.run.clone());
         async move { controller::stop(&remote, &host, &run).await }
     });
-    let mut good = true;
-    let mut last = Vec::new();
-    for stopped in stopped.await {
-        last.push(stopped.unwrap_or_else(|problem| {
-            good = false;
+    let said = |stopped: Result<Option<AgentStatus>, _>| match stopped {
+        Ok(last) => Some(last),
+        Err(problem) => {
+            let problem: std::sync::Arc<hcddl_deploy::deploy::remote::RemoteError> = problem;
             output::note("warning", &problem.to_string());
             None
-        }));
-    }
-    (last, good)
+        }
+    };
+    stopped.await.into_iter().map(said).collect()
 }
 
 /// Fetches from every host; from which ones it went well.

@@ -13,11 +13,20 @@ pub enum Planted {
     SameEra,
     /// A life says that it goes on from the checkpoint after the one that it has read.
     NextCheckpoint,
+    /// A controller goes on although another one holds the run directory: both write into one `.fetched.tar`.
+    TwoControllers,
 }
 
 impl Planted {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::HoleAfterLoss, Self::NoWindow, Self::SameEra, Self::NextCheckpoint];
+    pub const ALL: [Self; 5] =
+        [Self::HoleAfterLoss, Self::NoWindow, Self::SameEra, Self::NextCheckpoint, Self::TwoControllers];
+
+    /// Whether controllers have it, rather than nodes.
+    #[must_use]
+    pub fn is_of_controllers(self) -> bool {
+        self == Self::TwoControllers
+    }
 
     /// Whether this bug is there, in this thread.
     #[inline]

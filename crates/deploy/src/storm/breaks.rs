@@ -1,8 +1,8 @@
 //! What breaks in the storm, and what comes back.
 
-use super::edge::Phase;
+use super::edge::{Content, side_of};
 use super::weather::Fault;
-use super::world::{Content, Event, World, side_of};
+use super::world::{Event, World};
 use crate::deploy::node_file;
 use hcddl_core::domain::{NodeId, Span};
 
@@ -10,9 +10,8 @@ impl World<'_> {
     /// What happens to a process that is stopped waits until it goes on.
     pub(super) fn defer(&mut self, event: Event) -> Option<Event> {
         let node = match &event {
-            Event::Wake(node, _) | Event::Job(node, ..) => *node,
-            Event::Beat(pair, side, _) | Event::Timeout(pair, side, ..) => side_of(*pair, *side),
-            Event::Redial(pair, ..) => pair.0,
+            Event::Wake(node, _) | Event::Job(node, ..) | Event::Happens(node, ..) => *node,
+            Event::Edge(pair, side, _) | Event::Met { pair, side, .. } => side_of(*pair, *side),
             Event::Arrive { pair, to, .. } => side_of(*pair, *to),
             _ => return Some(event),
         };
@@ -59,8 +58,8 @@ impl World<'_> {
             Fault::Reset { a, b } => {
                 let (pair, _) = self.edge_to(NodeId(a), NodeId(b));
                 for side in 0..2 {
-                    let phase = self.edges.get(&pair).map(|edge| edge.ends[side].phase);
-                    if let Some(Phase::Together(connection)) = phase {
+                    let together = self.edges.get(&pair).and_then(|edge| edge.ends[side].rules.together());
+                    if let Some(connection) = together {
                         self.transmit(pair, 1 - side, connection, 0, Content::Lost);
                     }
                 }
@@ -92,8 +91,7 @@ impl World<'_> {
         let Some(stage) = slot.stage.take() else { return };
         slot.gone(&stage);
         for (pair, side) in self.edges_of(node) {
-            let phase = self.edges[&pair].ends[side].phase;
-            if let Phase::Meeting(connection) | Phase::Together(connection) = phase {
+            if let Some(connection) = self.edges[&pair].ends[side].rules.connection() {
                 self.transmit(pair, side, connection, 0, Content::Lost);
             }
         }
@@ -107,10 +105,6 @@ impl World<'_> {
         }
         slot.paused_until = None;
         let inbox = std::mem::take(&mut slot.inbox);
-        let judge_from = now + self.ready.settings.heartbeat;
-        for (pair, side) in self.edges_of(node) {
-            self.edges.get_mut(&pair).expect("listed").ends[side].judge_from = judge_from;
-        }
         for event in inbox {
             self.happen(event)?;
         }

@@ -1,79 +1,71 @@
-//! Two ends of an edge in the storm: when they dial, meet, fall silent and part. The rules are those of
-//! `transport::edge`, with its constants; sockets are modelled.
+//! An edge in the storm: at each end the rules of a deployed one (`transport::rules`), between them connections that are
+//! modelled.
 
-use hcddl_core::domain::{Span, Time};
-use hcddl_core::node::bond::{Bond, Change, Standing};
+use super::world::Pair;
+use crate::transport::hello::{Answer, Hello, Purpose};
+use crate::transport::links::Stamp;
+use crate::transport::rules::{Rules, Timing};
+use hcddl_core::domain::{Message, NodeId, Time};
+use hcddl_core::node::bond::Standing;
 
-/// First and longest pause between two attempts to connect.
-const REDIAL: (u64, u64) = (50, 3000);
-/// A connection that lasted so long was a good one.
-const GOOD: Span = Span::from_millis(1000);
+/// What a node sends.
+pub(super) type Outgoing = (Stamp, Box<Message>);
 
-/// Whether an end is connected, and by which connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Phase {
-    Apart,
-    Meeting(u64),
-    Together(u64),
+/// What passes between two ends.
+#[derive(Debug)]
+pub(super) enum Content {
+    /// The first word of a connection.
+    Call(Box<Hello>),
+    /// The second one.
+    Answer(Purpose, Answer),
+    /// The actors of both processes know each other.
+    Ready,
+    Message(Outgoing),
+    Notice(Vec<u8>),
+    Beat,
+    /// The other end is gone, or knows nothing of this connection.
+    Lost,
 }
 
 /// One end.
 #[derive(Debug)]
 pub(super) struct End {
-    pub bond: Bond,
-    pub phase: Phase,
-    /// The last sign of life.
+    pub rules: Rules<Outgoing, Content>,
+    /// When the connection brought something last.
     pub heard: Time,
-    since: Time,
-    /// A process that was stopped hears first what has arrived meanwhile.
-    pub judge_from: Time,
-    attempts: u32,
-    /// Counts pauses before dialling: an older one is not looked at.
-    pub pauses: u64,
-    /// What the other end was when it called.
+    /// When the rules will be told the time.
+    pub wake: Option<Time>,
+    /// What this end and the other one have said of themselves for the connection that is being made.
+    pub ours: Option<Standing>,
     pub other: Option<Standing>,
+    /// Tensors that lie in the socket until the connection is complete.
+    pub unread: Vec<Outgoing>,
 }
 
 impl End {
-    pub fn new(now: Time) -> Self {
-        Self {
-            bond: Bond::default(),
-            phase: Phase::Apart,
-            heard: now,
-            since: now,
-            judge_from: now,
-            attempts: 0,
-            pauses: 0,
-            other: None,
-        }
+    /// The end of a process that begins now.
+    pub fn new(now: Time, timing: Timing, dials: bool, life: u32) -> Self {
+        let rules = Rules::new(now, timing, dials, life);
+        Self { rules, heard: now, wake: None, ours: None, other: None, unread: Vec::new() }
     }
+}
 
-    pub fn is_together(&self, connection: u64) -> bool {
-        self.phase == Phase::Together(connection)
-    }
+/// Two ends, of which the first one dials.
+pub(super) struct Edge {
+    pub ends: [End; 2],
+    pub cut_until: Time,
+    /// When the last thing that was said arrives, by side and lane: lanes keep their order.
+    pub last: [[Time; 2]; 2],
+}
 
-    /// Drops the connection, if any; returns the pause before the next attempt, a quarter more or less by `draw`.
-    pub fn part(&mut self, now: Time, draw: f64) -> Span {
-        if matches!(self.phase, Phase::Together(_)) && now.since(self.since) >= GOOD {
-            self.attempts = 0;
-        }
-        let pause = (REDIAL.0 << self.attempts.min(10)).min(REDIAL.1);
-        self.attempts = self.attempts.saturating_add(1);
-        self.phase = Phase::Apart;
-        self.pauses += 1;
-        Span::from_millis(pause).scale(0.75 + 0.5 * draw)
+impl Edge {
+    pub fn new(timing: Timing) -> Self {
+        let end = |dials| End::new(Time::ZERO, timing, dials, 0);
+        Self { ends: [end(true), end(false)], cut_until: Time::ZERO, last: [[Time::ZERO; 2]; 2] }
     }
+}
 
-    /// The connection is complete.
-    pub fn meet(&mut self, now: Time, connection: u64, other: Standing) -> &'static [Change] {
-        (self.heard, self.since) = (now, now);
-        self.phase = Phase::Together(connection);
-        self.bond.meet(other)
-    }
-
-    /// Whether the other end has been silent for so long that it counts as lost.
-    pub fn is_silent(&self, now: Time, detection: Span, start_timeout: Span) -> bool {
-        let silence = if self.bond.has_met() { detection } else { start_timeout };
-        !self.bond.is_down() && now >= (self.heard + silence).max(self.judge_from)
-    }
+/// The node at a side of an edge.
+pub(super) fn side_of(pair: Pair, side: usize) -> NodeId {
+    if side == 0 { pair.0 } else { pair.1 }
 }

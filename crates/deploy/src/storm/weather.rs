@@ -61,7 +61,7 @@ const POLICIES: [&str; 9] = [
     "dc_asgd(0.01)",
 ];
 
-fn pick<T: Copy>(stream: &mut Stream, of: &[T]) -> T {
+pub(super) fn pick<T: Copy>(stream: &mut Stream, of: &[T]) -> T {
     of[stream.below(of.len() as u64) as usize]
 }
 
@@ -94,9 +94,9 @@ impl Weather {
     }
 }
 
-/// The text of a scenario, its nodes, and the silence in milliseconds after which they count as lost.
-fn scenario(stream: &mut Stream) -> (String, u32, u64) {
-    let (topology, nodes, how) = match stream.below(6) {
+/// Who is there, how many they are, and by which rules they work.
+pub(super) fn shape(stream: &mut Stream) -> (String, u32, String) {
+    match stream.below(6) {
         0 | 1 => {
             let workers = 1 + stream.below(3) as u32;
             let policy = policy(pick(stream, &POLICIES));
@@ -124,7 +124,12 @@ fn scenario(stream: &mut Stream) -> (String, u32, u64) {
             let peers = 2 + stream.below(3) as u32;
             (format!("complete({peers})"), peers, "peers: {algorithm: d_psgd}".to_owned())
         }
-    };
+    }
+}
+
+/// The text of a scenario, its nodes, and the silence in milliseconds after which they count as lost.
+fn scenario(stream: &mut Stream) -> (String, u32, u64) {
+    let (topology, nodes, how) = shape(stream);
     let detection = pick(stream, &[300u64, 1000, 3000]);
     let text = format!(
         "name: storm\ntopology: {topology}\nmodel: softmax\n{how}\n\

@@ -1,22 +1,18 @@
 //! The world of a run in the storm: one heap of events, processes that come and go, connections between them.
 
-use super::desk::{Desk, Want};
-use super::edge::{End, Phase};
+use super::desk::Desk;
+use super::edge::{Content, Edge, side_of};
 use super::weather::Weather;
-use crate::deploy::node::stage::{Stage, StageParts};
+use crate::deploy::node::checkpoint;
+use crate::deploy::node::stage::Stage;
 use crate::deploy::node::world::{Asked, Done, Happening};
-use crate::deploy::node::{Place, checkpoint};
-use crate::deploy::node_file;
-use crate::transport::links::Stamp;
-use hcddl_core::domain::{Message, NodeId, Span, Stream, Time};
-use hcddl_core::node::bond::Standing;
+use crate::transport::rules::{Timing, Told};
+use hcddl_core::domain::{NodeId, Span, Stream, Time};
 use hcddl_learn::Learner;
 use hcddl_learn::quadratic::Quadratic;
 use hcddl_plan::plan::{Plan, Settings};
 use hcddl_plan::registry::Registry;
-use hcddl_sim::record::order::OrderLog;
 use hcddl_sim::run::execute::Tools;
-use hcddl_sim::run::runner::{Direct, Runner};
 use std::collections::{BTreeMap, VecDeque};
 use std::path::{Path, PathBuf};
 use std::pin::pin;
@@ -27,7 +23,7 @@ use std::task::{Context, Poll, Waker};
 /// Parameters of the model.
 const PARAMETERS: usize = 64;
 /// A dial that nobody answers is given up.
-pub(super) const HANDSHAKE: Span = Span::from_millis(5000);
+pub(super) const HANDSHAKE: Span = Span(crate::deploy::node::HANDSHAKE.as_nanos() as u64);
 /// The controller gives the others so long once the run is over.
 const GRACE: Span = Span::from_millis(15_000);
 /// A run that goes on so long after the last fault hangs.
@@ -51,6 +47,11 @@ impl Ready {
         let learner = Arc::new(Quadratic::random(PARAMETERS, shards, 1.0, weather.seed));
         let settings = plan.deploy.settings.clone();
         Ok(Self { plan, registry, learner, settings })
+    }
+
+    pub fn timing(&self) -> Timing {
+        let Settings { heartbeat, detection, start_timeout, .. } = self.settings;
+        Timing { heartbeat, detection, start_timeout }
     }
 }
 
@@ -88,16 +89,6 @@ impl<'a> Slot<'a> {
     }
 }
 
-/// A connection between two nodes, of which the first one dials.
-pub(super) struct Edge {
-    pub(super) ends: [End; 2],
-    pub(super) cut_until: Time,
-    /// When the last thing that was said arrives, by side and lane: lanes keep their order.
-    pub(super) last: [[Time; 2]; 2],
-    /// What was to be sent before the first meeting, by side.
-    pub(super) waiting: [Vec<(Stamp, Message)>; 2],
-}
-
 pub(super) type Pair = (NodeId, NodeId);
 
 pub(super) enum Event {
@@ -108,22 +99,24 @@ pub(super) enum Event {
     Wake(NodeId, u32),
     Job(NodeId, u32, Box<(Tools, Asked)>, Arc<AtomicBool>),
     Saved(NodeId, u32, Box<checkpoint::Saved>),
-    Beat(Pair, usize, u32),
-    Redial(Pair, u64, u32),
-    Timeout(Pair, usize, u64, u32),
-    Arrive { pair: Pair, to: usize, connection: u64, what: Content },
-}
-
-pub(super) enum Content {
-    Hello(Standing),
-    Welcome(Standing),
-    Bulk,
-    Ready,
-    Message(Stamp, Box<Message>),
-    Notice(Vec<u8>),
-    Beat,
-    /// The other end is gone, or knows nothing of this connection.
-    Lost,
+    /// Something is in the queue of a process.
+    Happens(NodeId, u32, Box<Happening>),
+    /// The rules of an end wanted to be told the time.
+    Edge(Pair, usize, u32),
+    /// An attempt to connect has ended.
+    Met {
+        pair: Pair,
+        side: usize,
+        connection: u64,
+        lives: u32,
+        is_good: bool,
+    },
+    Arrive {
+        pair: Pair,
+        to: usize,
+        connection: u64,
+        what: Content,
+    },
 }
 
 /// See the module.
@@ -137,7 +130,6 @@ pub(super) struct World<'a> {
     pub slots: Vec<Slot<'a>>,
     pub(super) edges: BTreeMap<Pair, Edge>,
     pub(super) stream: Stream,
-    pub(super) connections: u64,
     pub events: u64,
     /// The largest saved state of a node, in bytes.
     pub largest: (NodeId, usize),
@@ -145,7 +137,7 @@ pub(super) struct World<'a> {
 }
 
 /// Nothing in the storm waits for anything but the storm.
-fn at_once<T>(future: impl Future<Output = T>) -> T {
+pub(super) fn at_once<T>(future: impl Future<Output = T>) -> T {
     match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(value) => value,
         Poll::Pending => unreachable!("plain calls do not wait"),
@@ -162,9 +154,7 @@ impl<'a> World<'a> {
             let dialled =
                 node.parent.into_iter().chain(node.neighbours.iter().map(|n| n.node).filter(|n| *n < me));
             for other in dialled {
-                let ends = [End::new(Time::ZERO), End::new(Time::ZERO)];
-                let (cut_until, last) = (Time::ZERO, [[Time::ZERO; 2]; 2]);
-                edges.insert((me, other), Edge { ends, cut_until, last, waiting: Default::default() });
+                edges.insert((me, other), Edge::new(ready.timing()));
             }
         }
         let slot = |_| Slot {
@@ -190,7 +180,6 @@ impl<'a> World<'a> {
             slots: plan.nodes.iter().map(slot).collect(),
             edges,
             stream: Stream::new(weather.seed, "storm", 1, 0),
-            connections: 0,
             events: 0,
             largest: (NodeId(0), 0),
             over_since: None,
@@ -300,163 +289,37 @@ impl<'a> World<'a> {
                 let outcome = tools.execute_while(node, work, &|| !stop.load(Ordering::Relaxed));
                 self.tell(node, Happening::Job(Done { job, key, outcome }))
             }
-            Event::Saved(node, lives, saved) => {
-                let own = self.own(node);
-                let slot = &mut self.slots[node.index()];
-                if let Some(stage) = slot.stage.as_mut().filter(|_| slot.lives == lives && !slot.is_full) {
-                    slot.synced = std::fs::metadata(own.join(node_file::ORDER)).map_or(0, |data| data.len());
-                    checkpoint::write(&own, &saved).map_err(|error| error.to_string())?;
-                    stage.world.is_saving = false;
+            Event::Saved(node, lives, saved) => self.saved(node, lives, &saved),
+            Event::Happens(node, lives, happening) => {
+                if self.slots[node.index()].lives == lives {
+                    self.tell(node, *happening)
+                } else {
+                    Ok(())
+                }
+            }
+            Event::Edge(pair, side, lives) => {
+                let (current, now) = (self.slots[side_of(pair, side).index()].lives, self.now);
+                let wake = &mut self.end((pair, side)).wake;
+                if current == lives && wake.is_some_and(|wake| wake <= now) {
+                    *wake = None;
+                    self.ask((pair, side), Told::Time, None);
                 }
                 Ok(())
             }
-            Event::Beat(pair, side, lives) => self.beat(pair, side, lives),
-            Event::Redial(pair, pauses, lives) => {
-                self.redial(pair, pauses, lives);
-                Ok(())
-            }
-            Event::Timeout(pair, side, connection, lives) => {
-                if self.edges[&pair].ends[side].phase == Phase::Meeting(connection)
-                    && self.slots[side_of(pair, side).index()].lives == lives
-                {
-                    self.part(pair, side);
+            Event::Met { pair, side, connection, lives, is_good } => {
+                if self.slots[side_of(pair, side).index()].lives == lives {
+                    self.met((pair, side), connection, is_good);
                 }
                 Ok(())
             }
-            Event::Arrive { pair, to, connection, what } => self.arrive(pair, to, connection, what),
+            Event::Arrive { pair, to, connection, what } => {
+                self.arrive(pair, to, connection, what);
+                Ok(())
+            }
         }
     }
 
     pub(super) fn own(&self, node: NodeId) -> PathBuf {
         self.dir.join("nodes").join(self.name(node))
     }
-
-    /// A process begins.
-    pub(super) fn start(&mut self, node: NodeId) -> Result<(), String> {
-        let text = |error: anyhow::Error| format!("{error:#}");
-        let own = self.own(node);
-        std::fs::create_dir_all(&own).map_err(|error| error.to_string())?;
-        let ready = self.ready;
-        let slot = &mut self.slots[node.index()];
-        if slot.stage.is_some() || slot.ended.is_some() || !slot.is_powered {
-            return Ok(());
-        }
-        let life = slot.lives;
-        slot.lives += 1;
-        (slot.paused_until, slot.wake, slot.events) = (None, None, 0);
-        let lives = slot.lives;
-        let place = Place { run: self.dir.clone(), own: own.clone(), me: node, life };
-        let saved = checkpoint::load(&place).map_err(text)?;
-        let desk = Desk {
-            now: self.now,
-            born: self.now,
-            rate: 990 + self.stream.below(21),
-            wants: Vec::new(),
-            log: OrderLog::open(&own.join(node_file::ORDER), node).map_err(|error| error.to_string())?,
-            is_saving: false,
-            disk_full: slot.is_full,
-            interrupted: false,
-        };
-        let Ready { plan, registry, learner, settings } = ready;
-        let parts = StageParts { place, plan, registry, learner, settings, saved };
-        let mut stage = match at_once(Stage::open(parts, desk, Direct::default())) {
-            Ok(stage) => stage,
-            // Its disk is full still.
-            Err(_) if slot.is_full => return Ok(()),
-            Err(error) => return Err(text(error)),
-        };
-        let began = at_once(stage.go_on());
-        slot.stage = Some(stage);
-        let mine: Vec<(Pair, usize)> = self.edges_of(node);
-        for (pair, side) in mine {
-            let edge = self.edges.get_mut(&pair).expect("listed");
-            edge.ends[side] = End::new(self.now);
-            edge.waiting[side].clear();
-            if side == 0 {
-                self.push(self.now, Event::Redial(pair, 0, lives));
-            }
-            self.push(self.now + ready.settings.heartbeat, Event::Beat(pair, side, lives));
-        }
-        self.after(node, began)
-    }
-
-    /// Tells a process what happens, and does what it wants.
-    pub(super) fn tell(&mut self, node: NodeId, happening: Happening) -> Result<(), String> {
-        let now = self.now;
-        let slot = &mut self.slots[node.index()];
-        let Some(stage) = &mut slot.stage else { return Ok(()) };
-        stage.world.now = now;
-        self.events += 1;
-        slot.events += 1;
-        let told = at_once(stage.on(happening));
-        if slot.events.is_multiple_of(64) {
-            let state = at_once(stage.core.runner.save(node)).map_err(|error| error.to_string())?;
-            let bytes = hcddl_files::bytes::to_bytes(&state).map_or(0, |bytes| bytes.len());
-            if bytes > self.largest.1 {
-                self.largest = (node, bytes);
-            }
-        }
-        self.after(node, told)
-    }
-
-    pub(super) fn after(&mut self, node: NodeId, told: anyhow::Result<()>) -> Result<(), String> {
-        self.do_wants(node);
-        let now = self.now;
-        let slot = &mut self.slots[node.index()];
-        let Some(stage) = &mut slot.stage else { return Ok(()) };
-        if let Err(error) = told {
-            let is_full = std::mem::take(&mut stage.world.disk_full);
-            if !is_full {
-                slot.ended = Some(Err(format!("{error:#}")));
-            }
-            self.close(node);
-            return Ok(());
-        }
-        if stage.is_done() {
-            let good = stage.leave();
-            let reason = stage.over.as_ref().map(|over| over.reason.to_string()).unwrap_or_default();
-            slot.ended = Some(if good { Ok(true) } else { Err(reason) });
-            self.do_wants(node);
-            self.close(node);
-            return Ok(());
-        }
-        let age = stage.next_wake().since(stage.began());
-        let wake = stage.world.when(age).max(now + Span(1));
-        if slot.wake.is_none_or(|already| wake < already) {
-            slot.wake = Some(wake);
-            let lives = slot.lives;
-            self.push(wake, Event::Wake(node, lives));
-        }
-        Ok(())
-    }
-
-    pub(super) fn do_wants(&mut self, node: NodeId) {
-        let slot = &mut self.slots[node.index()];
-        let (lives, is_full) = (slot.lives, slot.is_full);
-        let Some(stage) = &mut slot.stage else { return };
-        for want in std::mem::take(&mut stage.world.wants) {
-            match want {
-                Want::Send(to, stamp, message) => self.send(node, to, stamp, message),
-                Want::Notice(to, bytes) => {
-                    let (pair, side) = self.edge_to(node, to);
-                    if let Phase::Together(connection) = self.edges[&pair].ends[side].phase {
-                        self.transmit(pair, side, connection, 0, Content::Notice(bytes));
-                    }
-                }
-                Want::Compute(tools, asked, stop) => {
-                    let took = Span((1 + self.stream.below(40)) * 500_000 * self.weather.slow);
-                    self.push(self.now + took, Event::Job(node, lives, Box::new((tools, asked)), stop));
-                }
-                Want::Save(_) if is_full => {}
-                Want::Save(saved) => {
-                    let took = Span((1 + self.stream.below(60)) * 500_000);
-                    self.push(self.now + took, Event::Saved(node, lives, saved));
-                }
-            }
-        }
-    }
-}
-
-pub(super) fn side_of(pair: Pair, side: usize) -> NodeId {
-    if side == 0 { pair.0 } else { pair.1 }
 }

@@ -1,72 +1,57 @@
-//! One neighbour: dials it or is called by it, keeps the connection, notices silence, and passes on what is said.
+//! One neighbour: dials it or is called by it, keeps the connection, notices silence, and passes on what is said. What is
+//! to be done when is decided by [`super::rules`]; here it is done, with real connections.
 //!
 //! Everything about an edge happens in one task, in the order of one queue.
 
 use super::bulk::{Incoming, Room};
 use super::control::Content;
-use super::hello::Purpose;
 use super::links::{Credit, Input, Stamp};
 use super::meet::{self, Caller, Meeting, Process};
 use super::queue::{EdgeEvent, EdgeSender, Outgoing, Task};
+use super::rules::{Act, Moment, Refusal, Rules, Timing, Told, Why};
 use super::together::Together;
 use super::{identity, wire};
-use hcddl_core::domain::{Message, NodeId};
-use hcddl_core::node::bond::{Bond, Change};
-use std::collections::VecDeque;
+use hcddl_core::domain::{Message, NodeId, Time};
+use hcddl_core::node::bond::{Change, Standing};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::time::Instant;
 
-/// First and longest pause between two attempts to connect; the longest is shorter than a node waits at the end of a
-/// run for those below it.
-const REDIAL: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(3));
-/// Frames that are kept for a connection which is not yet complete.
-const EARLY_MAX: usize = 1024;
-/// A connection that lasted so long was a good one: the next is dialled at once.
-const GOOD: Duration = Duration::from_secs(1);
-
-/// When an edge does things.
-#[derive(Clone, Copy)]
-pub(super) struct Timing {
-    pub heartbeat: Duration,
-    pub detection: Duration,
-    pub start_timeout: Duration,
-}
-
-enum Phase {
-    /// Not connected; a dialling end tries again at this moment.
-    Apart(Instant),
-    /// Connecting.
+/// What there is of a connection.
+enum Wire {
+    Apart,
     Meeting {
-        connection: u64,
         /// Where the second connection is awaited.
         bulk: Option<UnboundedSender<Caller>>,
-        /// What the other end, which is faster, has said already.
-        early: Vec<Content>,
         _task: Task,
     },
     Together(Box<Together>),
+}
+
+/// What an act needs that the rules do not see.
+#[derive(Default)]
+struct Hand {
+    caller: Option<Caller>,
+    meeting: Option<Box<Meeting>>,
+    /// Why a connection is gone, or an attempt was in vain.
+    why: String,
 }
 
 /// One neighbour.
 pub(super) struct Edge {
     process: Arc<Process>,
     node: NodeId,
+    /// The address to dial; none when the neighbour dials.
     dial: Option<String>,
     timing: Timing,
     events: UnboundedReceiver<EdgeEvent>,
     myself: EdgeSender,
     inputs: UnboundedSender<Input>,
     room: Room,
-    bond: Bond,
-    phase: Phase,
-    /// Messages from before the first meeting.
-    waiting: VecDeque<Outgoing>,
-    /// The last sign of life when not connected; the start before the first meeting.
-    heard: Instant,
-    /// Attempts to connect since the last good connection.
-    attempts: u32,
+    began: Instant,
+    rules: Rules<Outgoing, Content>,
+    wire: Wire,
 }
 
 impl Edge {
@@ -77,160 +62,139 @@ impl Edge {
         (myself, events): (EdgeSender, UnboundedReceiver<EdgeEvent>),
         inputs: UnboundedSender<Input>,
     ) -> Self {
-        let now = Instant::now();
         let room = Room::new(&process.limits);
-        let (bond, waiting, phase) = (Bond::default(), VecDeque::new(), Phase::Apart(now));
-        let (heard, attempts) = (now, 0);
-        Self {
-            process,
-            node,
-            dial,
-            timing,
-            events,
-            myself,
-            inputs,
-            room,
-            bond,
-            phase,
-            waiting,
-            heard,
-            attempts,
-        }
+        let rules = Rules::new(Time::ZERO, timing, dial.is_some(), process.life);
+        let (began, wire) = (Instant::now(), Wire::Apart);
+        Self { process, node, dial, timing, events, myself, inputs, room, began, rules, wire }
     }
 
     /// Runs until the links are closed.
     pub async fn run(mut self) {
-        let mut beat = Instant::now();
-        let mut judge_from = beat;
         loop {
-            let deadline = self.deadline().max(judge_from);
-            let next = beat.min(self.redial_at()).min(deadline);
+            let next = self.began + Duration::from_nanos(self.rules.next(self.heard()).0);
             tokio::select! {
                 biased;
-                () = tokio::time::sleep_until(next) => {}
+                () = tokio::time::sleep_until(next) => self.tell(Told::Time, Hand::default()),
                 event = self.events.recv() => match event {
                     Some(event) => self.on(event),
                     None => return,
                 }
             }
-            let now = Instant::now();
-            if now > next + self.timing.heartbeat {
-                // This process was stopped or starved: first hear what has arrived meanwhile.
-                judge_from = now + self.timing.heartbeat;
-            }
-            if now >= beat {
-                if let Phase::Together(together) = &self.phase {
-                    together.say(Content::Beat);
-                }
-                beat = now + self.timing.heartbeat;
-            }
-            if now >= self.deadline().max(judge_from) {
-                self.lose();
-            }
-            if now >= self.redial_at() {
-                self.redial();
-            }
         }
     }
 
-    /// When the neighbour will count as lost.
-    fn deadline(&self) -> Instant {
-        let far = Instant::now() + Duration::from_secs(3600);
-        if self.bond.is_down() {
-            return far;
-        }
-        let heard = match &self.phase {
-            Phase::Together(together) => together.heard(),
-            _ => self.heard,
-        };
-        let silence = if self.bond.has_met() { self.timing.detection } else { self.timing.start_timeout };
-        heard.checked_add(silence).unwrap_or(far)
+    fn time(&self, at: Instant) -> Time {
+        Time(at.saturating_duration_since(self.began).as_nanos() as u64)
     }
 
-    fn redial_at(&self) -> Instant {
-        match (&self.phase, &self.dial) {
-            (Phase::Apart(at), Some(_)) => *at,
-            _ => Instant::now() + Duration::from_secs(3600),
+    /// When the connection brought bytes last.
+    fn heard(&self) -> Time {
+        match &self.wire {
+            Wire::Together(together) => self.time(together.heard()),
+            _ => Time::ZERO,
         }
     }
 
     fn on(&mut self, event: EdgeEvent) {
+        let hand = Hand::default();
         match event {
-            EdgeEvent::Send(outgoing) => self.send(outgoing),
-            EdgeEvent::Notice(bytes) => {
-                if let Phase::Together(together) = &self.phase {
-                    together.say(Content::Notice(bytes));
-                }
-            }
+            EdgeEvent::Send(outgoing) => self.tell(Told::Send(outgoing), hand),
+            EdgeEvent::Notice(bytes) => self.say(Content::Notice(bytes)),
             EdgeEvent::Flush(done) => {
-                if let Phase::Together(together) = &mut self.phase {
+                if let Wire::Together(together) = &mut self.wire {
                     together.flush(done);
                 }
             }
-            EdgeEvent::Called(caller) => self.called(caller),
-            EdgeEvent::Met { connection, result } => self.met(connection, result),
-            EdgeEvent::Frame { connection, content } => self.frame(connection, content),
+            EdgeEvent::Called(caller) => {
+                let hello = &caller.hello;
+                let (purpose, connection, standing) = (hello.purpose, hello.connection, hello.standing);
+                let told = Told::Called { purpose, connection, standing };
+                self.tell(told, Hand { caller: Some(caller), ..hand });
+            }
+            EdgeEvent::Met { connection, result } => match result {
+                Ok(meeting) => {
+                    let why = "an old process answers".to_owned();
+                    let told = Told::Met { connection, other: Some(meeting.standing) };
+                    self.tell(told, Hand { meeting: Some(meeting), why, ..hand });
+                }
+                Err(why) => self.tell(Told::Met { connection, other: None }, Hand { why, ..hand }),
+            },
+            EdgeEvent::Frame { connection, content } => self.tell(Told::Said { connection, content }, hand),
             EdgeEvent::Bulk { connection, incoming } => self.bulk(connection, incoming),
             EdgeEvent::Lost { connection, why } => {
-                let current = match &self.phase {
-                    Phase::Apart(_) => None,
-                    Phase::Meeting { connection, .. } => Some(*connection),
-                    Phase::Together(together) => Some(together.connection),
-                };
-                if current == Some(connection) {
-                    tracing::info!("connection to {} lost: {why}", self.name());
-                    self.part();
-                }
+                self.tell(Told::Lost { connection }, Hand { why, ..hand });
             }
         }
     }
 
-    fn send(&mut self, outgoing: Outgoing) {
-        match &self.phase {
-            Phase::Together(together) => together.send(outgoing),
-            _ if !self.bond.has_met() && !self.bond.is_down() => self.waiting.push_back(outgoing),
-            // Reliable delivery sends it again when the neighbour is there.
-            _ => {}
+    /// Asks the rules, and does what they say.
+    fn tell(&mut self, told: Told<Outgoing, Content>, mut hand: Hand) {
+        let (now, heard, draw) = (self.time(Instant::now()), self.heard(), identity::random());
+        for act in self.rules.on(Moment { now, heard, draw }, told) {
+            self.act(act, &mut hand);
         }
     }
 
-    fn called(&mut self, caller: Caller) {
-        let limit = self.process.handshake_timeout;
-        let refuse = |caller: Caller, why: &str| caller.refuse(why.to_owned(), limit);
-        let connection = caller.hello.connection;
-        if self.dial.is_some() {
-            self.process.warn(self.node, "called", "it called, but is to be called; refused");
-            return refuse(caller, "this node dials, it does not wait to be called");
-        }
-        match (caller.hello.purpose, &self.phase) {
-            (Purpose::Bulk, Phase::Meeting { connection: current, bulk: Some(bulk), .. })
-                if *current == connection =>
-            {
-                let _ = bulk.send(caller);
-            }
-            (Purpose::Bulk, _) => refuse(caller, "no control connection came before this one"),
-            (Purpose::Control, _) if self.bond.is_outdated(caller.hello.standing.life) => {
-                self.process.warn(self.node, "old", "an old process of it called; refused");
-                refuse(caller, "this node has been started again elsewhere");
-            }
-            (Purpose::Control, _) => {
-                // Whatever was there is broken, or its other end has given it up.
-                self.part();
-                self.heard = Instant::now();
-                let (bulk, second) = unbounded_channel();
+    fn act(&mut self, act: Act<Outgoing, Content>, hand: &mut Hand) {
+        match act {
+            Act::Dial { connection, ours } => self.dial(connection, ours),
+            Act::Welcome { connection, ours } => {
+                let Some(caller) = hand.caller.take() else { return };
                 let (process, edge) = (self.process.clone(), self.myself.clone());
-                let ours = self.bond.standing(process.life);
+                let (bulk, second) = unbounded_channel();
                 self.meet(connection, Some(bulk), async move {
                     meet::welcome(&process, caller, second, ours, edge).await
                 });
             }
+            Act::Pair => {
+                if let (Wire::Meeting { bulk: Some(bulk), .. }, Some(caller)) =
+                    (&self.wire, hand.caller.take())
+                {
+                    let _ = bulk.send(caller);
+                }
+            }
+            Act::Refuse(refusal) => self.refuse(refusal, hand),
+            Act::Open => {
+                let Some(meeting) = hand.meeting.take() else { return };
+                tracing::info!("connected to {}", self.name());
+                let together = Together::new(*meeting, self.node, &self.process, &self.room, &self.myself);
+                self.wire = Wire::Together(Box::new(together));
+            }
+            Act::Close(why) => self.close(why, &hand.why),
+            Act::Beat => self.say(Content::Beat),
+            Act::Send(outgoing) => {
+                if let Wire::Together(together) = &self.wire {
+                    together.send(outgoing);
+                }
+            }
+            Act::Take(content) => self.take(content),
+            Act::Tell(change) => self.input(match change {
+                Change::Down => Input::Down(self.node),
+                Change::Up => Input::Up(self.node),
+                Change::Reconnected => Input::Reconnected(self.node),
+            }),
         }
     }
 
-    fn redial(&mut self) {
+    fn refuse(&self, refusal: Refusal, hand: &mut Hand) {
+        let Some(caller) = hand.caller.take() else { return };
+        let why = match refusal {
+            Refusal::Dials => {
+                self.process.warn(self.node, "called", "it called, but is to be called; refused");
+                "this node dials, it does not wait to be called"
+            }
+            Refusal::Alone => "no control connection came before this one",
+            Refusal::Outdated => {
+                self.process.warn(self.node, "old", "an old process of it called; refused");
+                "this node has been started again elsewhere"
+            }
+        };
+        caller.refuse(why.to_owned(), self.process.handshake_timeout);
+    }
+
+    fn dial(&mut self, connection: u64, ours: Standing) {
         let Some(address) = self.dial.clone() else { return };
         let (process, edge, node) = (self.process.clone(), self.myself.clone(), self.node);
-        let (connection, ours) = (identity::random(), self.bond.standing(process.life));
         self.meet(connection, None, async move {
             meet::dial(&process, node, &address, connection, ours, edge).await
         });
@@ -247,59 +211,28 @@ impl Edge {
             let result = meeting.await.map(Box::new);
             edge.tell(EdgeEvent::Met { connection, result });
         });
-        self.phase = Phase::Meeting { connection, bulk, early: Vec::new(), _task };
+        self.wire = Wire::Meeting { bulk, _task };
     }
 
-    fn met(&mut self, connection: u64, result: Result<Box<Meeting>, String>) {
-        let early = match &mut self.phase {
-            Phase::Meeting { connection: current, early, .. } if *current == connection => {
-                std::mem::take(early)
+    fn close(&mut self, why: Why, details: &str) {
+        let was_together = matches!(self.wire, Wire::Together(_));
+        self.wire = Wire::Apart;
+        let name = self.name();
+        match why {
+            Why::Lost => tracing::info!("connection to {name} lost: {details}"),
+            Why::InVain { is_warned: true } => tracing::warn!("no connection to {name} yet: {details}"),
+            Why::InVain { is_warned: false } => tracing::debug!("no connection to {name} yet: {details}"),
+            Why::Silent if was_together => {
+                let silence = Duration::from_nanos(self.timing.detection.0);
+                tracing::warn!("{name} has been silent for {silence:?}");
             }
-            _ => return,
-        };
-        let meeting = match result {
-            Ok(meeting) if !self.bond.is_outdated(meeting.standing.life) => meeting,
-            other => {
-                let why = other.err().unwrap_or_else(|| "an old process answers".to_owned());
-                let log = if self.attempts % 16 == 3 { tracing::Level::WARN } else { tracing::Level::DEBUG };
-                match log {
-                    tracing::Level::WARN => tracing::warn!("no connection to {} yet: {why}", self.name()),
-                    _ => tracing::debug!("no connection to {} yet: {why}", self.name()),
-                }
-                return self.part();
-            }
-        };
-        tracing::info!("connected to {}", self.name());
-        self.heard = Instant::now();
-        let changes = self.bond.meet(meeting.standing);
-        self.phase = Phase::Together(Box::new(Together::new(
-            *meeting,
-            self.node,
-            &self.process,
-            &self.room,
-            &self.myself,
-        )));
-        changes.iter().for_each(|change| self.report(*change));
-        for outgoing in std::mem::take(&mut self.waiting) {
-            self.send(outgoing);
-        }
-        for content in early {
-            self.frame(connection, content);
+            Why::Silent | Why::Replaced | Why::Garbled => {}
         }
     }
 
-    fn frame(&mut self, connection: u64, content: Content) {
-        let together = match &mut self.phase {
-            Phase::Together(together) if together.connection == connection => together,
-            Phase::Meeting { connection: current, early, .. } if *current == connection => {
-                // What a neighbour may say before we are ready: a few words, not a flood.
-                if early.len() >= EARLY_MAX {
-                    return self.part();
-                }
-                return early.push(content);
-            }
-            _ => return,
-        };
+    fn take(&mut self, content: Content) {
+        // What came behind something that means nothing is gone with its connection.
+        let Wire::Together(together) = &mut self.wire else { return };
         match content {
             Content::Beat => {}
             Content::Message { life, ordinal, frame } => match wire::decode(&frame, &self.process.limits) {
@@ -307,7 +240,7 @@ impl Edge {
                 Err(error) => {
                     let what = format!("a control message was refused: {error}");
                     self.process.warn(self.node, "control", &what);
-                    self.part();
+                    self.tell(Told::Garbled, Hand::default());
                 }
             },
             Content::Notice(bytes) => self.input(Input::Notice { from: self.node, bytes }),
@@ -318,48 +251,19 @@ impl Edge {
     }
 
     fn bulk(&mut self, connection: u64, incoming: Incoming) {
-        match &self.phase {
-            Phase::Together(together) if together.connection == connection => match incoming {
-                Incoming::Message { stamp, message, credit } => self.received(stamp, message, credit),
-                Incoming::Mark => together.say(Content::BulkMarked),
-            },
-            _ => {}
+        if self.rules.together() != Some(connection) {
+            return;
+        }
+        match incoming {
+            Incoming::Message { stamp, message, credit } => self.received(stamp, message, credit),
+            Incoming::Mark => self.say(Content::BulkMarked),
         }
     }
 
-    /// Drops the connection, if any, and dials again soon.
-    fn part(&mut self) {
-        if let Phase::Together(together) = &self.phase {
-            self.heard = together.heard();
-            if together.since.elapsed() >= GOOD {
-                self.attempts = 0;
-            }
+    fn say(&self, content: Content) {
+        if let Wire::Together(together) = &self.wire {
+            together.say(content);
         }
-        let (first, longest) = REDIAL;
-        let pause = (first * (1 << self.attempts.min(10))).min(longest);
-        // A quarter more or less, so that those who lost the same neighbour do not all come back at once.
-        let pause = pause.mul_f64(0.75 + 0.5 * (identity::random() as f64 / u64::MAX as f64));
-        self.attempts = self.attempts.saturating_add(1);
-        self.phase = Phase::Apart(Instant::now() + pause);
-    }
-
-    /// The neighbour was silent or absent for too long.
-    fn lose(&mut self) {
-        if matches!(self.phase, Phase::Together(_)) {
-            tracing::warn!("{} has been silent for {:?}", self.name(), self.timing.detection);
-        }
-        self.part();
-        self.waiting.clear();
-        let changes = self.bond.lose();
-        changes.iter().for_each(|change| self.report(*change));
-    }
-
-    fn report(&self, change: Change) {
-        self.input(match change {
-            Change::Down => Input::Down(self.node),
-            Change::Up => Input::Up(self.node),
-            Change::Reconnected => Input::Reconnected(self.node),
-        });
     }
 
     fn received(&self, stamp: Stamp, message: Message, credit: Credit) {

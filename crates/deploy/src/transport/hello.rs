@@ -4,7 +4,7 @@ use super::wire::WIRE_VERSION;
 use bytes::{Bytes, BytesMut};
 use futures_util::{SinkExt, StreamExt};
 use hcddl_core::domain::NodeId;
-pub(super) use hcddl_core::node::bond::Standing;
+pub(crate) use hcddl_core::node::bond::Standing;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::io;
@@ -19,7 +19,7 @@ pub(super) const HELLO_BYTES_MAX: usize = 1024;
 
 /// What a connection is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) enum Purpose {
+pub(crate) enum Purpose {
     /// ractor_cluster: small messages and signs of life. Comes first.
     Control,
     /// Messages with tensors; joins the control connection of the same number.
@@ -28,7 +28,7 @@ pub(super) enum Purpose {
 
 /// What the dialling end says.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Hello {
+pub(crate) struct Hello {
     /// [`WIRE_VERSION`] of the caller.
     pub wire: u16,
     /// Name of the run.
@@ -47,7 +47,7 @@ pub(super) struct Hello {
 
 /// What the accepting end says.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) enum Answer {
+pub(crate) enum Answer {
     /// Come in.
     Welcome(Standing),
     /// Go away, and why.

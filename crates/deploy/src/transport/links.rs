@@ -1,14 +1,15 @@
 //! A node's connections to its neighbours in other processes.
 
 use super::control::Control;
-use super::edge::{Edge, Timing};
+use super::edge::Edge;
 use super::identity::{Identity, IdentityError, Tls};
 use super::listen::listen;
 use super::meet::Process;
 use super::queue::{EdgeEvent, EdgeSender, Outgoing, Queued, Task};
+use super::rules::Timing;
 use super::stream::Totals;
 use super::wire::Limits;
-use hcddl_core::domain::{Lane, Message, NodeId};
+use hcddl_core::domain::{Lane, Message, NodeId, Span};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -185,11 +186,10 @@ impl Links {
             totals: Arc::new(Totals::default()),
             repeats: Arc::default(),
         });
-        let timing = Timing {
-            heartbeat: config.heartbeat,
-            detection: config.detection,
-            start_timeout: config.start_timeout,
-        };
+        let [heartbeat, detection, start_timeout] =
+            [config.heartbeat, config.detection, config.start_timeout]
+                .map(|time| Span(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)));
+        let timing = Timing { heartbeat, detection, start_timeout };
         let (mut edges, mut tasks) = (BTreeMap::new(), Vec::new());
         for Neighbour { node, dial } in config.neighbours {
             let (sender, events) = unbounded_channel();

@@ -8,7 +8,7 @@ mod edge;
 pub(crate) mod fuzzing;
 pub(crate) mod gate;
 mod heads;
-mod hello;
+pub(crate) mod hello;
 pub mod identity;
 #[cfg(test)]
 mod lab;
@@ -17,6 +17,7 @@ mod listen;
 mod meet;
 mod ports;
 mod queue;
+pub(crate) mod rules;
 #[cfg(test)]
 mod security_tests;
 mod stream;

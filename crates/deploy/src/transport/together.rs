@@ -19,8 +19,6 @@ use tokio::time::Instant;
 pub(super) struct Together {
     /// Number of the pair of connections.
     pub connection: u64,
-    /// When they met.
-    pub since: Instant,
     remote: ActorRef<Call>,
     bulk: UnboundedSender<ToWrite>,
     meters: [Arc<Meter>; 2],
@@ -47,7 +45,6 @@ impl Together {
         let writing = Task::spawn(write_bulk(Writer::new(write), queued, connection, edge.clone()));
         Self {
             connection,
-            since: Instant::now(),
             remote,
             bulk: queue,
             meters,

@@ -6,16 +6,19 @@ mod nodes;
 pub mod sample;
 pub mod socket;
 pub mod status;
+pub(crate) mod watching;
 
 pub use nodes::{FULL, kill_left};
 pub use socket::Order;
 pub use status::{AgentStatus, Ended, NodeStatus};
 
 use super::deployment::Deployment;
+use hcddl_core::domain::{Span, Time};
 use lock::Lock;
 use nodes::Nodes;
 use rustix::process::Signal;
 use sample::Sampler;
+use std::collections::VecDeque;
 use std::io::{self, ErrorKind};
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -23,6 +26,7 @@ use tokio::net::UnixListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{MissedTickBehavior, interval};
+use watching::{Deed, Told, Watch};
 
 /// Name of the supervisor's own log in the directory of a run.
 pub const LOG: &str = "agent.log";
@@ -30,8 +34,6 @@ pub const LOG: &str = "agent.log";
 const TELL_EVERY: Duration = Duration::from_millis(500);
 /// Time between two samples of the host.
 const SAMPLE_EVERY: Duration = Duration::from_secs(2);
-/// Time between asking a node to end and killing it.
-const GRACE: Duration = Duration::from_secs(5);
 
 /// Why a supervisor cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -59,7 +61,7 @@ fn io_error(what: &Path) -> impl FnOnce(io::Error) -> AgentError {
 pub struct Agent {
     lock: Lock,
     status: AgentStatus,
-    lease: Duration,
+    lease: Span,
     listener: UnixListener,
     sampler: Sampler,
     dir: std::path::PathBuf,
@@ -97,7 +99,7 @@ impl Agent {
         status.ended = None;
         // Who this is must be known before anybody asks.
         write(&status, dir);
-        let lease = Duration::from_nanos(deployment.settings.lease.0);
+        let lease = deployment.settings.lease;
         Ok(Self { lock, status, lease, listener, sampler, dir: dir.to_owned() })
     }
 
@@ -119,63 +121,41 @@ impl Agent {
         tell.set_missed_tick_behavior(MissedTickBehavior::Delay);
         sample.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut terminated = signal(SignalKind::terminate())?;
-        let mut heard = Instant::now();
-        let mut looked = Instant::now();
-        let mut stopping: Option<(Ended, Instant)> = None;
-        nodes.start();
-        while nodes.any_running() {
+        let begun = Instant::now();
+        let now = || Time(begun.elapsed().as_nanos() as u64);
+        let mut watch = Watch::new(now(), self.lease, self.status.attached, nodes.status.len());
+        let mut ended = obey(&mut watch, &mut nodes, now(), Told::Begin);
+        while ended.is_none() {
             let order = tokio::select! {
                 biased;
                 Some((node, how)) = exited.recv() => {
                     nodes.ended(node, how);
-                    None
+                    Told::Ended(node)
                 }
-                Some(order) = ordered.recv() => Some(order),
-                _ = terminated.recv() => Some(Order::Stop),
+                Some(order) = ordered.recv() => Told::Order(order),
+                _ = terminated.recv() => Told::Order(Order::Stop),
                 _ = tell.tick() => {
                     nodes.refresh();
                     self.status.nodes.clone_from(&nodes.status);
                     publish(&self.status, &self.dir, &told);
-                    None
+                    Told::Time
                 }
                 _ = sample.tick() => {
                     let _ = self.sampler.sample(&nodes.running());
-                    None
+                    Told::Time
                 }
             };
-            // While this process itself was held it could not hear anybody.
-            if looked.elapsed() > self.lease / 2 {
-                heard = Instant::now();
-            }
-            looked = Instant::now();
-            let why = match order {
-                Some(Order::Stop) => Some(Ended::Stopped),
-                Some(Order::Restart) if stopping.is_none() => {
-                    nodes.start();
-                    None
-                }
-                Some(Order::Detach) => {
-                    self.status.attached = false;
-                    None
-                }
-                Some(Order::Renew) => {
-                    heard = Instant::now();
-                    None
-                }
-                _ if self.status.attached && heard.elapsed() > self.lease => Some(Ended::LeaseExpired),
-                _ => None,
-            };
-            match (&mut stopping, why) {
-                (None, Some(why)) => {
-                    nodes.signal(Signal::TERM);
-                    stopping = Some((why, Instant::now()));
-                }
-                (Some((_, since)), _) if since.elapsed() > GRACE => nodes.signal(Signal::KILL),
-                _ => {}
+            let starts = nodes.starts();
+            ended = obey(&mut watch, &mut nodes, now(), order);
+            self.status.attached = watch.is_attached();
+            if nodes.starts() != starts {
+                // Should this process be killed now, somebody must know what it has left.
+                self.status.nodes.clone_from(&nodes.status);
+                publish(&self.status, &self.dir, &told);
             }
         }
         nodes.refresh();
-        let ended = stopping.map_or(Ended::Finished, |(why, _)| why);
+        let ended = ended.unwrap_or(Ended::Finished);
         self.status.nodes = nodes.status;
         self.status.ended = Some(ended);
         let _ = self.sampler.sample(&[]);
@@ -187,6 +167,24 @@ impl Agent {
         self.lock.release();
         Ok(ended)
     }
+}
+
+/// Does what follows from what happens; why the supervisor ends, if it does.
+fn obey(watch: &mut Watch, nodes: &mut Nodes, now: Time, told: Told) -> Option<Ended> {
+    let mut next = VecDeque::from([told]);
+    let mut ended = None;
+    while let Some(told) = next.pop_front() {
+        for deed in watch.on(now, told) {
+            match deed {
+                Deed::Start(node) if !nodes.start(node) => next.push_back(Told::Ended(node)),
+                Deed::Start(_) => {}
+                Deed::Ask => nodes.signal(Signal::TERM),
+                Deed::Kill => nodes.signal(Signal::KILL),
+                Deed::End(why) => ended = Some(why),
+            }
+        }
+    }
+    ended
 }
 
 fn publish(status: &AgentStatus, dir: &Path, told: &watch::Sender<String>) {

@@ -38,16 +38,8 @@ impl Nodes {
         Self { dir: dir.to_owned(), program, exits, status: before }
     }
 
-    /// Starts those that are not running.
-    pub fn start(&mut self) {
-        for index in 0..self.status.len() {
-            if self.status[index].pid.is_none() {
-                self.start_one(index);
-            }
-        }
-    }
-
-    fn start_one(&mut self, index: usize) {
+    /// Starts the process of a node; whether that went well.
+    pub fn start(&mut self, index: usize) -> bool {
         let name = self.status[index].name.clone();
         let spawned = self.spawn(&name);
         let status = &mut self.status[index];
@@ -60,9 +52,19 @@ impl Nodes {
                 tokio::spawn(async move {
                     let _ = exits.send((index, child.wait().await));
                 });
+                true
             }
-            Err(error) => status.ended = Some(format!("cannot start `{}`: {error}", self.program.display())),
+            Err(error) => {
+                status.ended = Some(format!("cannot start `{}`: {error}", self.program.display()));
+                false
+            }
         }
+    }
+
+    /// How many processes have been started.
+    #[must_use]
+    pub fn starts(&self) -> u32 {
+        self.status.iter().map(|node| node.starts).sum()
     }
 
     fn spawn(&self, name: &str) -> io::Result<tokio::process::Child> {
@@ -97,12 +99,6 @@ impl Nodes {
             },
             Err(error) => format!("cannot be waited for: {error}"),
         });
-    }
-
-    /// Whether any is running.
-    #[must_use]
-    pub fn any_running(&self) -> bool {
-        self.status.iter().any(|node| node.pid.is_some())
     }
 
     /// Name and process of those that run.

@@ -4,7 +4,9 @@
 pub mod binary;
 pub mod check;
 pub mod checkout;
-mod fetch;
+mod closing;
+pub(crate) mod course;
+pub(crate) mod fetch;
 mod fleet;
 mod follow;
 mod hold;
@@ -14,9 +16,11 @@ mod probe;
 mod record;
 mod unpack;
 
+pub use closing::Closing;
+pub use course::{End, HostState};
 pub use fetch::fetch;
 pub use fleet::{ControlDir, Fleet, each};
-pub use follow::{End, Follower, HostState, follow};
+pub use follow::{Follower, follow};
 pub use hold::{Hold, HoldError, Holder};
 pub use launch::{Launched, Program, clean, launch, order, start, status, stop};
 pub use parcel::{NodeParcel, Parcel, RunFile, random_hex};

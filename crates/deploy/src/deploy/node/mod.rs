@@ -55,7 +55,7 @@ pub(crate) struct Place {
 }
 
 /// Time that a client gets to prove who it is.
-const HANDSHAKE: Duration = Duration::from_secs(5);
+pub(crate) const HANDSHAKE: Duration = Duration::from_secs(5);
 
 /// Runs the node `name` of the run in `dir` to its end; `interrupt` asks it to end early. Returns whether the run
 /// ended as it should.
@@ -162,7 +162,7 @@ fn read_deployment(dir: &Path) -> anyhow::Result<Deployment> {
 }
 
 /// Counts the lives of a node, across crashes.
-fn next_life(own: &Path) -> anyhow::Result<u32> {
+pub(crate) fn next_life(own: &Path) -> anyhow::Result<u32> {
     let path = own.join(node_file::LIVES);
     let life = match fs::read_to_string(&path) {
         Ok(text) => text.trim().parse::<u32>().with_context(|| format!("`{}` is damaged", path.display()))?,
