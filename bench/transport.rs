@@ -5,7 +5,7 @@
 //! The plain copy is measured twice: into one buffer, and into a new one each time as the links do (a new tensor
 //! must lie somewhere, and the kernel clears its pages). CPU is that of both processes.
 
-use hcddl::domain::{Data, Head, Kind, Message, NodeId, Params};
+use hcddl::domain::{Data, Head, Kind, Message, NodeId, Params, Version};
 use hcddl::transport::wire::Limits;
 use hcddl::transport::{Authority, Identity, Input, Links, LinksConfig, Neighbour, Stamp};
 use std::io::{BufRead, BufReader, Read, Write};
@@ -51,7 +51,7 @@ fn config(me: u32, identity: Option<Identity>) -> LinksConfig {
         neighbours: Vec::new(),
         identity,
         secret: "bench".to_owned(),
-        birth: 0,
+        life: 0,
         heartbeat: Duration::from_secs(1),
         detection: Duration::from_secs(60),
         start_timeout: Duration::from_secs(60),
@@ -90,8 +90,8 @@ async fn answer(links: Links, mut inputs: UnboundedReceiver<Input>) {
         match input {
             Input::Received { from, message, .. } => {
                 ordinal += 1;
-                let head = Head { clock: message.head.clock, ..Head::default() };
-                links.send(from, Stamp { birth: 0, ordinal }, Message::control(Kind::new("got"), head));
+                let head = Head { version: message.head.version, ..Head::default() };
+                links.send(from, Stamp { life: 0, ordinal }, Message::control(Kind::new("got"), head));
             }
             Input::Notice { from, bytes } => links.notice(from, bytes),
             other => panic!("{other:?}"),
@@ -188,9 +188,9 @@ struct Road {
 impl Road {
     fn send(&mut self, params: &Params) {
         self.ordinal += 1;
-        let head = Head { clock: self.ordinal, ..Head::default() };
+        let head = Head { version: Version(self.ordinal), ..Head::default() };
         let message = Message::with(Kind::new("update"), head, "model", Data::Dense(params.clone()));
-        self.links.send(NodeId(0), Stamp { birth: 0, ordinal: self.ordinal }, message);
+        self.links.send(NodeId(0), Stamp { life: 0, ordinal: self.ordinal }, message);
     }
 
     async fn answered(&mut self) -> Result<()> {

@@ -348,7 +348,7 @@ fn a_process_that_dies_between_an_input_and_its_commit_can_be_replayed() {
     let last = root.iter().rposition(|entry| matches!(entry.what, What::Commit { .. })).unwrap();
     let now = root[last].now;
     root.truncate(last);
-    root.push(Entry { now, what: What::Born { birth: 1, checkpoint: None } });
+    root.push(Entry { now, what: What::Born { life: 1, checkpoint: None } });
     assert_eq!(run.replayed_from(&logs), 39, "{}", run.logs());
 }
 

@@ -2,7 +2,7 @@
 
 use super::Run;
 use hcddl::Registry;
-use hcddl::domain::{Data, Head, Message, NodeId, Params, Version};
+use hcddl::domain::{Data, Head, Message, NodeId, Params, Progress, Version};
 use hcddl::node::kinds::UPDATE;
 use hcddl::node::{Cx, Effect, Effects, Event, Node, NodeState};
 use std::process::{Command, ExitCode};
@@ -35,7 +35,7 @@ impl Node for Liar {
 fn lie(message: &mut Message) {
     let truth = message.params().and_then(Params::values).map_or(Vec::new(), <[f32]>::to_vec);
     let all = |value: f32| vec![value; truth.len()];
-    let (head, values) = match message.head.clock % 8 {
+    let (head, values) = match Progress::from(message.head.detail).clock % 8 {
         0 => (message.head, all(f32::NAN)),
         1 => (message.head, all(1e30)),
         2 => (message.head, vec![]),

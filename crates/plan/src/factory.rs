@@ -51,7 +51,7 @@ impl Delivery {
 
 /// How a node comes into being.
 #[derive(Clone, Debug)]
-pub enum Birth {
+pub enum Begin {
     /// At the start of the run, or when it joins.
     New,
     /// From a checkpoint: it continues as if nothing had happened.
@@ -84,36 +84,36 @@ impl<'a> Factory<'a> {
         self.delivery
     }
 
-    /// Builds one node. `incarnation` counts its restarts; `down` are nodes that are not there now.
+    /// Builds one node, in this life of it, from 0; `down` are nodes that are not there now.
     ///
     /// # Errors
     /// When a choice of the plan cannot be built (a checked plan always can).
     pub fn node(
         &self,
         id: NodeId,
-        birth: Birth,
-        incarnation: u32,
+        begin: Begin,
+        life: u32,
         down: &BTreeSet<NodeId>,
     ) -> Result<Box<dyn Node>, OptionError> {
-        let (birth, reliable) = match birth {
-            Birth::Continue(NodeState::Reliable(both)) => (Birth::Continue(both.1), Some(both.0)),
-            Birth::Restart(Some(NodeState::Reliable(both))) => (Birth::Restart(Some(both.1)), None),
-            birth => (birth, None),
+        let (begin, reliable) = match begin {
+            Begin::Continue(NodeState::Reliable(both)) => (Begin::Continue(both.1), Some(both.0)),
+            Begin::Restart(Some(NodeState::Reliable(both))) => (Begin::Restart(Some(both.1)), None),
+            begin => (begin, None),
         };
         let plan = &self.plan.nodes[id.index()];
         let node = match plan.role {
             Role::Server(tier) => {
-                self.server(plan, &self.plan.tiers[usize::from(tier)], birth, incarnation, down)?
+                self.server(plan, &self.plan.tiers[usize::from(tier)], begin, life, down)?
             }
-            Role::Worker => self.worker(id, plan, birth, incarnation),
-            Role::Peer => self.peer(id, plan, birth, incarnation)?,
+            Role::Worker => self.worker(id, plan, begin, life),
+            Role::Peer => self.peer(id, plan, begin, life)?,
         };
         let resend_after = match self.delivery {
             Delivery::Plain => return Ok(self.around(id, node)),
             Delivery::Timed(after) => Some(after),
             Delivery::OverStreams => None,
         };
-        Ok(self.around(id, Box::new(Reliable::new(node, resend_after, incarnation, reliable))))
+        Ok(self.around(id, Box::new(Reliable::new(node, resend_after, life, reliable))))
     }
 
     fn around(&self, id: NodeId, node: Box<dyn Node>) -> Box<dyn Node> {
@@ -143,8 +143,8 @@ impl<'a> Factory<'a> {
         &self,
         node: &NodePlan,
         tier: &TierPlan,
-        birth: Birth,
-        incarnation: u32,
+        begin: Begin,
+        life: u32,
         down: &BTreeSet<NodeId>,
     ) -> Result<Box<dyn Node>, OptionError> {
         let (row, choice) = self.registry.policies.resolve(&tier.policy)?;
@@ -189,20 +189,20 @@ impl<'a> Factory<'a> {
             codec_down: tier.compress_down,
             max_norm: tier.max_norm,
             rounds: self.plan.stop.rounds,
-            incarnation,
+            life,
         };
-        Ok(Box::new(match birth {
-            Birth::Continue(NodeState::Server(state)) => {
+        Ok(Box::new(match begin {
+            Begin::Continue(NodeState::Server(state)) => {
                 Server::new(config, policy, &self.init, Some(*state))
             }
-            Birth::Restart(Some(NodeState::Server(state))) => {
+            Begin::Restart(Some(NodeState::Server(state))) => {
                 Server::restarted(config, policy, &self.init, *state)
             }
             _ => Server::new(config, policy, &self.init, None),
         }))
     }
 
-    fn worker(&self, id: NodeId, node: &NodePlan, birth: Birth, incarnation: u32) -> Box<dyn Node> {
+    fn worker(&self, id: NodeId, node: &NodePlan, begin: Begin, life: u32) -> Box<dyn Node> {
         let parent = node.parent.expect("a worker has a server");
         let above = self.tier_of(parent);
         let config = WorkerConfig {
@@ -210,12 +210,12 @@ impl<'a> Factory<'a> {
             update: above.update,
             steps: self.steps(id),
             // A restarted worker goes on with other epochs than its former self began with.
-            first_batch: u64::from(incarnation) * RESTART_EPOCHS * self.learner.batches_per_epoch(id),
+            first_batch: u64::from(life) * RESTART_EPOCHS * self.learner.batches_per_epoch(id),
             codec_up: above.compress_up,
             codec_down: above.compress_down,
         };
-        let state = match birth {
-            Birth::Continue(NodeState::Worker(state)) => Some(*state),
+        let state = match begin {
+            Begin::Continue(NodeState::Worker(state)) => Some(*state),
             _ => None,
         };
         Box::new(Worker::new(config, state))
@@ -225,8 +225,8 @@ impl<'a> Factory<'a> {
         &self,
         id: NodeId,
         node: &NodePlan,
-        birth: Birth,
-        incarnation: u32,
+        begin: Begin,
+        life: u32,
     ) -> Result<Box<dyn Node>, OptionError> {
         let peers = self.plan.peers.as_ref().expect("a plan with peers says how they train");
         let (row, choice) = self.registry.peers.resolve(&peers.algorithm)?;
@@ -243,10 +243,10 @@ impl<'a> Factory<'a> {
             steps: self.steps(id),
             rounds: self.plan.stop.rounds,
             // Also one that left and joins again: the others are rounds ahead.
-            restarted: incarnation > 0 || node.joins_later,
+            restarted: life > 0 || node.joins_later,
         };
-        let state = match birth {
-            Birth::Continue(NodeState::Peer(state)) => Some(*state),
+        let state = match begin {
+            Begin::Continue(NodeState::Peer(state)) => Some(*state),
             _ => None,
         };
         Ok((row.build)(&choice, self.registry)?.node(setup, state))

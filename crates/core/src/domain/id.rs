@@ -42,6 +42,32 @@ id!(
     UpdateId(u64), "u"
 );
 
+id!(
+    /// The time from when two neighbours meet until one of them counts the other as lost, as one of them numbers it.
+    /// What was said in a former era is void.
+    Era(u32), "e"
+);
+
+/// Losses are counted in the lower bits of an era, lives of the node that counts above.
+const LOSS_BITS: u32 = 16;
+
+impl Era {
+    /// The era of a node in its `life`th life (from 0) with a neighbour that it has lost so often in it.
+    ///
+    /// Both in one number: a node that was started again has forgotten its losses, and must not take what it handed out
+    /// before for its own.
+    #[must_use]
+    pub fn new(life: u32, losses: u32) -> Self {
+        Self((life << LOSS_BITS).wrapping_add(losses))
+    }
+
+    /// The era after the next loss.
+    #[must_use]
+    pub fn next(self) -> Self {
+        Self(self.0.wrapping_add(1))
+    }
+}
+
 impl NodeId {
     /// Index into tables that are ordered by node.
     #[must_use]

@@ -3,7 +3,7 @@
 //! A message is a registered [`Kind`], a [`Head`] of plain numbers and named [`Body`] tensors. A new
 //! algorithm adds its kinds to its own file; no closed enum has to be edited.
 
-use super::{NodeId, Params, Version};
+use super::{Era, NodeId, Params, Version};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -45,6 +45,7 @@ pub enum Lane {
 
 /// The numbers of a message. Fields that a kind does not use are zero.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(from = "Slots", into = "Slots")]
 pub struct Head {
     /// Version of the model carried (assign) or of the sender (other kinds); the round of a peer.
     pub version: Version,
@@ -52,17 +53,74 @@ pub struct Head {
     pub base: Version,
     /// Version of the root's model from which the base descends.
     pub root: Version,
-    /// Updates that the sender has finished (the clock of SSP); a step of a collective.
-    pub clock: u64,
     /// Training samples behind the body: its weight in a weighted mean.
     pub samples: u64,
     /// Gradient steps behind the body; in an assignment the steps asked for (0: as configured).
     pub steps: u64,
-    /// Position for collectives: the index of a chunk. Between a server and its child how often the child was lost, so
-    /// that an update for a model from before its loss is known as such.
-    pub part: u32,
     /// Mean training loss over the steps; NaN when unknown.
     pub loss: f32,
+    /// What only messages of this kind say.
+    pub detail: Detail,
+}
+
+/// Twelve bytes whose meaning is the business of each kind: a type of its own names them, and is turned into a `Detail`
+/// and back. Of the kinds between servers and workers it is [`Progress`]; an algorithm's own file has its own.
+///
+/// Not an enum of these types: kinds are an open set, and a reader of bytes that does not know a kind must be able to
+/// pass its message on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Detail {
+    /// The longer number.
+    pub long: u64,
+    /// The shorter one.
+    pub short: u32,
+}
+
+/// The detail of a model that is handed out and of the update that comes back.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// Updates that the sender has finished: the clock of SSP.
+    pub clock: u64,
+    /// The era between server and child, as the server counts it: an update for a model of a former one is known as such.
+    pub era: Era,
+}
+
+impl From<Progress> for Detail {
+    fn from(Progress { clock, era }: Progress) -> Self {
+        Self { long: clock, short: era.0 }
+    }
+}
+
+impl From<Detail> for Progress {
+    fn from(Detail { long, short }: Detail) -> Self {
+        Self { clock: long, era: Era(short) }
+    }
+}
+
+/// A head as it has always been stored, in checkpoints and as JSON: the details under the names that they had when
+/// servers and workers were all there was.
+#[derive(Serialize, Deserialize)]
+struct Slots {
+    version: Version,
+    base: Version,
+    root: Version,
+    clock: u64,
+    samples: u64,
+    steps: u64,
+    part: u32,
+    loss: f32,
+}
+
+impl From<Head> for Slots {
+    fn from(Head { version, base, root, samples, steps, loss, detail }: Head) -> Self {
+        Self { version, base, root, clock: detail.long, samples, steps, part: detail.short, loss }
+    }
+}
+
+impl From<Slots> for Head {
+    fn from(Slots { version, base, root, clock, samples, steps, part, loss }: Slots) -> Self {
+        Self { version, base, root, samples, steps, loss, detail: Detail { long: clock, short: part } }
+    }
 }
 
 /// Bytes of the encoded head, sequence numbers, kind, lane and checksum: fixed, so that `sim` charges what

@@ -10,14 +10,14 @@ pub enum Planted {
     /// A local server pushes whenever it commits, however many pushes wait for an answer.
     NoWindow,
     /// A node that was started again numbers its messages as in its former life.
-    SameEpoch,
+    SameEra,
     /// A life says that it goes on from the checkpoint after the one that it has read.
     NextCheckpoint,
 }
 
 impl Planted {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::HoleAfterLoss, Self::NoWindow, Self::SameEpoch, Self::NextCheckpoint];
+    pub const ALL: [Self; 4] = [Self::HoleAfterLoss, Self::NoWindow, Self::SameEra, Self::NextCheckpoint];
 
     /// Whether this bug is there, in this thread.
     #[inline]

@@ -1,16 +1,17 @@
 //! What both ends of an edge agree on: whether the other one was lost in between. Between processes and in the
 //! simulator alike; only what makes two ends part and meet differs.
 //!
-//! Each end counts losses. Declaring one adds to the count; meeting takes the larger count of both. An end whose last
-//! meeting was with another birth, or at another count, has been lost or has lost the other one, and starts anew.
+//! Each end counts losses. Declaring one adds to the count; meeting takes the larger count of both: so one that was
+//! declared by one end only is known to both, and one that both declared is one. An end whose last
+//! meeting was with another life, or at another count, has been lost or has lost the other one, and starts anew.
 
 use serde::{Deserialize, Serialize};
 
 /// What an end knows of itself and of the other one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Standing {
-    /// How often this end has been started before.
-    pub birth: u32,
+    /// Which of its lives this end is in, from 0.
+    pub life: u32,
     /// Losses of the other end that it has declared or agreed to.
     pub losses: u64,
 }
@@ -31,21 +32,21 @@ pub enum Change {
 pub struct Bond {
     losses: u64,
     down: bool,
-    /// Birth of the other end and count of losses at the last meeting.
+    /// The other end's life and the count of losses at the last meeting.
     met: Option<(u32, u64)>,
 }
 
 impl Bond {
-    /// An end that has met this birth of the other one, and lost nobody yet.
+    /// An end that has met this life of the other one, and lost nobody yet.
     #[must_use]
-    pub fn with(birth: u32) -> Self {
-        Self { met: Some((birth, 0)), ..Self::default() }
+    pub fn with(life: u32) -> Self {
+        Self { met: Some((life, 0)), ..Self::default() }
     }
 
     /// What this end says when it meets the other.
     #[must_use]
-    pub fn standing(&self, birth: u32) -> Standing {
-        Standing { birth, losses: self.losses }
+    pub fn standing(&self, life: u32) -> Standing {
+        Standing { life, losses: self.losses }
     }
 
     /// Whether it counts as lost.
@@ -60,16 +61,16 @@ impl Bond {
         self.met.is_some()
     }
 
-    /// Whether this birth of the other end was the last one met, and nobody was lost since.
+    /// Whether this life of the other end was the last one met, and nobody was lost since.
     #[must_use]
-    pub fn is_with(&self, birth: u32) -> bool {
-        self.met == Some((birth, self.losses)) && !self.down
+    pub fn is_with(&self, life: u32) -> bool {
+        self.met == Some((life, self.losses)) && !self.down
     }
 
-    /// Whether a birth is older than one that we know: a process that should not be there any more.
+    /// Whether a life is older than one that we know: a process that should not be there any more.
     #[must_use]
-    pub fn is_outdated(&self, birth: u32) -> bool {
-        self.met.is_some_and(|(known, _)| birth < known)
+    pub fn is_outdated(&self, life: u32) -> bool {
+        self.met.is_some_and(|(known, _)| life < known)
     }
 
     /// The other end was silent or absent for too long.
@@ -85,7 +86,7 @@ impl Bond {
     /// Both ends are connected.
     pub fn meet(&mut self, other: Standing) -> &'static [Change] {
         self.losses = self.losses.max(other.losses);
-        let now = Some((other.birth, self.losses));
+        let now = Some((other.life, self.losses));
         let before = std::mem::replace(&mut self.met, now);
         if std::mem::replace(&mut self.down, false) {
             &[Change::Up]
@@ -127,10 +128,10 @@ mod tests {
     }
 
     #[test]
-    fn another_birth_is_a_loss_and_an_older_one_is_outdated() {
+    fn another_life_is_a_loss_and_an_older_one_is_outdated() {
         let mut a = Bond::default();
-        a.meet(Standing { birth: 1, losses: 0 });
-        assert_eq!(a.meet(Standing { birth: 2, losses: 0 }), [Change::Down, Change::Up]);
+        a.meet(Standing { life: 1, losses: 0 });
+        assert_eq!(a.meet(Standing { life: 2, losses: 0 }), [Change::Down, Change::Up]);
         assert!(a.is_outdated(1) && !a.is_outdated(2));
     }
 

@@ -9,7 +9,8 @@ pub mod kinds;
 pub mod peer;
 pub mod reliable;
 pub mod server;
-mod unpushed;
+#[cfg(test)]
+pub(crate) mod transcript;
 pub mod uplink;
 pub mod work;
 pub mod worker;
@@ -24,6 +25,19 @@ pub trait Node: Send {
     fn on(&mut self, cx: &Cx, event: Event, out: &mut Effects);
     /// Everything the node knows, so that a checkpoint or a restart can build it again.
     fn save(&self) -> NodeState;
+}
+
+/// Names the jobs of a node, one after the other.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Jobs(u64);
+
+impl Jobs {
+    /// A name that no job of this node has had.
+    pub fn fresh(&mut self) -> JobId {
+        self.0 += 1;
+        JobId(self.0)
+    }
 }
 
 /// What a node may know besides the event.

@@ -1,7 +1,7 @@
 //! What every peer knows and does, whatever its algorithm: gradients, linear combinations, rounds.
 
 use super::work::{Fold, FoldInput, OptState, Outcome, Train, UpdateKind, Work};
-use super::{Commit, Contribution, Effect, Effects, Reason};
+use super::{Commit, Contribution, Effect, Effects, Jobs, Reason};
 use crate::domain::{JobId, NodeId, Params, Version};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -18,8 +18,8 @@ pub struct PeerState {
     pub round: u64,
     /// Batches consumed.
     pub cursor: u64,
-    /// Names the next job.
-    pub next_job: u64,
+    /// Names of its jobs.
+    pub jobs: Jobs,
     /// What it waits for; the algorithm's own numbering.
     pub phase: u64,
     /// The running job.
@@ -51,7 +51,7 @@ impl PeerState {
             opt: OptState::default(),
             round: 0,
             cursor: 0,
-            next_job: 0,
+            jobs: Jobs::default(),
             phase: 0,
             job: None,
             gradient: None,
@@ -73,9 +73,9 @@ impl PeerState {
     }
 
     pub(crate) fn run(&mut self, work: Work, out: &mut Effects) {
-        self.next_job += 1;
-        self.job = Some(JobId(self.next_job));
-        out.run(JobId(self.next_job), work);
+        let job = self.jobs.fresh();
+        self.job = Some(job);
+        out.run(job, work);
     }
 
     /// Starts the gradient of this round at the current model.

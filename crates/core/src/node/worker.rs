@@ -2,8 +2,8 @@
 
 use super::kinds::{ASSIGN, CANCEL, PULL, READY, UPDATE};
 use super::work::UpdateKind;
-use super::{Cx, Effect, Effects, Event, Node, NodeState, OptState, Outcome, Train, Trained, Work};
-use crate::domain::{Data, Head, JobId, Message, NodeId, Params, Version};
+use super::{Cx, Effect, Effects, Event, Jobs, Node, NodeState, OptState, Outcome, Train, Trained, Work};
+use crate::domain::{Data, Head, JobId, Message, NodeId, Params, Progress, Version};
 use serde::{Deserialize, Serialize};
 
 /// What a worker is told once.
@@ -38,8 +38,8 @@ pub struct WorkerState {
     residual: Option<Params>,
     /// The newest assignment that came while it was busy.
     queued: Option<Message>,
-    /// Names the next job.
-    next_job: u64,
+    /// Names of its jobs.
+    jobs: Jobs,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -70,18 +70,15 @@ impl Worker {
             opt: None,
             residual: None,
             queued: None,
-            next_job: 0,
+            jobs: Jobs::default(),
         });
         Self { config, state }
     }
 
-    fn job(&mut self) -> JobId {
-        self.state.next_job += 1;
-        JobId(self.state.next_job)
-    }
-
     fn assigned(&mut self, message: Message, out: &mut Effects) {
         if self.state.phase != Phase::Idle {
+            // Not after the one that waits already, but in its place: the server knows only of the newest that it is trained
+            // on, and would count work on the older one as late or stale.
             self.state.queued = Some(message);
             return;
         }
@@ -89,7 +86,7 @@ impl Worker {
         match (message.bodies.into_iter().next().map(|b| b.data), self.config.codec_down) {
             (Some(Data::Dense(model)), _) => self.train(model, head, out),
             (Some(data), Some(codec)) => {
-                let job = self.job();
+                let job = self.state.jobs.fresh();
                 self.state.phase = Phase::Decoding(job, head);
                 out.run(job, Work::Decode { data, codec });
             }
@@ -99,7 +96,7 @@ impl Worker {
     }
 
     fn train(&mut self, model: Params, head: Head, out: &mut Effects) {
-        let job = self.job();
+        let job = self.state.jobs.fresh();
         self.state.phase = Phase::Training(job, head);
         let steps = if head.steps == 0 { self.config.steps } else { head.steps };
         let train = Train {
@@ -122,16 +119,15 @@ impl Worker {
             version: assignment.version,
             base: assignment.version,
             root: assignment.root,
-            clock: self.state.clock,
             samples: trained.samples,
             steps: if void { 0 } else { trained.steps },
-            part: assignment.part,
             loss: trained.loss,
+            detail: Progress { clock: self.state.clock, ..assignment.detail.into() }.into(),
         };
         match self.config.codec_up {
             // A void update is not coded: what its codec has held back must not get lost with it.
             Some(codec) if !void => {
-                let job = self.job();
+                let job = self.state.jobs.fresh();
                 self.state.phase = Phase::Encoding(job, head);
                 // A copy: if the job is given up, what earlier ones left over is not lost.
                 let residual = self.state.residual.clone();
@@ -195,6 +191,7 @@ impl Node for Worker {
         match event {
             Event::Received { message, .. } if message.kind == ASSIGN => self.assigned(message, out),
             Event::Received { message, .. } if message.kind == READY => {
+                // At once, also during a job: the model travels while this one computes.
                 out.send(self.config.parent, Message::control(PULL, message.head));
             }
             Event::Received { message, .. } if message.kind == CANCEL => {
@@ -211,7 +208,7 @@ impl Node for Worker {
                     self.state.residual = residual;
                     self.push(data, head, out);
                 }
-                // The conductor ends the run on a failed job; a job of another phase was cancelled.
+                // The carrier ends the run on a failed job; a job of another phase was cancelled.
                 _ => {}
             },
             // The server lost its memory of us: what we do for its former self is of no use.
@@ -228,3 +225,7 @@ impl Node for Worker {
         NodeState::Worker(Box::new(self.state.clone()))
     }
 }
+
+#[cfg(test)]
+#[path = "worker_tests.rs"]
+mod tests;

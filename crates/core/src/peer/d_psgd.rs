@@ -2,7 +2,7 @@
 //! doubly stochastic W (Lian et al., Can Decentralized Algorithms Outperform Centralized Algorithms?,
 //! arXiv 1705.09056). The exchange and the gradient overlap.
 
-use super::{PeerAlgorithm, PeerRow, PeerSetup, check_lr, piece};
+use super::{PeerAlgorithm, PeerRow, PeerSetup, Piece, check_lr, piece};
 use crate::domain::{Choice, Head, Kind, Message, NodeId, OptionError, Params, Span, Tables, Token, options};
 use crate::node::peer::PeerState;
 use crate::node::{Cx, Effect, Effects, Event, Node, NodeState, Outcome, Reason};
@@ -70,8 +70,8 @@ impl Peer {
         self.state.start_gradient(self.setup.steps, out);
     }
 
-    fn my_model(&self) -> crate::domain::Message {
-        piece(MODEL, "model", self.state.round, 0, 0, self.state.model.clone())
+    fn my_model(&self) -> Message {
+        piece(MODEL, "model", self.state.round, Piece::default(), self.state.model.clone())
     }
 
     /// Mixes once the gradient is there and every living neighbour's model of this round.

@@ -3,9 +3,11 @@
 
 mod d_psgd;
 mod ring_all_reduce;
+#[cfg(test)]
+mod tests;
 
 use crate::domain::{
-    Build, Head, Kind, Message, NodeId, OptionError, Params, Pluggable, Row, Table, Version,
+    Build, Detail, Head, Kind, Message, NodeId, OptionError, Params, Pluggable, Row, Table, Version,
 };
 use crate::node::Node;
 use crate::node::peer::PeerState;
@@ -75,9 +77,30 @@ impl PeerSetup {
     }
 }
 
-/// A message of a peer: a tensor of a round and step.
-fn piece(kind: Kind, name: &'static str, round: u64, step: u64, part: u32, tensor: Params) -> Message {
-    let head = Head { version: Version(round), clock: step, part, loss: f32::NAN, ..Head::default() };
+/// The detail of a tensor that peers exchange in several steps of a round.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Piece {
+    /// The step.
+    step: u64,
+    /// Which chunk of the whole it is.
+    chunk: u32,
+}
+
+impl From<Piece> for Detail {
+    fn from(Piece { step, chunk }: Piece) -> Self {
+        Self { long: step, short: chunk }
+    }
+}
+
+impl From<Detail> for Piece {
+    fn from(Detail { long, short }: Detail) -> Self {
+        Self { step: long, chunk: short }
+    }
+}
+
+/// A message of a peer: a tensor of a round.
+fn piece(kind: Kind, name: &'static str, round: u64, piece: Piece, tensor: Params) -> Message {
+    let head = Head { version: Version(round), loss: f32::NAN, detail: piece.into(), ..Head::default() };
     Message::with(kind, head, name, crate::domain::Data::Dense(tensor))
 }
 

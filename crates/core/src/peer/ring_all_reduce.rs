@@ -3,7 +3,7 @@
 //! Algorithms for Clusters of Workstations, JPDC 2009). Each chunk is added up in ring order, starting at its
 //! own peer: that order is part of the result. Every peer then takes the same step with the mean.
 
-use super::{PeerAlgorithm, PeerRow, PeerSetup, piece};
+use super::{PeerAlgorithm, PeerRow, PeerSetup, Piece, piece};
 use crate::domain::{Choice, Kind, Message, NodeId, OptionError, Params, Pick, Tables, options};
 use crate::node::peer::PeerState;
 use crate::node::work::{Fold, FoldInput, UpdateKind, Work};
@@ -106,11 +106,12 @@ impl Peer {
         let chunk = (self.setup.position + 2 * n - step as usize % n) % n;
         let (next, _) = self.setup.neighbours[self.setup.neighbours.len() - 1];
         let tensor = self.state.parts[chunk].clone();
-        out.send(next, piece(CHUNK, "chunk", self.state.round, step, chunk as u32, tensor));
+        let place = Piece { step, chunk: chunk as u32 };
+        out.send(next, piece(CHUNK, "chunk", self.state.round, place, tensor));
     }
 
     fn received(&mut self, from: NodeId, message: &Message, out: &mut Effects) {
-        let (round, step) = (message.head.version.0, message.head.clock);
+        let (round, step) = (message.head.version.0, Piece::from(message.head.detail).step);
         let chunk = message.params().cloned().unwrap_or(Params::absent(0));
         // The one before cannot be further: it needs what this one has not sent yet. Nor can it be behind.
         let steps = 2 * (self.setup.peers as u64 - 1);

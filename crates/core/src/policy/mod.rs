@@ -20,7 +20,7 @@ mod synchronous;
 
 use crate::domain::work::UpdateKind;
 use crate::domain::{
-    Build, ByNode, Choice, NodeId, Pluggable, Row, Seeds, Span, Stream, Table, Time, UpdateId, Version,
+    Build, ByNode, Choice, Era, NodeId, Pluggable, Row, Seeds, Span, Stream, Table, Time, UpdateId, Version,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -113,8 +113,8 @@ pub struct Child {
     pub clock: u64,
     /// Version of the model it was given last.
     pub holds: Version,
-    /// How often it was lost: models go out with this number and updates come back with it.
-    pub life: u32,
+    /// The era between the two: models go out with this number and updates come back with it.
+    pub era: Era,
 }
 
 /// What a policy knows of an update.

@@ -49,7 +49,8 @@ pub struct NodeProgress {
     /// Nanoseconds since it started.
     pub now: u64,
     /// How often it has been started before.
-    pub birth: u32,
+    #[serde(rename = "birth")]
+    pub life: u32,
     /// Its own commits (a server), rounds (a peer) or jobs (a worker).
     pub commits: u64,
     /// Test accuracy of the last evaluation, at the root.

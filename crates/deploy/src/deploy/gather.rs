@@ -89,7 +89,7 @@ pub fn results(run: &Path, plan: &Plan) -> anyhow::Result<Vec<NodeResult>> {
 
 /// The directories of a node's lives, first to last.
 fn lives(node: &Path) -> Vec<PathBuf> {
-    (0..).map(|birth| node.join(format!("life{birth}"))).take_while(|life| life.is_dir()).collect()
+    (0..).map(|life| node.join(format!("life{life}"))).take_while(|life| life.is_dir()).collect()
 }
 
 fn read_result(life: &Path) -> anyhow::Result<Option<NodeResult>> {
@@ -224,7 +224,7 @@ fn lost_commits(run: &Path, plan: &Plan) -> anyhow::Result<Vec<String>> {
                 What::Checkpoint { number } => {
                     at_checkpoint.insert(number, version);
                 }
-                What::Born { birth, checkpoint } if birth > 0 => {
+                What::Born { life, checkpoint } if life > 0 => {
                     let from = checkpoint.and_then(|number| at_checkpoint.get(&number)).copied().unwrap_or(0);
                     lost.push(format!(
                         "{} was started again from version {from}: {} commits since its last checkpoint are lost",

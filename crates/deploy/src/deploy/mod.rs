@@ -37,7 +37,7 @@ pub mod node_file {
     /// The order of the node's inputs.
     pub const ORDER: &str = "order.log";
     /// How often the node has been started: a number.
-    pub const BIRTHS: &str = "births";
+    pub const LIVES: &str = "births";
     /// The latest checkpoint of a root server.
     pub const CHECKPOINT: &str = "checkpoint.bin";
 }

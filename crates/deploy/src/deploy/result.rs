@@ -18,7 +18,8 @@ pub struct NodeResult {
     /// `global server`, `local server`, `worker` or `peer`.
     pub kind: String,
     /// How often it was started before.
-    pub birth: u32,
+    #[serde(rename = "birth")]
+    pub life: u32,
     /// Why it ended; `None` of a result that does not say.
     #[serde(default, deserialize_with = "Reason::read")]
     pub reason: Option<Reason>,
@@ -68,7 +69,7 @@ impl NodeResult {
     /// Its file name.
     pub const FILE: &'static str = "result.json";
 
-    pub(crate) fn of(plan: &Plan, node: NodeId, birth: u32, now: Time, account: &mut Account) -> Self {
+    pub(crate) fn of(plan: &Plan, node: NodeId, life: u32, now: Time, account: &mut Account) -> Self {
         let placed = &plan.nodes[node.index()];
         let kind = match (placed.role, placed.parent) {
             (Role::Server(_), None) => "global server",
@@ -80,7 +81,7 @@ impl NodeResult {
         Self {
             name: placed.name.to_string(),
             kind: kind.to_owned(),
-            birth,
+            life,
             seconds: now.seconds(),
             compute_s: account.computed(node, now).seconds(),
             kernels: hcddl_learn::kernels::Isa::best().name().to_owned(),

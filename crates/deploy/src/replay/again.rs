@@ -102,7 +102,7 @@ fn durations(
 
 fn one_life(plan: &Plan, logs: &Logs) -> Result<(), ReplayError> {
     let reborn = |log: &Vec<hcddl_sim::record::order::Entry>| {
-        log.iter().any(|entry| matches!(entry.what, What::Born { birth: 1.., .. }))
+        log.iter().any(|entry| matches!(entry.what, What::Born { life: 1.., .. }))
     };
     match logs.0.iter().position(reborn) {
         Some(node) => Err(ReplayError::Cannot(format!(

@@ -6,7 +6,7 @@ use hcddl_core::domain::{Digest, JobId, Message, NodeId, Params, Span, Time, Tok
 use hcddl_core::node::work::{Outcome, Train, Work};
 use hcddl_core::node::{Commit, Event, NodeState, Reason};
 use hcddl_learn::Learner;
-use hcddl_plan::factory::{Birth, Factory};
+use hcddl_plan::factory::{Begin, Factory};
 use hcddl_plan::plan::Plan;
 use hcddl_plan::registry::Registry;
 use hcddl_sim::record::order::{Entry, What};
@@ -54,7 +54,7 @@ pub fn replay(
 struct Track<'a> {
     entries: &'a [Entry],
     at: usize,
-    birth: u32,
+    life: u32,
     inputs: u64,
     /// Steps of each job that the log says has ended, by the life that began it.
     ends: BTreeMap<(u32, JobId), Option<u64>>,
@@ -76,21 +76,21 @@ enum Job {
 
 impl<'a> Track<'a> {
     fn new(entries: &'a [Entry]) -> Self {
-        let (mut birth, mut ends, mut saved) = (0, BTreeMap::new(), BTreeMap::new());
+        let (mut life, mut ends, mut saved) = (0, BTreeMap::new(), BTreeMap::new());
         for entry in entries {
             match entry.what {
-                What::Born { birth: life, checkpoint } => {
-                    birth = life;
+                What::Born { life: born, checkpoint } => {
+                    life = born;
                     saved.extend(checkpoint.map(|number| (number, None)));
                 }
                 What::Done { job, steps } => {
-                    ends.insert((birth, job), steps);
+                    ends.insert((life, job), steps);
                 }
                 _ => {}
             }
         }
         let (jobs, commits) = (BTreeMap::new(), VecDeque::new());
-        Self { entries, at: 0, birth: 0, inputs: 0, ends, jobs, commits, saved, digest: None }
+        Self { entries, at: 0, life: 0, inputs: 0, ends, jobs, commits, saved, digest: None }
     }
 }
 
@@ -135,7 +135,7 @@ impl<'a> Carrier<'a> for Player<'a> {
         self.result.timing.job_begun(node, job, now, &work);
         self.result.moments.job_begun(node, job, work.label(), now);
         let track = &mut self.tracks[node.index()];
-        let begun = match track.ends.get(&(track.birth, job)) {
+        let begun = match track.ends.get(&(track.life, job)) {
             Some(None) => {
                 let tools = self.core.tools.clone();
                 Job::Running(self.pool.start(move || tools.execute(node, work)))
@@ -147,7 +147,7 @@ impl<'a> Carrier<'a> for Player<'a> {
 
     fn send(&mut self, now: Time, from: NodeId, to: NodeId, message: Message) {
         self.result.timing.sent(from, to, now, &message);
-        let stream = (from, to, self.tracks[from.index()].birth);
+        let stream = (from, to, self.tracks[from.index()].life);
         let (count, messages) = self.sent.entry(stream).or_default();
         if stream.2 == 0 {
             self.result.moments.sent(from, to, *count, message.lane(), now);
@@ -225,8 +225,8 @@ impl Player<'_> {
             return Ok(Step::Ended);
         }
         let event = match entry.what {
-            What::Born { birth, checkpoint } => {
-                self.born(node, birth, checkpoint).await?;
+            What::Born { life, checkpoint } => {
+                self.born(node, life, checkpoint).await?;
                 None
             }
             What::Commit { version, digest } => {
@@ -238,12 +238,12 @@ impl Player<'_> {
                 self.tracks[node.index()].saved.entry(number).and_modify(|saved| *saved = state);
                 None
             }
-            What::Received { from, birth, ordinal } => {
-                let stream = (from, node, birth);
+            What::Received { from, life, ordinal } => {
+                let stream = (from, node, life);
                 let message = self.sent.get_mut(&stream).and_then(|(_, messages)| messages.remove(&ordinal));
                 let Some(message) = message else { return Ok(Step::Waits(stream)) };
                 self.result.timing.received(node, from, entry.now, &message);
-                if birth == 0 {
+                if life == 0 {
                     self.result.moments.received(from, node, ordinal, entry.now);
                 }
                 Some(Event::Received { from, message })
@@ -273,15 +273,15 @@ impl Player<'_> {
         Ok(Step::Went)
     }
 
-    async fn born(&mut self, node: NodeId, birth: u32, checkpoint: Option<u64>) -> Result<(), RunError> {
+    async fn born(&mut self, node: NodeId, life: u32, checkpoint: Option<u64>) -> Result<(), RunError> {
         let track = &mut self.tracks[node.index()];
-        track.birth = birth;
+        track.life = life;
         track.jobs.clear();
         // Several lives may go on from one checkpoint: a process that is killed before its next one.
         let state = checkpoint.and_then(|number| track.saved.get(&number)?.clone());
-        let how = if birth == 0 { Birth::New } else { Birth::Restart(state) };
+        let how = if life == 0 { Begin::New } else { Begin::Restart(state) };
         self.core.runner.remove(node).await;
-        self.core.place(node, how, birth, &BTreeSet::new()).await
+        self.core.place(node, how, life, &BTreeSet::new()).await
     }
 
     async fn dispatch(&mut self, node: NodeId, now: Time, event: Event) -> Result<(), RunError> {
@@ -332,10 +332,10 @@ impl Player<'_> {
         if self.result.divergence.is_none() && !self.is_there() {
             for (stream, node) in &self.waiting {
                 let track = &self.tracks[node.index()];
-                let (from, _, birth) = *stream;
+                let (from, _, life) = *stream;
                 let sent = self.sent.get(stream).map_or(0, |(count, _)| *count);
                 let why = format!(
-                    "a message of {} (life {birth}) that is not among the {sent} it sent according to its log",
+                    "a message of {} (life {life}) that is not among the {sent} it sent according to its log",
                     name(from)
                 );
                 self.result.cut.push(Cut { node: *node, left: track.entries.len() - track.at, why });

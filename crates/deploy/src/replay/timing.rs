@@ -4,6 +4,7 @@
 
 use hcddl_core::domain::{JobId, Message, NodeId, Span, Time};
 use hcddl_core::node::kinds::ACK;
+use hcddl_core::node::reliable::Receipt;
 use hcddl_core::node::work::Work;
 use hcddl_plan::plan::Plan;
 use serde_json::{Map, Value, json};
@@ -59,7 +60,9 @@ impl Timing {
         if message.kind != ACK {
             return;
         }
-        if let Some((sent, bytes)) = self.sent.remove(&(at, from, message.head.clock)) {
+        if let Some((sent, bytes)) =
+            self.sent.remove(&(at, from, Receipt::from(message.head.detail).sequence))
+        {
             self.trips.entry((at, from)).or_default().push((bytes, now.since(sent).0));
         }
     }
@@ -184,7 +187,7 @@ mod tests {
             let sent = Time(i as u64 * 1_000_000_000);
             timing.sent(a, b, sent, &message);
             let size = if values == 0 { 0 } else { message.bytes() };
-            let ack = Message::control(ACK, Head { clock: message.sequence, ..Head::default() });
+            let ack = Receipt { sequence: message.sequence, lane: message.lane() }.message();
             timing.received(a, b, Time(sent.0 + 10_000_000 + size * 1_000), &ack);
         }
         let link = timing.links()[&(a, b)];

@@ -81,18 +81,18 @@ impl World<'_> {
         };
         match what {
             Content::Hello(standing) => {
-                if end.bond.is_outdated(standing.birth) {
+                if end.bond.is_outdated(standing.life) {
                     self.transmit(pair, to, connection, 0, Content::Lost);
                     return Ok(());
                 }
                 // Whatever was there is broken, or its other end has given it up.
                 self.part(pair, to);
-                let (now, birth) = (self.now, self.slots[node.index()].lives - 1);
+                let (now, life) = (self.now, self.slots[node.index()].lives - 1);
                 let end = &mut self.edges.get_mut(&pair).expect("an edge").ends[to];
                 (end.heard, end.phase, end.other) = (now, Phase::Meeting(connection), Some(standing));
-                let ours = end.bond.standing(birth);
+                let ours = end.bond.standing(life);
                 self.transmit(pair, to, connection, 0, Content::Welcome(ours));
-                self.push(now + HANDSHAKE, Event::Timeout(pair, to, connection, birth + 1));
+                self.push(now + HANDSHAKE, Event::Timeout(pair, to, connection, life + 1));
                 Ok(())
             }
             _ if current != Some(connection) => {
@@ -101,7 +101,7 @@ impl World<'_> {
                 }
                 Ok(())
             }
-            Content::Welcome(standing) if end.bond.is_outdated(standing.birth) => {
+            Content::Welcome(standing) if end.bond.is_outdated(standing.life) => {
                 self.part(pair, to);
                 Ok(())
             }
@@ -173,39 +173,39 @@ impl World<'_> {
     pub(super) fn part(&mut self, pair: Pair, side: usize) {
         let draw = self.stream.uniform();
         let now = self.now;
-        let life = self.slots[side_of(pair, side).index()].lives;
+        let lives = self.slots[side_of(pair, side).index()].lives;
         let end = &mut self.edges.get_mut(&pair).expect("an edge").ends[side];
         let pause = end.part(now, draw);
         let pauses = end.pauses;
         if side == 0 {
-            self.push(now + pause, Event::Redial(pair, pauses, life));
+            self.push(now + pause, Event::Redial(pair, pauses, lives));
         }
     }
 
-    pub(super) fn redial(&mut self, pair: Pair, pauses: u64, life: u32) {
+    pub(super) fn redial(&mut self, pair: Pair, pauses: u64, lives: u32) {
         let slot = &self.slots[pair.0.index()];
         let edge = self.edges.get_mut(&pair).expect("an edge");
         let end = &mut edge.ends[0];
-        if slot.stage.is_none() || slot.lives != life || end.pauses != pauses || end.phase != Phase::Apart {
+        if slot.stage.is_none() || slot.lives != lives || end.pauses != pauses || end.phase != Phase::Apart {
             return;
         }
         self.connections += 1;
         let connection = self.connections;
         end.phase = Phase::Meeting(connection);
-        let ours = end.bond.standing(life - 1);
+        let ours = end.bond.standing(lives - 1);
         edge.last = [[self.now; 2]; 2];
         self.transmit(pair, 0, connection, 0, Content::Hello(ours));
-        self.push(self.now + HANDSHAKE, Event::Timeout(pair, 0, connection, life));
+        self.push(self.now + HANDSHAKE, Event::Timeout(pair, 0, connection, lives));
     }
 
     /// A sign of life, and a look whether the other end still gives some.
-    pub(super) fn beat(&mut self, pair: Pair, side: usize, life: u32) -> Result<(), String> {
+    pub(super) fn beat(&mut self, pair: Pair, side: usize, lives: u32) -> Result<(), String> {
         let slot = &self.slots[side_of(pair, side).index()];
-        if slot.lives != life || slot.stage.is_none() {
+        if slot.lives != lives || slot.stage.is_none() {
             return Ok(());
         }
         let (now, settings) = (self.now, &self.ready.settings);
-        self.push(now + settings.heartbeat, Event::Beat(pair, side, life));
+        self.push(now + settings.heartbeat, Event::Beat(pair, side, lives));
         let end = &mut self.edges.get_mut(&pair).expect("an edge").ends[side];
         let silent = end.is_silent(now, settings.detection, settings.start_timeout);
         if let Phase::Together(connection) = end.phase {

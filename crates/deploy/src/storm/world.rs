@@ -284,40 +284,40 @@ impl<'a> World<'a> {
                 }
             }
             Event::Resume(node) => self.resume(node),
-            Event::Wake(node, life) => {
+            Event::Wake(node, lives) => {
                 let slot = &mut self.slots[node.index()];
-                if slot.lives != life || slot.wake.is_none_or(|wake| wake > self.now) {
+                if slot.lives != lives || slot.wake.is_none_or(|wake| wake > self.now) {
                     return Ok(());
                 }
                 slot.wake = None;
                 self.tell(node, Happening::Wake)
             }
-            Event::Job(node, life, job, stop) => {
-                if self.slots[node.index()].lives != life {
+            Event::Job(node, lives, job, stop) => {
+                if self.slots[node.index()].lives != lives {
                     return Ok(());
                 }
                 let (tools, Asked { node, job, key, work }) = *job;
                 let outcome = tools.execute_while(node, work, &|| !stop.load(Ordering::Relaxed));
                 self.tell(node, Happening::Job(Done { job, key, outcome }))
             }
-            Event::Saved(node, life, saved) => {
+            Event::Saved(node, lives, saved) => {
                 let own = self.own(node);
                 let slot = &mut self.slots[node.index()];
-                if let Some(stage) = slot.stage.as_mut().filter(|_| slot.lives == life && !slot.is_full) {
+                if let Some(stage) = slot.stage.as_mut().filter(|_| slot.lives == lives && !slot.is_full) {
                     slot.synced = std::fs::metadata(own.join(node_file::ORDER)).map_or(0, |data| data.len());
                     checkpoint::write(&own, &saved).map_err(|error| error.to_string())?;
                     stage.world.is_saving = false;
                 }
                 Ok(())
             }
-            Event::Beat(pair, side, life) => self.beat(pair, side, life),
-            Event::Redial(pair, pauses, life) => {
-                self.redial(pair, pauses, life);
+            Event::Beat(pair, side, lives) => self.beat(pair, side, lives),
+            Event::Redial(pair, pauses, lives) => {
+                self.redial(pair, pauses, lives);
                 Ok(())
             }
-            Event::Timeout(pair, side, connection, life) => {
+            Event::Timeout(pair, side, connection, lives) => {
                 if self.edges[&pair].ends[side].phase == Phase::Meeting(connection)
-                    && self.slots[side_of(pair, side).index()].lives == life
+                    && self.slots[side_of(pair, side).index()].lives == lives
                 {
                     self.part(pair, side);
                 }
@@ -341,11 +341,11 @@ impl<'a> World<'a> {
         if slot.stage.is_some() || slot.ended.is_some() || !slot.is_powered {
             return Ok(());
         }
-        let birth = slot.lives;
+        let life = slot.lives;
         slot.lives += 1;
         (slot.paused_until, slot.wake, slot.events) = (None, None, 0);
-        let life = slot.lives;
-        let place = Place { run: self.dir.clone(), own: own.clone(), me: node, birth };
+        let lives = slot.lives;
+        let place = Place { run: self.dir.clone(), own: own.clone(), me: node, life };
         let saved = checkpoint::load(&place).map_err(text)?;
         let desk = Desk {
             now: self.now,
@@ -373,9 +373,9 @@ impl<'a> World<'a> {
             edge.ends[side] = End::new(self.now);
             edge.waiting[side].clear();
             if side == 0 {
-                self.push(self.now, Event::Redial(pair, 0, life));
+                self.push(self.now, Event::Redial(pair, 0, lives));
             }
-            self.push(self.now + ready.settings.heartbeat, Event::Beat(pair, side, life));
+            self.push(self.now + ready.settings.heartbeat, Event::Beat(pair, side, lives));
         }
         self.after(node, began)
     }
@@ -424,15 +424,15 @@ impl<'a> World<'a> {
         let wake = stage.world.when(age).max(now + Span(1));
         if slot.wake.is_none_or(|already| wake < already) {
             slot.wake = Some(wake);
-            let life = slot.lives;
-            self.push(wake, Event::Wake(node, life));
+            let lives = slot.lives;
+            self.push(wake, Event::Wake(node, lives));
         }
         Ok(())
     }
 
     pub(super) fn do_wants(&mut self, node: NodeId) {
         let slot = &mut self.slots[node.index()];
-        let (life, is_full) = (slot.lives, slot.is_full);
+        let (lives, is_full) = (slot.lives, slot.is_full);
         let Some(stage) = &mut slot.stage else { return };
         for want in std::mem::take(&mut stage.world.wants) {
             match want {
@@ -445,12 +445,12 @@ impl<'a> World<'a> {
                 }
                 Want::Compute(tools, asked, stop) => {
                     let took = Span((1 + self.stream.below(40)) * 500_000 * self.weather.slow);
-                    self.push(self.now + took, Event::Job(node, life, Box::new((tools, asked)), stop));
+                    self.push(self.now + took, Event::Job(node, lives, Box::new((tools, asked)), stop));
                 }
                 Want::Save(_) if is_full => {}
                 Want::Save(saved) => {
                     let took = Span((1 + self.stream.below(60)) * 500_000);
-                    self.push(self.now + took, Event::Saved(node, life, saved));
+                    self.push(self.now + took, Event::Saved(node, lives, saved));
                 }
             }
         }

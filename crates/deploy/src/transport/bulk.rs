@@ -30,7 +30,7 @@ const ROOM_UNIT: u64 = 1 << 10;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Envelope {
     /// A message.
-    Message { birth: u32, ordinal: u64 },
+    Message { life: u32, ordinal: u64 },
     /// Nothing; the receiver says that it has come this far.
     Mark,
 }
@@ -89,10 +89,10 @@ impl<R: AsyncRead + Unpin> Reader<R> {
 
     /// The next thing; `None` at the end of the stream.
     pub async fn next(&mut self) -> Result<Option<Incoming>, BulkError> {
-        let (birth, ordinal) = match self.frames.next().await.transpose()? {
+        let (life, ordinal) = match self.frames.next().await.transpose()? {
             None => return Ok(None),
             Some(Envelope::Mark) => return Ok(Some(Incoming::Mark)),
-            Some(Envelope::Message { birth, ordinal }) => (birth, ordinal),
+            Some(Envelope::Message { life, ordinal }) => (life, ordinal),
         };
         let mut hash = Xxh3::new();
         let mut frame = vec![0; HEAD];
@@ -112,7 +112,7 @@ impl<R: AsyncRead + Unpin> Reader<R> {
             return Err(WireError::Checksum.into());
         }
         let message = heads.finish(bodies)?;
-        Ok(Some(Incoming::Message { stamp: Stamp { birth, ordinal }, message, credit }))
+        Ok(Some(Incoming::Message { stamp: Stamp { life, ordinal }, message, credit }))
     }
 
     async fn body(&mut self, mut head: heads::BodyHead, hash: &mut Xxh3) -> Result<Body, BulkError> {
@@ -167,7 +167,7 @@ impl<W: AsyncWrite + Unpin> Writer<W> {
         let mut start = Vec::new();
         heads::put(&mut start, message)?;
         let payloads = message.bodies.iter().map(heads::payload).collect::<Result<Vec<_>, _>>()?;
-        self.frames.send(Envelope::Message { birth: stamp.birth, ordinal: stamp.ordinal }).await?;
+        self.frames.send(Envelope::Message { life: stamp.life, ordinal: stamp.ordinal }).await?;
         let io = self.frames.get_mut().get_mut();
         let mut hash = Xxh3::new();
         write(io, &start, &mut hash).await?;

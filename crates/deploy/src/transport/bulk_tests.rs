@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use std::borrow::Cow;
 
 const LIMITS: Limits = Limits { bodies: 3, elements: 1 << 20, frame_bytes: 8 << 20 };
-const STAMP: Stamp = Stamp { birth: 3, ordinal: 9 };
+const STAMP: Stamp = Stamp { life: 3, ordinal: 9 };
 
 fn messages() -> Vec<Message> {
     let dense = |n: usize| Data::Dense(Params::new((0..n).map(|i| i as f32 * 0.5 - 7.0).collect()));
@@ -53,7 +53,7 @@ async fn a_stream_is_as_long_as_the_simulator_charges_plus_its_envelopes() {
     let message = &messages()[3];
     let empty = written(&[]).await.len();
     let (envelope, checksum) =
-        (4 + hcddl_files::bytes::to_bytes(&Envelope::Message { birth: 0, ordinal: 0 }).unwrap().len(), 8);
+        (4 + hcddl_files::bytes::to_bytes(&Envelope::Message { life: 0, ordinal: 0 }).unwrap().len(), 8);
     let expected = empty + envelope + message.bytes() as usize + checksum;
     assert_eq!(written(std::slice::from_ref(message)).await.len(), expected);
 }

@@ -1,6 +1,6 @@
 //! Small messages and signs of life, through ractor_cluster.
 //!
-//! Each process has one actor that takes them, named after run, node and birth. For each connection a node session of
+//! Each process has one actor that takes them, named after run, node and life. For each connection a node session of
 //! ractor_cluster shows the other end's actor as one of ours, to which we cast. The connections are made and checked
 //! by us and handed over, so nobody who is not authenticated reaches ractor_cluster's own handshake.
 
@@ -48,7 +48,7 @@ pub(super) enum Content {
     /// A sign of life.
     Beat,
     /// An encoded message without bodies.
-    Message { birth: u32, ordinal: u64, frame: Vec<u8> },
+    Message { life: u32, ordinal: u64, frame: Vec<u8> },
     /// For the runtime.
     Notice(Vec<u8>),
     /// Say that you have come this far.
@@ -280,17 +280,17 @@ pub(super) struct Control {
     run: String,
 }
 
-/// A node's actor by run, node and birth: several nodes may share a process in tests.
-fn actor_name(run: &str, node: &str, birth: u32) -> String {
-    format!("hcddl {run} {node} {birth}")
+/// A node's actor by run, node and life: several nodes may share a process in tests.
+fn actor_name(run: &str, node: &str, life: u32) -> String {
+    format!("hcddl {run} {node} {life}")
 }
 
 impl Control {
     /// Starts the actors.
-    pub async fn start(run: &str, node: &str, birth: u32, secret: &str) -> Result<Arc<Self>, LinkError> {
+    pub async fn start(run: &str, node: &str, life: u32, secret: &str) -> Result<Arc<Self>, LinkError> {
         let failed = |error: ractor::SpawnErr| LinkError::Control(error.to_string());
         let sessions = Arc::new(Sessions::default());
-        let name = actor_name(run, node, birth);
+        let name = actor_name(run, node, life);
         let receiver = Receiver(sessions.clone());
         let (receiver, _) = Actor::spawn(Some(name.clone()), receiver, ()).await.map_err(failed)?;
         // Both ends of every connection have proved themselves by then; the cookie is ractor_cluster's own question.
@@ -362,9 +362,9 @@ pub(super) struct Session {
 
 impl Session {
     /// Waits until both node servers know each other; returns the actor of `node` at the other end.
-    pub async fn ready(&mut self, node: &str, birth: u32) -> Option<ActorRef<Call>> {
+    pub async fn ready(&mut self, node: &str, life: u32) -> Option<ActorRef<Call>> {
         let session = self.ready.take()?.await.ok()?;
-        let name = actor_name(&self.control.run, node, birth);
+        let name = actor_name(&self.control.run, node, life);
         let actors = session.get_children();
         let actor = actors.into_iter().find(|actor| actor.get_name().as_ref() == Some(&name))?;
         Some(actor.into())

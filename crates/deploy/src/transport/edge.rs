@@ -209,7 +209,7 @@ impl Edge {
                 let _ = bulk.send(caller);
             }
             (Purpose::Bulk, _) => refuse(caller, "no control connection came before this one"),
-            (Purpose::Control, _) if self.bond.is_outdated(caller.hello.standing.birth) => {
+            (Purpose::Control, _) if self.bond.is_outdated(caller.hello.standing.life) => {
                 self.process.warn(self.node, "old", "an old process of it called; refused");
                 refuse(caller, "this node has been started again elsewhere");
             }
@@ -219,7 +219,7 @@ impl Edge {
                 self.heard = Instant::now();
                 let (bulk, second) = unbounded_channel();
                 let (process, edge) = (self.process.clone(), self.myself.clone());
-                let ours = self.bond.standing(process.birth);
+                let ours = self.bond.standing(process.life);
                 self.meet(connection, Some(bulk), async move {
                     meet::welcome(&process, caller, second, ours, edge).await
                 });
@@ -230,7 +230,7 @@ impl Edge {
     fn redial(&mut self) {
         let Some(address) = self.dial.clone() else { return };
         let (process, edge, node) = (self.process.clone(), self.myself.clone(), self.node);
-        let (connection, ours) = (identity::random(), self.bond.standing(process.birth));
+        let (connection, ours) = (identity::random(), self.bond.standing(process.life));
         self.meet(connection, None, async move {
             meet::dial(&process, node, &address, connection, ours, edge).await
         });
@@ -258,7 +258,7 @@ impl Edge {
             _ => return,
         };
         let meeting = match result {
-            Ok(meeting) if !self.bond.is_outdated(meeting.standing.birth) => meeting,
+            Ok(meeting) if !self.bond.is_outdated(meeting.standing.life) => meeting,
             other => {
                 let why = other.err().unwrap_or_else(|| "an old process answers".to_owned());
                 let log = if self.attempts % 16 == 3 { tracing::Level::WARN } else { tracing::Level::DEBUG };
@@ -302,8 +302,8 @@ impl Edge {
         };
         match content {
             Content::Beat => {}
-            Content::Message { birth, ordinal, frame } => match wire::decode(&frame, &self.process.limits) {
-                Ok(message) => self.received(Stamp { birth, ordinal }, message, Credit::default()),
+            Content::Message { life, ordinal, frame } => match wire::decode(&frame, &self.process.limits) {
+                Ok(message) => self.received(Stamp { life, ordinal }, message, Credit::default()),
                 Err(error) => {
                     let what = format!("a control message was refused: {error}");
                     self.process.warn(self.node, "control", &what);

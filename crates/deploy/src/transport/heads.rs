@@ -2,7 +2,7 @@
 
 use super::wire::{KIND_BYTES_MAX, Limits, NAME_BYTES_MAX, WIRE_VERSION, WireError};
 use hcddl_core::domain::message::{BODY_HEAD_BYTES, HEAD_BYTES};
-use hcddl_core::domain::{Body, Coded, Data, Head, Kind, Lane, Message, Params, Version};
+use hcddl_core::domain::{Body, Coded, Data, Detail, Head, Kind, Lane, Message, Params, Version};
 use std::borrow::Cow;
 use std::sync::Arc;
 
@@ -114,11 +114,12 @@ fn put_head(frame: &mut Vec<u8>, message: &Message) -> Result<(), WireError> {
     frame.push(lane_byte(message));
     frame.push(count as u8);
     frame.extend_from_slice(&padded::<KIND_BYTES_MAX>("message kind", message.kind.name())?);
-    let Head { version, base, root, clock, samples, steps, part, loss } = message.head;
-    for word in [message.sequence, version.0, base.0, root.0, clock, samples, steps] {
+    // The two numbers of the detail lie apart, where they did when they were fields of their own: the format stays.
+    let Head { version, base, root, samples, steps, loss, detail } = message.head;
+    for word in [message.sequence, version.0, base.0, root.0, detail.long, samples, steps] {
         frame.extend_from_slice(&word.to_le_bytes());
     }
-    frame.extend_from_slice(&part.to_le_bytes());
+    frame.extend_from_slice(&detail.short.to_le_bytes());
     frame.extend_from_slice(&loss.to_le_bytes());
     frame.extend_from_slice(&[0; HEAD - CHECKSUM_AT]);
     Ok(())
@@ -130,11 +131,10 @@ fn get_head(frame: &[u8]) -> Result<Message, WireError> {
         version: Version(word(0)),
         base: Version(word(1)),
         root: Version(word(2)),
-        clock: word(3),
         samples: word(4),
         steps: word(5),
-        part: u32::from_le_bytes(array(frame, 80)),
         loss: f32::from_le_bytes(array(frame, 84)),
+        detail: Detail { long: word(3), short: u32::from_le_bytes(array(frame, 80)) },
     };
     let kind = unpadded(&frame[8..8 + KIND_BYTES_MAX]).ok_or(WireError::Field("kind"))?;
     Ok(Message::control(Kind::from(kind), head))

@@ -134,7 +134,7 @@ mod tests {
             to: NodeId(0),
             purpose: Purpose::Control,
             connection: 7,
-            standing: Standing { birth: 0, losses: 0 },
+            standing: Standing { life: 0, losses: 0 },
         }
     }
 

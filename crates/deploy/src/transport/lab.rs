@@ -2,7 +2,7 @@
 
 use super::{Authority, Identity, Input, Links, LinksConfig, Neighbour, Stamp};
 use crate::transport::wire::Limits;
-use hcddl_core::domain::{Data, Head, Kind, Message, NodeId, Params};
+use hcddl_core::domain::{Data, Head, Kind, Message, NodeId, Params, Version};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -25,7 +25,7 @@ pub(super) fn config(run: &str, me: u32, identity: Option<Identity>) -> LinksCon
         neighbours: Vec::new(),
         identity,
         secret: "secret".to_owned(),
-        birth: 0,
+        life: 0,
         heartbeat: Duration::from_millis(50),
         detection: Duration::from_secs(3),
         start_timeout: PATIENCE,
@@ -71,7 +71,7 @@ impl End {
 
     pub fn send(&mut self, to: u32, message: Message) {
         self.sent += 1;
-        self.links.send(NodeId(to), Stamp { birth: 0, ordinal: self.sent }, message);
+        self.links.send(NodeId(to), Stamp { life: 0, ordinal: self.sent }, message);
     }
 
     pub async fn next(&mut self) -> Input {
@@ -89,7 +89,7 @@ impl End {
     /// The next input, in a word.
     pub async fn word(&mut self) -> String {
         match self.next().await {
-            Input::Received { from, message, .. } => format!("{} from {}", message.head.clock, from.0),
+            Input::Received { from, message, .. } => format!("{} from {}", message.head.version.0, from.0),
             Input::Up(node) => format!("up {}", node.0),
             Input::Down(node) => format!("down {}", node.0),
             Input::Reconnected(node) => format!("reconnected {}", node.0),
@@ -98,13 +98,13 @@ impl End {
     }
 }
 
-pub(super) fn small(clock: u64) -> Message {
-    Message::control(Kind::new("n"), Head { clock, ..Head::default() })
+pub(super) fn small(n: u64) -> Message {
+    Message::control(Kind::new("n"), Head { version: Version(n), ..Head::default() })
 }
 
-pub(super) fn large(clock: u64, elements: usize) -> Message {
-    let values = (0..elements).map(|i| i as f32 + clock as f32).collect();
-    let head = Head { clock, ..Head::default() };
+pub(super) fn large(n: u64, elements: usize) -> Message {
+    let values = (0..elements).map(|i| i as f32 + n as f32).collect();
+    let head = Head { version: Version(n), ..Head::default() };
     Message::with(Kind::new("update"), head, "model", Data::Dense(Params::new(values)))
 }
 

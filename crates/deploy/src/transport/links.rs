@@ -42,7 +42,7 @@ pub struct LinksConfig {
     /// Known to all processes of the run and to nobody else.
     pub secret: String,
     /// How often this node has been started before in this run.
-    pub birth: u32,
+    pub life: u32,
     /// Time between two signs of life.
     pub heartbeat: Duration,
     /// Silence after which a neighbour is lost.
@@ -67,9 +67,9 @@ pub struct Neighbour {
 /// Which of a sender's messages this is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stamp {
-    /// Starts of the sender before the one that sent it.
-    pub birth: u32,
-    /// Position among what this birth of the sender sent to this receiver.
+    /// The life of the sender that sent it.
+    pub life: u32,
+    /// Position among what this life of the sender sent to this receiver.
     pub ordinal: u64,
 }
 
@@ -174,11 +174,11 @@ impl Links {
             None => None,
         };
         let process = Arc::new(Process {
-            control: Control::start(&config.run, &name, config.birth, &config.secret).await?,
+            control: Control::start(&config.run, &name, config.life, &config.secret).await?,
             run: config.run,
             me: config.me,
             names: config.names,
-            birth: config.birth,
+            life: config.life,
             tls,
             handshake_timeout: config.handshake_timeout,
             limits: config.limits,

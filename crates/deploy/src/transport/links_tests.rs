@@ -108,13 +108,13 @@ async fn a_restart_is_a_loss_and_a_return() {
     let [a, b] = identities("restart");
     let mut root = End::start(root("restart", a)).await;
     let config = worker("restart", b, root.address());
-    for birth in 0..3 {
-        let mut worker = End::start(LinksConfig { birth, ..config.clone() }).await;
-        if birth > 0 {
+    for life in 0..3 {
+        let mut worker = End::start(LinksConfig { life, ..config.clone() }).await;
+        if life > 0 {
             assert_eq!([root.word().await, root.word().await], ["down 1", "up 1"]);
         }
-        root.send(1, small(u64::from(birth)));
-        assert_eq!(worker.word().await, format!("{birth} from 0"));
+        root.send(1, small(u64::from(life)));
+        assert_eq!(worker.word().await, format!("{life} from 0"));
         worker.send(0, large(7, 10));
         assert_eq!(root.word().await, "7 from 1");
     }
@@ -219,9 +219,10 @@ async fn broken_connections_lose_nothing_under_reliable_delivery() {
     for heard in heard {
         let heard = heard.lock().unwrap();
         for lane in [Lane::Control, Lane::Model] {
-            let clocks: Vec<u64> = heard.iter().filter(|m| m.lane() == lane).map(|m| m.head.clock).collect();
+            let numbers: Vec<u64> =
+                heard.iter().filter(|m| m.lane() == lane).map(|m| m.head.version.0).collect();
             let first = if lane == Lane::Control { 2 } else { 1 };
-            assert_eq!(clocks, (first..=MESSAGES).step_by(2).collect::<Vec<_>>(), "{lane:?}");
+            assert_eq!(numbers, (first..=MESSAGES).step_by(2).collect::<Vec<_>>(), "{lane:?}");
         }
     }
 }

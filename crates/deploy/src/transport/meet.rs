@@ -19,7 +19,7 @@ pub(super) struct Process {
     pub run: String,
     pub me: NodeId,
     pub names: Vec<String>,
-    pub birth: u32,
+    pub life: u32,
     pub tls: Option<Tls>,
     pub handshake_timeout: Duration,
     pub limits: Limits,
@@ -167,7 +167,7 @@ async fn join(
 ) -> Result<Meeting, String> {
     let meters = [control.meter.clone(), bulk.meter.clone()];
     let mut session = process.control.open(node, connection, control, is_server, edge);
-    let ready = session.ready(process.name(node), standing.birth);
+    let ready = session.ready(process.name(node), standing.life);
     let remote = tokio::time::timeout(process.handshake_timeout, ready)
         .await
         .map_err(|_| "the control actors did not find each other".to_owned())?

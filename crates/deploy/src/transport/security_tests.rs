@@ -47,7 +47,7 @@ impl Log {
 }
 
 fn hello(run: &str) -> Hello {
-    let standing = Standing { birth: 0, losses: 0 };
+    let standing = Standing { life: 0, losses: 0 };
     let (from, to, purpose) = (NodeId(1), NodeId(0), Purpose::Control);
     Hello { wire: WIRE_VERSION, run: run.to_owned(), from, to, purpose, connection: 1, standing }
 }

@@ -72,8 +72,8 @@ impl Together {
         }
         match wire::encode(&outgoing.message) {
             Ok(frame) => {
-                let Stamp { birth, ordinal } = outgoing.stamp;
-                self.say(Content::Message { birth, ordinal, frame });
+                let Stamp { life, ordinal } = outgoing.stamp;
+                self.say(Content::Message { life, ordinal, frame });
             }
             Err(error) => tracing::error!("a message cannot be sent: {error}"),
         }

@@ -11,8 +11,8 @@
 //! | 7 | 1 | number of bodies |
 //! | 8 | 16 | kind, ASCII, padded with zeros |
 //! | 24 | 8 | sequence number within (from, to, lane) |
-//! | 32 | 48 | version, base, root, clock, samples, steps |
-//! | 80 | 8 | part (u32), loss (f32) |
+//! | 32 | 48 | version, base, root, the long number of the detail, samples, steps |
+//! | 80 | 8 | the short number of the detail (u32), loss (f32) |
 //! | 88 | 8 | XXH3-64 of the whole frame, these 8 bytes left out |
 //!
 //! Then 32 bytes for each body: name (12), codec (12, all zeros for raw f32), elements (u32), bytes (u32).

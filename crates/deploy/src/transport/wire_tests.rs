@@ -1,7 +1,7 @@
 //! Invariant: bytes on the wire in `sim` are the bytes of the encoding; and no bytes can hurt a reader.
 
 use super::*;
-use hcddl_core::domain::{Body, Coded, Data, Head, Kind, Params, Version};
+use hcddl_core::domain::{Body, Coded, Data, Detail, Head, Kind, Params, Version};
 use proptest::prelude::*;
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -26,15 +26,14 @@ fn any_data() -> impl Strategy<Value = Data> {
 }
 
 fn any_message() -> impl Strategy<Value = Message> {
-    let head = (any::<[u64; 6]>(), any::<u32>(), any::<u32>()).prop_map(|(w, part, loss)| Head {
+    let head = (any::<[u64; 6]>(), any::<u32>(), any::<u32>()).prop_map(|(w, short, loss)| Head {
         version: Version(w[0]),
         base: Version(w[1]),
         root: Version(w[2]),
-        clock: w[3],
         samples: w[4],
         steps: w[5],
-        part,
         loss: f32::from_bits(loss),
+        detail: Detail { long: w[3], short },
     });
     let body = ("[a-z]{1,12}", any_data()).prop_map(|(name, data)| Body { name: Cow::Owned(name), data });
     (any::<u64>(), "[a-z_]{1,16}", head, proptest::collection::vec(body, 0..4))

@@ -3,8 +3,8 @@
 //! in random order, get lost and come back.
 
 use hcddl_core::domain::{
-    Choice, Coded, Data, Head, JobId, Lane, Message, NodeId, Params, Pick, Row, Seeds, Stream, Time, Token,
-    Version,
+    Choice, Coded, Data, Head, JobId, Lane, Message, NodeId, Params, Pick, Progress, Row, Seeds, Stream,
+    Time, Token, Version,
 };
 use hcddl_core::node::kinds::{ASSIGN, CANCEL, UPDATE};
 use hcddl_core::node::reliable::Reliable;
@@ -82,7 +82,7 @@ impl World {
             codec_down: None,
             max_norm: Some(100.0),
             rounds: None,
-            incarnation: 0,
+            life: 0,
         };
         let server = Server::new(config, composition.policy, &Params::new(vec![0.0]), None);
         let mut world = Self {
@@ -172,7 +172,8 @@ impl World {
         }
         let clock = self.clocks.entry(worker).or_insert(0);
         *clock += 1;
-        let head = Head { base: head.version, clock: *clock, samples: 10, steps: 1, ..head };
+        let detail = Progress { clock: *clock, ..head.detail.into() }.into();
+        let head = Head { base: head.version, samples: 10, steps: 1, detail, ..head };
         self.sent += 1;
         let void = self.void > 0 && self.stream.below(self.void) == 0;
         // What a void update carries must not matter.
@@ -196,7 +197,10 @@ impl World {
             3 => update(head, vec![]),
             4 => update(Head { samples: u64::MAX, ..head }, vec![1.0; 3]),
             5 => update(Head { base: Version(u64::MAX), samples: u64::MAX, ..head }, vec![0.5]),
-            6 => update(Head { steps: u64::MAX, clock: u64::MAX, ..head }, vec![0.5]),
+            6 => {
+                let detail = Progress { clock: u64::MAX, ..head.detail.into() }.into();
+                update(Head { steps: u64::MAX, detail, ..head }, vec![0.5])
+            }
             7 => Message::control(UPDATE, head),
             _ => {
                 let coded = Coded { codec: "fp16".into(), len: 1, bytes: 2, payload: None };

@@ -38,21 +38,21 @@ pub struct Entry {
 /// What a record says. The first group are the node's inputs, the second checks on its outputs.
 #[derive(Clone, Debug, PartialEq)]
 pub enum What {
-    /// The node's process begins, for the `birth`th time after the first.
+    /// The node's process begins this life of it, from 0.
     Born {
         /// How often it was started before.
-        birth: u32,
+        life: u32,
         /// The checkpoint that it continues from, by its number.
         checkpoint: Option<u64>,
     },
     /// [`Event::Start`](hcddl_core::node::Event::Start).
     Start,
-    /// The `ordinal`th message that `from` sent to this node in its life `birth`.
+    /// The `ordinal`th message that `from` sent to this node in this life of it.
     Received {
         /// The sender.
         from: NodeId,
         /// The sender's life.
-        birth: u32,
+        life: u32,
         /// Position among what it sent to this node in that life, from 0.
         ordinal: u64,
     },
@@ -94,9 +94,9 @@ impl Entry {
     #[must_use]
     pub fn encode(&self) -> [u8; RECORD_BYTES] {
         let (kind, node, words) = match &self.what {
-            What::Born { birth, checkpoint } => (1, 0, [u64::from(*birth), checkpoint.unwrap_or(NONE), 0]),
+            What::Born { life, checkpoint } => (1, 0, [u64::from(*life), checkpoint.unwrap_or(NONE), 0]),
             What::Start => (2, 0, [0; 3]),
-            What::Received { from, birth, ordinal } => (3, from.0, [*ordinal, u64::from(*birth), 0]),
+            What::Received { from, life, ordinal } => (3, from.0, [*ordinal, u64::from(*life), 0]),
             What::Done { job, steps } => (4, 0, [job.0, steps.unwrap_or(NONE), 0]),
             What::Timer(token) => (5, 0, [token.0, 0, 0]),
             What::Up(node) => (6, node.0, [0; 3]),
@@ -119,9 +119,9 @@ impl Entry {
         let [a, b, c] = [word(16), word(24), word(32)];
         let some = |word: u64| (word != NONE).then_some(word);
         let what = match bytes[8] {
-            1 => What::Born { birth: u32::try_from(a).ok()?, checkpoint: some(b) },
+            1 => What::Born { life: u32::try_from(a).ok()?, checkpoint: some(b) },
             2 => What::Start,
-            3 => What::Received { from: node, birth: u32::try_from(b).ok()?, ordinal: a },
+            3 => What::Received { from: node, life: u32::try_from(b).ok()?, ordinal: a },
             4 => What::Done { job: JobId(a), steps: some(b) },
             5 => What::Timer(Token(a)),
             6 => What::Up(node),
@@ -251,10 +251,10 @@ mod tests {
 
     fn entries() -> Vec<Entry> {
         let all = [
-            What::Born { birth: 2, checkpoint: Some(7) },
-            What::Born { birth: 0, checkpoint: None },
+            What::Born { life: 2, checkpoint: Some(7) },
+            What::Born { life: 0, checkpoint: None },
             What::Start,
-            What::Received { from: NodeId(3), birth: 1, ordinal: 1 << 40 },
+            What::Received { from: NodeId(3), life: 1, ordinal: 1 << 40 },
             What::Done { job: JobId(9), steps: None },
             What::Done { job: JobId(10), steps: Some(3) },
             What::Timer(Token(1 << 63)),

@@ -9,7 +9,7 @@ use hcddl_core::domain::{JobId, Message, NodeId, Span, Time, Token};
 use hcddl_core::node::kinds::UPDATE;
 use hcddl_core::node::work::{Outcome, Trained, Work};
 use hcddl_core::node::{Commit, Cx, Effect, Effects, Event, Reason};
-use hcddl_plan::factory::{Birth, Factory};
+use hcddl_plan::factory::{Begin, Factory};
 use hcddl_plan::measure::account::Account;
 use hcddl_plan::plan::{NodePlan, Plan, Role};
 use std::collections::{BTreeMap, BTreeSet};
@@ -55,7 +55,7 @@ impl<'a, R: Runner> Core<'a, R> {
     pub async fn place(
         &mut self,
         id: NodeId,
-        how: Birth,
+        how: Begin,
         life: u32,
         down: &BTreeSet<NodeId>,
     ) -> Result<(), RunError> {

@@ -36,7 +36,7 @@ pub(super) struct Pair {
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 struct End {
     bond: Bond,
-    /// Counts meetings and births: a loss that was due before one is void.
+    /// Counts meetings and this end's lives: a loss that was due before one is void.
     turn: u32,
 }
 
@@ -53,10 +53,10 @@ impl Pair {
 }
 
 impl Bonds {
-    /// A pair; `births` of two that have always been able to talk.
-    pub(super) fn pair(&mut self, a: NodeId, b: NodeId, births: impl Fn(NodeId) -> u32) -> &mut Pair {
+    /// A pair; `life` tells the lives of two that have always been able to talk.
+    pub(super) fn pair(&mut self, a: NodeId, b: NodeId, life: impl Fn(NodeId) -> u32) -> &mut Pair {
         let (a, b) = (a.min(b), a.max(b));
-        let end = |other| End { bond: Bond::with(births(other)), turn: 0 };
+        let end = |other| End { bond: Bond::with(life(other)), turn: 0 };
         let new = || Pair { ends: [end(b), end(a)], ..Pair::default() };
         self.0.entry((a, b)).or_insert_with(new)
     }
@@ -86,7 +86,7 @@ impl<R: Runner> Conductor<'_, R> {
                 pair.apart = true;
                 if self.plan.peers.is_some() {
                     // Nobody waits for a peer that joins later; a server counts its absent children itself.
-                    self.heap.push(self.now, Pending::Notice { to, about, up: false, life: 0 });
+                    self.heap.push(self.now, Pending::Notice { to, about, up: false, turn: 0 });
                 } else {
                     pair.end((to, about)).bond.lose();
                 }
@@ -111,7 +111,7 @@ impl<R: Runner> Conductor<'_, R> {
             } else if !can_talk {
                 // It finds out itself who does not answer.
                 let at = self.now + self.plan.faults.detection;
-                self.heap.push(at, Pending::Notice { to: node, about: other, up: false, life: turn });
+                self.heap.push(at, Pending::Notice { to: node, about: other, up: false, turn });
             }
             self.changed(node, other, self.plan.faults.detection);
         }
@@ -121,27 +121,27 @@ impl<R: Runner> Conductor<'_, R> {
     /// takes to be noticed.
     pub(super) fn changed(&mut self, a: NodeId, b: NodeId, after: Span) {
         let can_talk = self.can_talk(a, b);
-        let births = [self.life(a.min(b)), self.life(a.max(b))];
-        let incarnations = &self.incarnations;
-        let life = |node: NodeId| incarnations.get(&node).copied().unwrap_or(0);
+        let of_both = [self.life(a.min(b)), self.life(a.max(b))];
+        let lives = &self.lives;
+        let life = |node: NodeId| lives.get(&node).copied().unwrap_or(0);
         let pair = self.bonds.pair(a, b, life);
         pair.turn += 1;
         let turn = pair.turn;
         if can_talk && pair.apart {
-            let unbroken = |i: usize| pair.ends[i].bond.is_with(births[1 - i]);
+            let unbroken = |i: usize| pair.ends[i].bond.is_with(of_both[1 - i]);
             if unbroken(0) && unbroken(1) {
                 // Too short to be noticed: what was said meanwhile comes late.
                 pair.join();
                 self.network.release(self.now, &mut self.heap);
             } else {
                 let at = self.now + self.plan.faults.detection;
-                self.heap.push(at, Pending::Notice { to: a, about: b, up: true, life: turn });
+                self.heap.push(at, Pending::Notice { to: a, about: b, up: true, turn });
             }
         } else if !can_talk && !pair.apart {
             pair.apart = true;
             for (to, about) in [(a, b), (b, a)] {
-                let life = pair.end((to, about)).turn;
-                self.heap.push(self.now + after, Pending::Notice { to, about, up: false, life });
+                let turn = pair.end((to, about)).turn;
+                self.heap.push(self.now + after, Pending::Notice { to, about, up: false, turn });
             }
         }
     }
@@ -190,9 +190,9 @@ impl<R: Runner> Conductor<'_, R> {
         if !self.bonds.known(a, b).is_some_and(|pair| pair.apart) || !self.can_talk(a, b) {
             return Ok(());
         }
-        let births = [self.life(a), self.life(b)];
+        let lives = [self.life(a), self.life(b)];
         let Some(pair) = self.bonds.known(a, b) else { return Ok(()) };
-        let standings = [0, 1].map(|i: usize| pair.ends[i].bond.standing(births[i]));
+        let standings = [0, 1].map(|i: usize| pair.ends[i].bond.standing(lives[i]));
         let changes = [pair.ends[0].bond.meet(standings[1]), pair.ends[1].bond.meet(standings[0])];
         pair.join();
         self.network.release(self.now, &mut self.heap);

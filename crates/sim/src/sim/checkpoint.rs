@@ -17,7 +17,7 @@ use hcddl_core::domain::{JobId, NodeId, Params, Span, Time, Token};
 use hcddl_core::inject::InjectState;
 use hcddl_core::node::NodeState;
 use hcddl_core::node::work::{Outcome, Train};
-use hcddl_plan::factory::Birth;
+use hcddl_plan::factory::Begin;
 use hcddl_plan::measure::account::Account;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -38,7 +38,7 @@ pub struct Checkpoint {
     timers: Vec<((NodeId, Token), u64)>,
     timers_set: u64,
     down: BTreeSet<NodeId>,
-    incarnations: BTreeMap<NodeId, u32>,
+    lives: BTreeMap<NodeId, u32>,
     bonds: Bonds,
     durable: BTreeMap<NodeId, Option<NodeState>>,
     models: BTreeMap<NodeId, Params>,
@@ -94,7 +94,7 @@ impl<R: Runner> Conductor<'_, R> {
             timers: self.timers.iter().map(|(k, v)| (*k, *v)).collect(),
             timers_set: self.timers_set,
             down: self.down.clone(),
-            incarnations: self.incarnations.clone(),
+            lives: self.lives.clone(),
             bonds: self.bonds.clone(),
             durable: self.durable.clone(),
             models: self.models.clone(),
@@ -152,7 +152,7 @@ impl<R: Runner> Conductor<'_, R> {
         self.plan_ahead();
         for (server, state) in anew {
             self.lose(server, Span::ZERO).await;
-            self.bring(server, Birth::Restart(state)).await?;
+            self.bring(server, Begin::Restart(state)).await?;
         }
         Ok(())
     }
@@ -167,11 +167,11 @@ impl<R: Runner> Conductor<'_, R> {
         }
         self.now = checkpoint.now;
         self.down = checkpoint.down;
-        self.incarnations = checkpoint.incarnations;
+        self.lives = checkpoint.lives;
         self.bonds = checkpoint.bonds;
         for (i, state) in checkpoint.nodes.into_iter().enumerate() {
             if let Some(state) = state {
-                self.birth(NodeId(i as u32), Birth::Continue(state)).await?;
+                self.place(NodeId(i as u32), Begin::Continue(state)).await?;
             }
         }
         self.heap = checkpoint.heap;

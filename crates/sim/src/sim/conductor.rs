@@ -17,7 +17,7 @@ use hcddl_core::domain::digest::Chain;
 use hcddl_core::domain::{JobId, NodeId, Params, Time, Token};
 use hcddl_core::net::FlowId;
 use hcddl_core::node::{Event, NodeState, Reason};
-use hcddl_plan::factory::Birth;
+use hcddl_plan::factory::Begin;
 use hcddl_plan::measure::outcome::{Clock, Observer, Progress, SimOptions, SpanKind, TimelineSpan};
 use hcddl_plan::plan::Plan;
 use std::collections::{BTreeMap, BTreeSet};
@@ -45,7 +45,7 @@ pub(super) struct Conductor<'a, R: Runner> {
     pub timers: BTreeMap<(NodeId, Token), u64>,
     pub timers_set: u64,
     pub down: BTreeSet<NodeId>,
-    pub incarnations: BTreeMap<NodeId, u32>,
+    pub lives: BTreeMap<NodeId, u32>,
     pub bonds: Bonds,
     /// States of root servers that a fault will restart.
     pub durable: BTreeMap<NodeId, Option<NodeState>>,
@@ -159,7 +159,7 @@ impl<R: Runner> Conductor<'_, R> {
         match pending {
             Pending::Fault(index) => self.fault(index).await,
             Pending::Start(node) => self.dispatch(node, Event::Start, [0, 0]).await,
-            Pending::Notice { to, about, up, life } => self.noticed(to, about, up, life).await,
+            Pending::Notice { to, about, up, turn } => self.noticed(to, about, up, turn).await,
             Pending::Listen { a, b } => self.listen(a, b).await,
             Pending::Deliver { from, to, number, message } => {
                 self.core.account.departed(self.now, from);
@@ -323,14 +323,14 @@ impl<R: Runner> Conductor<'_, R> {
         )
     }
 
-    /// How often a node has been started again.
+    /// Which of its lives a node is in.
     pub(super) fn life(&self, node: NodeId) -> u32 {
-        self.incarnations.get(&node).copied().unwrap_or(0)
+        self.lives.get(&node).copied().unwrap_or(0)
     }
 
     /// Puts a node (back) in its place.
-    pub(super) async fn birth(&mut self, node: NodeId, birth: Birth) -> Result<(), RunError> {
+    pub(super) async fn place(&mut self, node: NodeId, how: Begin) -> Result<(), RunError> {
         let life = self.life(node);
-        self.core.place(node, birth, life, &self.down).await
+        self.core.place(node, how, life, &self.down).await
     }
 }

@@ -8,7 +8,7 @@ use crate::run::RunError;
 use crate::run::runner::Runner;
 use hcddl_core::domain::NodeId;
 use hcddl_core::node::Reason;
-use hcddl_plan::factory::Birth;
+use hcddl_plan::factory::Begin;
 use hcddl_plan::measure::outcome::{SpanKind, TimelineSpan};
 use hcddl_plan::plan::Fault;
 
@@ -30,9 +30,9 @@ impl<R: Runner> Conductor<'_, R> {
             }
             Fault::Restart(node) => {
                 let durable = self.durable.get(node).cloned().flatten();
-                self.bring(*node, Birth::Restart(durable)).await?;
+                self.bring(*node, Begin::Restart(durable)).await?;
             }
-            Fault::Join(node) => self.bring(*node, Birth::New).await?,
+            Fault::Join(node) => self.bring(*node, Begin::New).await?,
             Fault::SlowDown(node, factor) => self.rules.faults.slow_down(*node, *factor),
             Fault::LinkDown(a, b) => self.cut(Cut::Down(*a, *b)),
             Fault::LinkUp(a, b) => self.cut(Cut::Up(*a, *b)),
@@ -70,13 +70,13 @@ impl<R: Runner> Conductor<'_, R> {
     }
 
     /// A node starts (again).
-    pub(super) async fn bring(&mut self, node: NodeId, birth: Birth) -> Result<(), RunError> {
+    pub(super) async fn bring(&mut self, node: NodeId, how: Begin) -> Result<(), RunError> {
         if !self.down.remove(&node) {
             return Ok(());
         }
-        *self.incarnations.entry(node).or_insert(0) += 1;
+        *self.lives.entry(node).or_insert(0) += 1;
         self.core.account.set_down(self.now, node, false);
-        self.birth(node, birth).await?;
+        self.place(node, how).await?;
         self.heap.push(self.now, Pending::Start(node));
         self.reborn(node);
         if self.observer.wants_spans() {

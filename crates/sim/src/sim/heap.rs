@@ -13,8 +13,8 @@ pub(crate) enum Pending {
     Fault(u32),
     /// A node starts.
     Start(NodeId),
-    /// A node loses another one, or the two meet, unless something has changed since `life` (see `bonds`).
-    Notice { to: NodeId, about: NodeId, up: bool, life: u32 },
+    /// A node loses another one, or the two meet, unless something has changed since this turn (see `bonds`).
+    Notice { to: NodeId, about: NodeId, up: bool, turn: u32 },
     /// A message arrives: the `number`th from the one to the other, from 0.
     Deliver { from: NodeId, to: NodeId, number: u64, message: Message },
     /// A job ends.

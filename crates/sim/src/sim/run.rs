@@ -24,7 +24,7 @@ use hcddl_core::node::kinds::UPDATE;
 use hcddl_core::node::{NodeState, Reason};
 use hcddl_learn::Learner;
 use hcddl_learn::kernels::Isa;
-use hcddl_plan::factory::{Birth, Delivery, Factory};
+use hcddl_plan::factory::{Begin, Delivery, Factory};
 use hcddl_plan::measure::outcome::{Clock, Observer, RunnerKind, SimOptions, Summary};
 use hcddl_plan::plan::{Fault, Plan, Role};
 use hcddl_plan::registry::Registry;
@@ -248,7 +248,7 @@ impl<'a, R: Runner> Conductor<'a, R> {
             timers: BTreeMap::new(),
             timers_set: 0,
             down: absent.map(|(i, _)| NodeId(i as u32)).collect(),
-            incarnations: BTreeMap::new(),
+            lives: BTreeMap::new(),
             bonds: Bonds::default(),
             durable: durable_nodes(plan),
             models: BTreeMap::new(),
@@ -266,7 +266,7 @@ impl<'a, R: Runner> Conductor<'a, R> {
     pub(super) async fn begin_run(&mut self, init: &Params) -> Result<(), RunError> {
         for id in (0..self.plan.nodes.len() as u32).map(NodeId) {
             if !self.down.contains(&id) {
-                self.birth(id, Birth::New).await?;
+                self.place(id, Begin::New).await?;
                 self.heap.push(Time::ZERO, Pending::Start(id));
             }
             if self.core.is_top(id) {

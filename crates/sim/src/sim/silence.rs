@@ -23,8 +23,8 @@ impl<R: Runner> Conductor<'_, R> {
         if !matches!(self.core.factory.delivery(), Delivery::Timed(_)) {
             return;
         }
-        let incarnations = &self.incarnations;
-        let life = |node: NodeId| incarnations.get(&node).copied().unwrap_or(0);
+        let lives = &self.lives;
+        let life = |node: NodeId| lives.get(&node).copied().unwrap_or(0);
         let pair = self.bonds.pair(from, to, life);
         if !pair.apart && !std::mem::replace(&mut pair.watched, true) {
             let (a, b) = (from.min(to), from.max(to));

@@ -3,6 +3,7 @@
 use super::Server;
 use super::state::Folding;
 use crate::domain::{NodeId, Strange, UpdateId};
+use crate::node::uplink::{Input, Uplink};
 use crate::node::work::{Fold, FoldInput, Folded, Work};
 use crate::node::{Commit, Contribution, Cx, Effect, Effects, Reason};
 use crate::policy::fold::Demands;
@@ -56,7 +57,7 @@ impl Server {
                 snapshot: held.snapshot,
             })
             .collect();
-        let job = state.job();
+        let job = state.jobs.fresh();
         state.folding = Some(Folding { job, contributions, origin });
         let fold = Fold {
             rule: Arc::clone(&self.config.rule),
@@ -65,15 +66,14 @@ impl Server {
             apply: self.config.apply.clone(),
             opt: std::mem::take(&mut state.opt),
             kind: self.config.update,
-            keep_aggregate: self.config.uplink.as_ref().is_some_and(|u| u.forwards(self.config.update)),
+            keep_aggregate: self.uplink.as_ref().is_some_and(Uplink::forwards),
             demands: Some(Demands { max_norm: self.config.max_norm }),
         };
         out.run(job, Work::Fold(Box::new(fold)));
     }
 
-    pub(super) fn folded(&mut self, cx: &Cx, folded: Folded, out: &mut Effects) {
-        let Folding { mut contributions, origin, .. } =
-            self.state.folding.take().expect("a fold was running");
+    pub(super) fn folded(&mut self, cx: &Cx, folding: Folding, folded: Folded, out: &mut Effects) {
+        let Folding { mut contributions, origin, .. } = folding;
         let senders: Vec<NodeId> = contributions.iter().map(|part| part.node).collect();
         for (place, what) in &folded.strange {
             out.push(Effect::Noticed { from: senders[*place], what: *what });
@@ -95,24 +95,25 @@ impl Server {
         for (contribution, weight) in contributions.iter_mut().zip(folded.weights) {
             contribution.weight = weight;
         }
-        self.note_commit(&contributions, origin, folded.aggregate, out);
+        let aggregate = folded.aggregate;
+        self.tell_uplink(Input::Committed { contributions: &contributions, origin, aggregate }, out);
         let version = self.state.version;
         out.push(Effect::Commit(Commit {
             version,
             contributors: contributions,
             model: self.state.model.clone(),
         }));
-        if self.config.uplink.is_none() && self.config.rounds.is_some_and(|rounds| version.0 >= rounds) {
+        if self.uplink.is_none() && self.config.rounds.is_some_and(|rounds| version.0 >= rounds) {
             self.finish(Reason::Rounds, out);
             return;
         }
         let verdict = self.ask(cx, PolicyEvent::Folded);
         self.obey(verdict, out);
-        self.adopt_deferred(out);
+        self.tell_uplink(Input::Settled, out);
         self.pump(cx, out);
     }
 
-    pub(in crate::node) fn finish(&mut self, reason: Reason, out: &mut Effects) {
+    pub(super) fn finish(&mut self, reason: Reason, out: &mut Effects) {
         self.state.finished = true;
         out.push(Effect::Finish(reason));
     }

@@ -2,9 +2,10 @@
 
 use super::state::Grant;
 use super::{Server, Traffic};
-use crate::domain::{Data, Head, Message, NodeId, Version};
+use crate::domain::{Data, Head, Message, NodeId, Progress, Version};
 use crate::node::Effects;
 use crate::node::kinds::{ASSIGN, READY};
+use crate::node::uplink::Uplink;
 use crate::node::work::Work;
 use crate::policy::Assignment;
 
@@ -17,11 +18,8 @@ impl Server {
         }
         known.busy = true;
         known.holds = self.state.version;
-        match &mut self.state.uplink {
-            Some(uplink) if uplink.gate_closed => {
-                uplink.gated.insert(child, assignment);
-            }
-            _ => self.grant(child, assignment, out),
+        if !self.uplink.as_mut().is_some_and(|uplink| uplink.holds_back(child, assignment)) {
+            self.grant(child, assignment, out);
         }
     }
 
@@ -39,7 +37,7 @@ impl Server {
     fn new_grant(&self, assignment: Assignment, offered: bool) -> Grant {
         let state = &self.state;
         Grant {
-            origin: state.uplink.as_ref().map_or(state.version, |u| u.parent_version),
+            origin: self.uplink.as_ref().map_or(state.version, Uplink::parent_version),
             snapshot: self.config.rule.needs_snapshots().then(|| state.model.clone()),
             assignment,
             offered,
@@ -47,9 +45,10 @@ impl Server {
     }
 
     fn head(&self, child: NodeId, assignment: Assignment) -> Head {
-        let root = self.state.uplink.as_ref().map_or(self.state.version, |u| u.root_version);
-        let (version, part) = (self.state.version, self.state.children[&child].life);
-        Head { version, root, part, steps: assignment.steps, loss: f32::NAN, ..Head::default() }
+        let version = self.state.version;
+        let root = self.uplink.as_ref().map_or(version, Uplink::root_version);
+        let detail = Progress { clock: 0, era: self.state.children[&child].era }.into();
+        Head { version, root, steps: assignment.steps, loss: f32::NAN, detail, ..Head::default() }
     }
 
     /// Sends the model, encoded once for each version if there is a codec.
@@ -60,7 +59,7 @@ impl Server {
             (_, Some(codec)) => {
                 self.state.asked.insert(child, assignment);
                 if self.state.encoding.is_none() {
-                    let job = self.state.job();
+                    let job = self.state.jobs.fresh();
                     self.state.encoding = Some((job, self.state.version));
                     let tensor = self.state.model.clone();
                     let counter = self.state.version.0;
@@ -81,15 +80,6 @@ impl Server {
         self.state.encoded = Some((version, data));
         for (child, assignment) in std::mem::take(&mut self.state.asked) {
             self.deliver(child, assignment, out);
-        }
-    }
-
-    /// Opens the gate: everybody who waited for the parent's answer gets the model.
-    pub(in crate::node) fn open_gate(&mut self, out: &mut Effects) {
-        let uplink = self.state.uplink.as_mut().expect("only a local server has a gate");
-        uplink.gate_closed = false;
-        for (child, assignment) in std::mem::take(&mut uplink.gated) {
-            self.grant(child, assignment, out);
         }
     }
 }

@@ -4,22 +4,25 @@
 //! A server does one thing at a time: while a fold runs, arrivals queue, so a policy never sees a half-made
 //! commit.
 
+mod arrival;
 mod commit;
 mod hand_out;
 mod state;
+#[cfg(test)]
+mod tests;
 
 pub use state::ServerState;
 
-use super::kinds::{CANCEL, PULL, UPDATE};
-use super::uplink::{Uplink, UplinkConfig};
-use super::work::{OptState, Outcome, UpdateKind, Work};
-use super::{Cx, Effect, Effects, Event, Node, NodeState};
-use crate::domain::{ByNode, Data, Head, JobId, Message, NodeId, Params, Strange, Token, UpdateId, Version};
+use super::kinds::CANCEL;
+use super::uplink::{self, Below, Uplink, UplinkConfig};
+use super::work::{OptState, Outcome, UpdateKind};
+use super::{Cx, Effect, Effects, Event, Jobs, Node, NodeState};
+use crate::domain::{ByNode, Era, Head, JobId, Message, NodeId, Params, Token, Version};
 use crate::policy::fold::FoldRule;
 use crate::policy::optimizer::ServerOptimizer;
-use crate::policy::{Child, Policy, PolicyEvent, ServerView, TimerRequest, UpdateMeta, Verdict, Why};
+use crate::policy::{Child, Policy, PolicyEvent, ServerView, TimerRequest, Verdict};
 use serde::{Deserialize, Serialize};
-use state::{Held, Input};
+use state::Input;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
@@ -59,22 +62,18 @@ pub struct ServerConfig {
     pub max_norm: Option<f64>,
     /// Commits after which the root ends the run.
     pub rounds: Option<u64>,
-    /// How often this server was started again.
-    pub incarnation: u32,
+    /// Which of its lives this is: how often the server was started before.
+    pub life: u32,
 }
 
 /// See the module.
 pub struct Server {
-    pub(super) config: ServerConfig,
-    pub(super) state: ServerState,
+    config: ServerConfig,
+    state: ServerState,
     policy: Box<dyn Policy>,
+    /// Beside the state, not in it: an uplink is its plan and what it knows, together or not at all.
+    uplink: Option<Uplink>,
 }
-
-/// A child's life is counted in the lower bits, the server's own above.
-const LIFE_BITS: u32 = 16;
-
-/// Samples that an update may be said to stand for, so that sums of them cannot overflow.
-const SAMPLES_MAX: u64 = 1 << 40;
 
 /// The policy's one timer.
 const POLICY_TIMER: Token = Token(1);
@@ -83,12 +82,12 @@ impl Server {
     /// A new server with this model, or one that continues.
     #[must_use]
     pub fn new(
-        config: ServerConfig,
+        mut config: ServerConfig,
         mut policy: Box<dyn Policy>,
         init: &Params,
         state: Option<ServerState>,
     ) -> Self {
-        let state = state.unwrap_or_else(|| ServerState {
+        let mut state = state.unwrap_or_else(|| ServerState {
             model: init.clone(),
             version: Version(0),
             opt: OptState::default(),
@@ -105,15 +104,17 @@ impl Server {
             asked: BTreeMap::new(),
             contributors: Vec::new(),
             next_update: 0,
-            next_job: 0,
+            jobs: Jobs::default(),
             finished: false,
-            uplink: config.uplink.as_ref().map(|_| Uplink::new(init)),
+            uplink: None,
             policy: String::new(),
         });
         if !state.policy.is_empty() {
             policy.load(&state.policy).expect("a state that this policy saved");
         }
-        Self { config, state, policy }
+        let saved = state.uplink.take();
+        let uplink = config.uplink.take().map(|uplink| Uplink::new(uplink, config.update, init, saved));
+        Self { config, state, policy, uplink }
     }
 
     /// A server that starts again from a durable state: its model and version survive, its connections and
@@ -129,14 +130,36 @@ impl Server {
         server.state.model = saved.model;
         server.state.version = saved.version;
         server.state.opt = saved.opt;
-        server.state.next_job = saved.next_job;
+        server.state.jobs = saved.jobs;
         server.state.next_update = saved.next_update;
         server
     }
 
-    /// Whether a fold is running.
-    pub(super) fn is_folding(&self) -> bool {
-        self.state.folding.is_some()
+    /// Tells the uplink something, if there is one, and does what it answers.
+    fn tell_uplink(&mut self, input: uplink::Input<'_>, out: &mut Effects) {
+        let Some(uplink) = &mut self.uplink else { return };
+        let state = &mut self.state;
+        let children = &state.children;
+        let below = Below {
+            model: &state.model,
+            is_untouched: state.version == Version(0),
+            is_folding: state.folding.is_some(),
+            clock: &|| children.values().filter(|c| c.alive).map(|c| c.clock).min().unwrap_or(0),
+            jobs: &mut state.jobs,
+        };
+        match uplink.on(input, below, out) {
+            uplink::Answer::Nothing => {}
+            uplink::Answer::Fail(reason) => self.finish(reason, out),
+            uplink::Answer::Adopt { model, waiting } => {
+                self.state.model = model;
+                // A version like any other, so that what children compute on the one before counts as stale.
+                self.state.version = self.state.version.next();
+                for (child, assignment) in waiting {
+                    self.grant(child, assignment, out);
+                }
+                self.tell_uplink(uplink::Input::Adopted, out);
+            }
+        }
     }
 
     fn ask(&mut self, cx: &Cx, event: PolicyEvent) -> Verdict {
@@ -154,8 +177,12 @@ impl Server {
     }
 
     /// Hands queued inputs to the policy until a fold runs.
+    ///
+    /// Losses and returns queue with the updates, though they could be told at once: the policy hears everything in the
+    /// order in which it happened, so an update of before a loss is not one of a child that is not there.
     fn pump(&mut self, cx: &Cx, out: &mut Effects) {
-        while self.state.folding.is_none() && !self.state.finished && !self.is_mixing() {
+        let is_mixing = |uplink: &Option<Uplink>| uplink.as_ref().is_some_and(Uplink::is_mixing);
+        while self.state.folding.is_none() && !self.state.finished && !is_mixing(&self.uplink) {
             let Some(input) = self.state.inbox.pop_front() else { return };
             let event = match input {
                 Input::Update { from, head, tensor } => self.admit(cx, from, &head, tensor),
@@ -177,35 +204,13 @@ impl Server {
         }
     }
 
-    /// Files an update; the policy is asked next.
-    fn admit(&mut self, cx: &Cx, from: NodeId, head: &Head, tensor: Params) -> PolicyEvent {
-        let state = &mut self.state;
-        let child = state.children.get_mut(&from).expect("only children send updates");
-        let current = child.busy && head.version == child.holds;
-        if current {
-            child.busy = false;
-        }
-        child.clock = child.clock.max(head.clock);
-        state.next_update += 1;
-        let id = UpdateId(state.next_update);
-        let base = head.base.min(state.version);
-        let meta =
-            UpdateMeta { from, base, current, steps: head.steps, samples: head.samples, arrived: cx.now };
-        state.pending.insert(id, meta);
-        let (origin, snapshot) = match state.grants.get(&from) {
-            Some(grant) => (grant.origin, grant.snapshot.clone()),
-            None => (state.uplink.as_ref().map_or(base, |u| u.parent_version), None),
-        };
-        state.held.insert(id, Held { tensor, snapshot, origin, loss: head.loss });
-        PolicyEvent::Update(id)
-    }
-
     fn obey(&mut self, verdict: Verdict, out: &mut Effects) {
         for (id, why) in verdict.dropped {
             let meta = self.state.pending.remove(&id).expect("a policy drops pending updates only");
             self.state.held.remove(&id);
             out.push(Effect::Dropped { from: meta.from, why });
         }
+        // Before the replies, so that a child which is cancelled and gets new work is not cancelled in that.
         for child in verdict.cancel {
             let known = self.state.children.get_mut(&child).expect("a policy cancels children only");
             known.busy = false;
@@ -226,74 +231,26 @@ impl Server {
         }
     }
 
-    fn heard_child(&mut self, cx: &Cx, from: NodeId, message: Message, out: &mut Effects) {
-        if message.kind == PULL {
-            // Only what was offered since the child was last lost, and only once.
-            if let Some(grant) = self.state.grants.get_mut(&from)
-                && std::mem::take(&mut grant.offered)
-            {
-                let assignment = grant.assignment;
-                self.deliver(from, assignment, out);
-            }
-        } else if message.kind == UPDATE {
-            let head = message.head;
-            if self.state.children[&from].life != head.part {
-                // It answers a model from before the child, or this server, was lost. The policy has been told that
-                // this work is not coming and may have given the child other work since: to fold it would leave the
-                // child with two models to train on, and there is no snapshot of its own for it.
-                out.push(Effect::Dropped { from, why: Why::Late });
-                return;
-            }
-            match (message.bodies.into_iter().next().map(|b| b.data), self.config.codec_up) {
-                (Some(Data::Dense(tensor)), _) => self.got(cx, from, head, tensor, out),
-                (Some(data), Some(codec)) => {
-                    let job = self.state.job();
-                    self.state.decoding.insert(job, (from, head));
-                    out.run(job, Work::Decode { data, codec });
-                }
-                // No tensor, or one that is coded though no codec was agreed on. The child is waited for all the same,
-                // so this has to count as its update.
-                _ => self.got(cx, from, head, Params::absent(0), out),
-            }
-        }
-    }
-
-    /// An update is there and decoded. A child that sends something else than was agreed is a broken or a hostile one:
-    /// what it sent is void, so that nobody waits for it, and told.
-    fn got(&mut self, cx: &Cx, from: NodeId, mut head: Head, mut tensor: Params, out: &mut Effects) {
-        let len = self.state.model.len();
-        if tensor.len() != len {
-            out.push(Effect::Noticed { from, what: Strange::Length(tensor.len()) });
-            (head.samples, head.steps) = (0, 0);
-            tensor = self.state.model.values().map_or(Params::absent(len), |_| Params::new(vec![0.0; len]));
-        }
-        if head.base > self.state.version {
-            out.push(Effect::Noticed { from, what: Strange::Version(head.base.0) });
-            head.base = self.state.version;
-        }
-        head.samples = head.samples.min(SAMPLES_MAX);
-        self.state.inbox.push_back(Input::Update { from, head, tensor });
-        self.pump(cx, out);
-    }
-
+    /// A job ended: one of the server's own, or of its uplink.
     fn done(&mut self, cx: &Cx, job: JobId, outcome: Outcome, out: &mut Effects) {
-        match outcome {
-            Outcome::Folded(folded) if self.state.folding.as_ref().is_some_and(|f| f.job == job) => {
-                self.folded(cx, *folded, out);
-            }
-            Outcome::Decoded(tensor) if self.state.decoding.contains_key(&job) => {
-                let (from, head) = self.state.decoding.remove(&job).expect("just seen");
-                self.got(cx, from, head, tensor, out);
-            }
-            Outcome::Encoded { data, .. } if self.state.encoding.is_some_and(|(mine, _)| mine == job) => {
-                let (_, version) = self.state.encoding.take().expect("just seen");
-                self.encoded(data, version, out);
-            }
-            outcome => {
-                self.uplink_done(job, outcome, out);
-                self.pump(cx, out);
-            }
-        }
+        let state = &mut self.state;
+        let outcome = match outcome {
+            Outcome::Folded(folded) => match state.folding.take_if(|folding| folding.job == job) {
+                Some(folding) => return self.folded(cx, folding, *folded, out),
+                None => Outcome::Folded(folded),
+            },
+            Outcome::Decoded(tensor) => match state.decoding.remove(&job) {
+                Some((from, head)) => return self.got(cx, from, head, tensor, out),
+                None => Outcome::Decoded(tensor),
+            },
+            Outcome::Encoded { data, residual } => match state.encoding.take_if(|(mine, _)| *mine == job) {
+                Some((_, version)) => return self.encoded(data, version, out),
+                None => Outcome::Encoded { data, residual },
+            },
+            other => other,
+        };
+        self.tell_uplink(uplink::Input::Done(job, outcome), out);
+        self.pump(cx, out);
     }
 
     /// A neighbour is lost or back. A child gets nothing more from the moment of its loss, and something again only
@@ -301,7 +258,7 @@ impl Server {
     fn neighbour_changed(&mut self, cx: &Cx, child: NodeId, alive: bool, out: &mut Effects) {
         let Some(known) = self.state.children.get_mut(&child) else {
             if !alive {
-                self.parent_lost();
+                self.tell_uplink(uplink::Input::Lost, out);
                 self.pump(cx, out);
             }
             return;
@@ -312,9 +269,9 @@ impl Server {
             self.state.gone.insert(child);
             known.alive = false;
             known.busy = false;
-            known.life = known.life.wrapping_add(1);
-            if let Some(uplink) = &mut self.state.uplink {
-                uplink.gated.remove(&child);
+            known.era = known.era.next();
+            if let Some(uplink) = &mut self.uplink {
+                uplink.forget(child);
             }
             self.state.asked.remove(&child);
             if let Some(grant) = self.state.grants.get_mut(&child) {
@@ -329,8 +286,7 @@ impl Server {
 
 fn newcomer(config: &ServerConfig, child: NodeId) -> Child {
     let alive = !config.absent.contains(&child);
-    // What a former life of this server handed out is not what this one did.
-    Child { alive, busy: false, clock: 0, holds: Version(0), life: config.incarnation << LIFE_BITS }
+    Child { alive, busy: false, clock: 0, holds: Version(0), era: Era::new(config.life, 0) }
 }
 
 impl Node for Server {
@@ -346,7 +302,7 @@ impl Node for Server {
             Event::Received { from, message } if self.state.children.contains_key(&from) => {
                 self.heard_child(cx, from, message, out);
             }
-            Event::Received { message, .. } => self.heard_parent(message, out),
+            Event::Received { message, .. } => self.tell_uplink(uplink::Input::Heard(message), out),
             Event::Done { job, outcome } => self.done(cx, job, outcome, out),
             Event::Timer(_) => {
                 self.state.inbox.push_back(Input::Event(PolicyEvent::Timer));
@@ -360,6 +316,7 @@ impl Node for Server {
     }
 
     fn save(&self) -> NodeState {
-        NodeState::Server(Box::new(ServerState { policy: self.policy.save(), ..self.state.clone() }))
+        let (policy, uplink) = (self.policy.save(), self.uplink.as_ref().map(Uplink::save));
+        NodeState::Server(Box::new(ServerState { policy, uplink, ..self.state.clone() }))
     }
 }

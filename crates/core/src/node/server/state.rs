@@ -1,9 +1,9 @@
 //! Everything a server knows.
 
 use crate::domain::{ByNode, Data, Head, JobId, NodeId, Params, UpdateId, Version};
-use crate::node::Contribution;
-use crate::node::uplink::Uplink;
+use crate::node::uplink::UplinkState;
 use crate::node::work::OptState;
+use crate::node::{Contribution, Jobs};
 use crate::policy::{Assignment, Child, PolicyEvent, UpdateMeta};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -11,9 +11,9 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 /// Everything a server knows.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ServerState {
-    pub(in crate::node) model: Params,
-    pub(in crate::node) version: Version,
-    pub(in crate::node) opt: OptState,
+    pub(super) model: Params,
+    pub(super) version: Version,
+    pub(super) opt: OptState,
     pub(super) children: ByNode<Child>,
     /// Children whose loss was the last news of them.
     pub(super) gone: BTreeSet<NodeId>,
@@ -28,9 +28,11 @@ pub struct ServerState {
     pub(super) asked: BTreeMap<NodeId, Assignment>,
     pub(super) contributors: Vec<NodeId>,
     pub(super) next_update: u64,
-    pub(in crate::node) next_job: u64,
+    pub(super) jobs: Jobs,
     pub(super) finished: bool,
-    pub(in crate::node) uplink: Option<Uplink>,
+    /// Filled in when it is saved: a running server has its uplink beside.
+    pub(super) uplink: Option<UplinkState>,
+    /// Filled in when it is saved, as the policy keeps its own.
     pub(super) policy: String,
 }
 
@@ -46,16 +48,6 @@ impl ServerState {
     /// The saved state of its policy.
     pub fn policy_state(&self) -> &str {
         &self.policy
-    }
-
-    pub(in crate::node) fn job(&mut self) -> JobId {
-        self.next_job += 1;
-        JobId(self.next_job)
-    }
-
-    /// The clock of the slowest living child.
-    pub(in crate::node) fn clock(&self) -> u64 {
-        self.children.values().filter(|c| c.alive).map(|c| c.clock).min().unwrap_or(0)
     }
 }
 

@@ -29,7 +29,7 @@ pub(super) enum Expected<'a> {
 
 /// Files in the directory of a node.
 const OF_NODE: [&str; 5] =
-    [node_file::PROGRESS, node_file::LOG, node_file::ORDER, node_file::BIRTHS, node_file::CHECKPOINT];
+    [node_file::PROGRESS, node_file::LOG, node_file::ORDER, node_file::LIVES, node_file::CHECKPOINT];
 /// Files in the directory of a life of a node.
 const OF_LIFE: [&str; 7] =
     [NodeResult::FILE, file::METRICS, file::COMMITS, file::SUMMARY, file::TIMELINE, file::MODEL, file::BEST];
@@ -61,7 +61,7 @@ impl Expected<'_> {
 }
 
 fn is_life(name: &str) -> bool {
-    is_name(name) && name.strip_prefix("life").is_some_and(|birth| birth.parse::<u32>().is_ok())
+    is_name(name) && name.strip_prefix("life").is_some_and(|life| life.parse::<u32>().is_ok())
 }
 
 /// Unpacks an archive of a host into a folder that nobody else writes to, by way of `staging`, which is made and removed.

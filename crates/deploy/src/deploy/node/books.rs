@@ -48,7 +48,7 @@ pub(super) struct Books<'a> {
 const PROGRESS_EVERY: Duration = Duration::from_millis(250);
 
 impl<'a> Books<'a> {
-    /// Opens the files of this life of the node: `nodes/<name>/life<birth>/`.
+    /// Opens the files of this life of the node: `nodes/<name>/life<n>/`.
     pub fn new(
         place: &Place,
         plan: &'a Plan,
@@ -56,7 +56,7 @@ impl<'a> Books<'a> {
         tools: Tools,
         init: Params,
     ) -> anyhow::Result<Self> {
-        let dir = RunDir::create(Some(&place.own.join(format!("life{}", place.birth))), &plan.name)?;
+        let dir = RunDir::create(Some(&place.own.join(format!("life{}", place.life))), &plan.name)?;
         Ok(Self {
             place: place.clone(),
             plan,
@@ -65,7 +65,7 @@ impl<'a> Books<'a> {
             pool: Pool::detached(1)?,
             recorder: Recorder::create(&dir, plan, RecorderOptions::default())?,
             dir,
-            progress: NodeProgress { birth: place.birth, ..NodeProgress::default() },
+            progress: NodeProgress { life: place.life, ..NodeProgress::default() },
             pace: Pace::new(PROGRESS_EVERY),
             round_trips: BTreeMap::new(),
             model: init,
@@ -190,7 +190,7 @@ impl<'a> Books<'a> {
         let not_finite = self.probe.not_finite().filter(|_| top);
         let good = over.is_good && not_finite.is_none();
         let reason = not_finite.map_or_else(|| over.reason.clone(), Reason::Failed);
-        let result = NodeResult::of(self.plan, self.place.me, self.place.birth, now, account)
+        let result = NodeResult::of(self.plan, self.place.me, self.place.life, now, account)
             .with_evaluation(&self.probe, &self.model, self.version)
             .ended(reason.clone(), traffic, self.round_trips.clone());
         self.recorder.close()?;

@@ -25,7 +25,7 @@ pub(crate) struct Saved {
 /// The last checkpoint of a node that was started before; none before the first.
 pub(crate) fn load(place: &Place) -> anyhow::Result<Option<Saved>> {
     match checkpoint::read::<Saved>(&place.own) {
-        Ok(saved) if place.birth > 0 => Ok(Some(saved)),
+        Ok(saved) if place.life > 0 => Ok(Some(saved)),
         Ok(_) | Err(CheckpointError::Missing(_)) => Ok(None),
         Err(error) => Err(error.into()),
     }

@@ -39,7 +39,7 @@ impl<'a, W: World> Carrier<'a> for Stage<'a, W> {
         // When the last byte has left is not known here.
         self.core.account.departed(now, from);
         let ordinal = self.ordinals.entry(to).or_insert(0);
-        let stamp = Stamp { birth: self.place.birth, ordinal: *ordinal };
+        let stamp = Stamp { life: self.place.life, ordinal: *ordinal };
         *ordinal += 1;
         self.world.send(to, stamp, message);
     }

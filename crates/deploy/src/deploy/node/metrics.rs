@@ -101,7 +101,7 @@ fn page(run: &str, node: &str, progress: &NodeProgress) -> String {
             "Commits of the server, or rounds of the peer.",
             Some(progress.commits as f64),
         ),
-        ("restarts_total", "counter", "Starts of the node after the first.", Some(f64::from(progress.birth))),
+        ("restarts_total", "counter", "Starts of the node after the first.", Some(f64::from(progress.life))),
         ("sent_bytes_total", "counter", "Bytes sent to neighbours.", Some(progress.bytes_sent as f64)),
         (
             "received_bytes_total",

@@ -51,7 +51,7 @@ pub(crate) struct Place {
     /// Who it is.
     pub me: NodeId,
     /// How often it was started before.
-    pub birth: u32,
+    pub life: u32,
 }
 
 /// Time that a client gets to prove who it is.
@@ -68,14 +68,14 @@ pub fn run(dir: &Path, name: &str, registry: &Registry, interrupt: Arc<AtomicBoo
         deployment.find(name).with_context(|| format!("the run {} has no node `{name}`", deployment.run))?;
     let own = dir.join("nodes").join(name);
     fs::create_dir_all(&own).with_context(|| format!("cannot create `{}`", own.display()))?;
-    let birth = next_birth(&own)?;
-    let place = Place { run: dir.to_owned(), own, me, birth };
+    let life = next_life(&own)?;
+    let place = Place { run: dir.to_owned(), own, me, life };
     let ended = start(&place, &deployment, registry, interrupt);
     if let Err(error) = &ended {
         let reason = Some(Reason::Failed(format!("{error:#}")));
         write_progress(
             &place,
-            &NodeProgress { state: NodeState::Failed, birth, reason, ..Default::default() },
+            &NodeProgress { state: NodeState::Failed, life, reason, ..Default::default() },
         )?;
     }
     ended
@@ -87,7 +87,7 @@ fn start(
     registry: &Registry,
     interrupt: Arc<AtomicBool>,
 ) -> anyhow::Result<bool> {
-    let starting = NodeProgress { birth: place.birth, ..NodeProgress::default() };
+    let starting = NodeProgress { life: place.life, ..NodeProgress::default() };
     write_progress(place, &starting)?;
     let written = scenario::load::load(&place.run.join("scenario.yml"), &[])?;
     let plan = scenario::resolve(&written, registry)?;
@@ -162,16 +162,16 @@ fn read_deployment(dir: &Path) -> anyhow::Result<Deployment> {
 }
 
 /// Counts the lives of a node, across crashes.
-fn next_birth(own: &Path) -> anyhow::Result<u32> {
-    let path = own.join(node_file::BIRTHS);
-    let birth = match fs::read_to_string(&path) {
+fn next_life(own: &Path) -> anyhow::Result<u32> {
+    let path = own.join(node_file::LIVES);
+    let life = match fs::read_to_string(&path) {
         Ok(text) => text.trim().parse::<u32>().with_context(|| format!("`{}` is damaged", path.display()))?,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => 0,
         Err(error) => return Err(error).with_context(|| format!("cannot read `{}`", path.display())),
     };
-    atomic::replace(&path, (birth + 1).to_string().as_bytes())
+    atomic::replace(&path, (life + 1).to_string().as_bytes())
         .with_context(|| format!("cannot write `{}`", path.display()))?;
-    Ok(birth)
+    Ok(life)
 }
 
 pub(crate) fn write_progress(place: &Place, progress: &NodeProgress) -> anyhow::Result<()> {
@@ -274,7 +274,7 @@ fn links_config(
         neighbours,
         identity,
         secret: read("secret".into())?.trim().to_owned(),
-        birth: place.birth,
+        life: place.life,
         heartbeat: span(settings.heartbeat),
         detection: span(settings.detection),
         start_timeout: span(settings.start_timeout),

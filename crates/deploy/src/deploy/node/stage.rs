@@ -17,7 +17,7 @@ use hcddl_core::domain::{JobId, NodeId, Params, Span, Time};
 use hcddl_core::node::work::Outcome;
 use hcddl_core::node::{Event, Reason};
 use hcddl_learn::Learner;
-use hcddl_plan::factory::{Birth, Factory};
+use hcddl_plan::factory::{Begin, Factory};
 use hcddl_plan::plan::{Plan, Settings};
 use hcddl_plan::registry::Registry;
 use hcddl_sim::record::order::{Entry, What};
@@ -92,25 +92,25 @@ impl<'a, W: World> Stage<'a, W> {
     /// A full disk, or a bug.
     pub async fn open(parts: StageParts<'a>, mut world: W, runner: W::Runner) -> anyhow::Result<Self> {
         let StageParts { place, plan, registry, learner, settings, saved } = parts;
-        let (me, life) = (place.me, place.birth);
+        let (me, life) = (place.me, place.life);
         let init = Params::new(learner.init(plan.seeds.init));
         let tools =
             Tools::new(plan, registry, Arc::clone(learner)).map_err(|error| anyhow::anyhow!("{error}"))?;
         let offset = saved.as_ref().map_or(Time::ZERO, |saved| saved.now);
         let number = saved.as_ref().map(|saved| saved.number + u64::from(Planted::NextCheckpoint.is_there()));
-        world.log(&Entry { now: offset, what: What::Born { birth: life, checkpoint: number } })?;
+        world.log(&Entry { now: offset, what: What::Born { life, checkpoint: number } })?;
         let mut books = Books::new(&place, plan, registry, tools.clone(), init.clone())?;
         let factory = Factory::new(plan, registry, learner.as_ref(), init).over_streams();
         let mut core = Core::new(plan, factory, runner, tools);
         if evaluates(plan, me) && plan.evaluation.at_start && life == 0 {
             books.evaluate(Time::ZERO, &core.account);
         }
-        let birth = match saved {
-            Some(saved) => Birth::Restart(Some(books.resume(saved, &mut core.account))),
-            None if life == 0 => Birth::New,
-            None => Birth::Restart(None),
+        let begin = match saved {
+            Some(saved) => Begin::Restart(Some(books.resume(saved, &mut core.account))),
+            None if life == 0 => Begin::New,
+            None => Begin::Restart(None),
         };
-        core.place(me, birth, life, &BTreeSet::new()).await?;
+        core.place(me, begin, life, &BTreeSet::new()).await?;
         books.progress.state = NodeState::Running;
         let pace = settings.paced.then(|| Compute::new(plan, learner.as_ref(), &core.tools.codecs));
         Ok(Self {
@@ -225,7 +225,7 @@ impl<'a, W: World> Stage<'a, W> {
     /// Tells the node of a message whose moment has come.
     async fn deliver(&mut self, input: Input) -> anyhow::Result<()> {
         let Input::Received { from, stamp, message, credit } = input else { return Ok(()) };
-        let what = What::Received { from, birth: stamp.birth, ordinal: stamp.ordinal };
+        let what = What::Received { from, life: stamp.life, ordinal: stamp.ordinal };
         let handled = self.dispatch(what, Event::Received { from, message }).await;
         drop(credit);
         handled

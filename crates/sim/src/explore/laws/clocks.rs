@@ -2,7 +2,7 @@
 //! slack (Ho et al., NIPS 2013). Every policy with an option `slack` promises that.
 
 use super::{At, Law, LawRow, World};
-use hcddl_core::domain::{Message, NodeId};
+use hcddl_core::domain::{Era, Message, NodeId, Progress};
 use hcddl_core::node::Event;
 use hcddl_core::node::kinds::{ASSIGN, UPDATE};
 use hcddl_plan::plan::Role;
@@ -21,9 +21,9 @@ struct Clocks<'a> {
     slack: BTreeMap<NodeId, u64>,
     /// Updates finished, by server and child.
     clocks: BTreeMap<(NodeId, NodeId), u64>,
-    /// Who takes part, from its first model after it came until its loss, and the life that this model names: updates
+    /// Who takes part, from its first model after it came until its loss, and the era that this model names: updates
     /// of a former one count no more.
-    counted: BTreeMap<(NodeId, NodeId), u32>,
+    counted: BTreeMap<(NodeId, NodeId), Era>,
 }
 
 impl<'a> Clocks<'a> {
@@ -64,9 +64,9 @@ impl Law for Clocks<'_> {
     }
 
     fn delivered(&mut self, at: At, from: NodeId, message: &Message) -> Result<(), String> {
-        let life = self.counted.get(&(at.node, from));
-        if message.kind == UPDATE && life == Some(&message.head.part) {
-            let clock = self.clock(at.node, from).max(message.head.clock);
+        let Progress { clock, era } = message.head.detail.into();
+        if message.kind == UPDATE && self.counted.get(&(at.node, from)) == Some(&era) {
+            let clock = self.clock(at.node, from).max(clock);
             self.clocks.insert((at.node, from), clock);
         }
         Ok(())
@@ -78,7 +78,8 @@ impl Law for Clocks<'_> {
         };
         // Who comes starts with the slowest.
         let start = self.slowest(at.node).map_or(0, |slowest| slowest.0);
-        if self.counted.insert((at.node, to), message.head.part).is_none() {
+        let era = Progress::from(message.head.detail).era;
+        if self.counted.insert((at.node, to), era).is_none() {
             let clock = self.clock(at.node, to).max(start);
             self.clocks.insert((at.node, to), clock);
             return Ok(());

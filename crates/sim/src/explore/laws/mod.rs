@@ -146,7 +146,7 @@ pub(super) struct Mail {
 
 #[derive(Default)]
 struct Incoming {
-    epoch: u64,
+    era: u64,
     delivered: u64,
     early: BTreeMap<u64, Message>,
     /// The sender was lost since: what still comes of this connection is not listened to.
@@ -171,12 +171,12 @@ impl Mail {
             return vec![message.clone()];
         }
         let incoming = self.incoming.entry((from, to, message.lane())).or_default();
-        // The upper half counts connections and lives, the lower one messages.
-        let (epoch, position) = (message.sequence >> 32, message.sequence & 0xFFFF_FFFF);
-        if epoch > incoming.epoch {
-            *incoming = Incoming { epoch, ..Incoming::default() };
+        // The upper half is the era, the lower one the position in it.
+        let (era, position) = (message.sequence >> 32, message.sequence & 0xFFFF_FFFF);
+        if era > incoming.era {
+            *incoming = Incoming { era, ..Incoming::default() };
         }
-        if epoch == incoming.epoch && position > incoming.delivered && !incoming.closed {
+        if era == incoming.era && position > incoming.delivered && !incoming.closed {
             incoming.early.insert(position, message.clone());
         }
         let mut ready = Vec::new();

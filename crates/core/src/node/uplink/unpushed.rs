@@ -1,8 +1,8 @@
 //! What a local server has committed and not pushed yet, merged as far as it has to be.
 
-use super::Contribution;
-use super::work::FoldInput;
 use crate::domain::{Params, Version};
+use crate::node::Contribution;
+use crate::node::work::FoldInput;
 use crate::policy::fold::FoldRule;
 use serde::{Deserialize, Serialize};
 
