@@ -358,7 +358,7 @@ fn what_compression_holds_back_is_sent_later() {
 #[test]
 fn the_energy_of_all_hosts_is_the_sum_over_hosts() {
     let text = "topology: flat(6)\ntiers: {global: {policy: async}}\ntraining: {rounds: 60, local: {steps: 3}}\n\
-        devices: {workers: pi-4b, servers: fixed(1ms), nodes: {worker2: pi-3b}}\n\
+        devices: {workers: pi-4b, servers: fixed(1ms), nodes: {worker2: pi-3b-plus}}\n\
         hosts: {both: {nodes: [worker3, worker4]}, all: {nodes: [worker5, worker6], device: jetson-nano}}\n\
         faults: {detection: 10ms, events: [{at: 50ms, crash: worker1}, {at: 90ms, restart: worker1}, \
         {at: 60ms, leave: worker2}]}";

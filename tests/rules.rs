@@ -50,8 +50,8 @@ fn entries() -> Vec<Entry> {
         (
             "network.lan.profile",
             Acts,
-            "network: {lan: {profile: gigabit}}",
-            "network: {lan: {profile: wifi-4}}",
+            "network: {lan: {profile: lan-gige}}",
+            "network: {lan: {profile: wifi4}}",
         ),
         ("network.lan.latency", Acts, "network: {lan: {latency: 2ms}}", "network: {lan: {latency: 3ms}}"),
         ("network.lan.rate", Acts, "network: {lan: {rate: 20mbit}}", "network: {lan: {rate: 2mbit}}"),
@@ -74,7 +74,12 @@ fn entries() -> Vec<Entry> {
             "network: {lan: {latency: 2ms, loss: 0.2}}",
         ),
         ("network.lan.shared", Acts, "network: {lan: {shared: 1mbit}}", "network: {lan: {shared: 2mbit}}"),
-        ("network.wan.profile", Acts, "network: {wan: {profile: gigabit}}", "network: {wan: {profile: 4g}}"),
+        (
+            "network.wan.profile",
+            Acts,
+            "network: {wan: {profile: lan-gige}}",
+            "network: {wan: {profile: lte}}",
+        ),
         ("network.wan.latency", Acts, "network: {wan: {latency: 2ms}}", "network: {wan: {latency: 3ms}}"),
         ("network.wan.rate", Acts, "network: {wan: {rate: 2mbit}}", "network: {wan: {rate: 1mbit}}"),
         ("network.wan.up", Acts, "network: {wan: {rate: 2mbit}}", "network: {wan: {rate: 2mbit, up: 1mbit}}"),
@@ -94,8 +99,8 @@ fn entries() -> Vec<Entry> {
         (
             "network.cells",
             Acts,
-            "network: {lan: {profile: wifi-4}}",
-            "network: {lan: {profile: wifi-4}, cells: {attic: [worker1, worker2]}}",
+            "network: {lan: {profile: wifi4}}",
+            "network: {lan: {profile: wifi4}, cells: {attic: [worker1, worker2]}}",
         ),
         (
             "network.links.N.between",
@@ -133,7 +138,7 @@ fn entries() -> Vec<Entry> {
             MUTE,
             "faults: {messages: [{loss: 0.2}]}\nnetwork: {resend_after: 90ms}",
         ),
-        ("devices.default", Contained, "devices: {default: pi-4b}", "devices: {default: pi-3b}"),
+        ("devices.default", Contained, "devices: {default: pi-4b}", "devices: {default: pi-3b-plus}"),
         ("devices.workers", Contained, "devices: {workers: fixed(20ms)}", "devices: {workers: fixed(30ms)}"),
         ("devices.servers", Contained, "devices: {servers: pi-4b}", "devices: {servers: pi-zero-2w}"),
         (
@@ -164,7 +169,7 @@ fn entries() -> Vec<Entry> {
             "hosts.NAME.device",
             Contained,
             "hosts: {one: {nodes: [worker1, worker2]}}",
-            "hosts: {one: {nodes: [worker1, worker2], device: pi-3b}}",
+            "hosts: {one: {nodes: [worker1, worker2], device: pi-3b-plus}}",
         ),
         (
             "faults.detection",
