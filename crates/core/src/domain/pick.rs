@@ -74,9 +74,10 @@ impl<T: ?Sized + Pluggable> Pick<T> {
     ) -> Result<M, OptionError> {
         let (row, choice) = self.resolve(tables)?;
         build(row.build, &choice).map_err(|mut error| {
-            // The user has written no option, only its value.
+            // The user has written no option, only its value, and no name: an example of both would lead astray.
             if T::UNNAMED.is_some() && is_quantity(&self.value) {
                 error.key.clear();
+                return error;
             }
             error.with_example(row.example)
         })

@@ -266,6 +266,6 @@ mod tests {
         assert!(any(bare, json!({})).unwrap_err().message.contains("holds 0 folders"));
         assert_eq!(any(right, json!({"resize": [0, 3]})).unwrap_err().key, "resize");
         assert_eq!(build(&row(), |_| {}, json!({"directory": "none"})).unwrap_err().key, "directory");
-        assert_eq!(build(&row(), |_| {}, json!({})).unwrap_err().key, "directory");
+        assert_eq!(build(&row(), |_| {}, json!({})).unwrap_err().message, "missing field `directory`");
     }
 }

