@@ -28,7 +28,8 @@ const DEVICES: &str = "devices: {workers: fixed(20ms), servers: fixed(1ms)}\n";
 enum Then {
     /// The same as without: it acts on top of them.
     Acts,
-    /// Nothing: it is in these durations. `hcddl replay` refuses another value.
+    /// Nothing: it is in these durations, as long as the machine's network card is of the same kind. `hcddl replay`
+    /// refuses another value.
     Contained,
 }
 use Then::{Acts, Contained};
@@ -138,9 +139,9 @@ fn entries() -> Vec<Entry> {
             MUTE,
             "faults: {messages: [{loss: 0.2}]}\nnetwork: {resend_after: 90ms}",
         ),
-        ("devices.default", Contained, "devices: {default: pi-4b}", "devices: {default: pi-3b-plus}"),
+        ("devices.default", Contained, "devices: {default: pi-4b}", "devices: {default: pi-5}"),
         ("devices.workers", Contained, "devices: {workers: fixed(20ms)}", "devices: {workers: fixed(30ms)}"),
-        ("devices.servers", Contained, "devices: {servers: pi-4b}", "devices: {servers: pi-zero-2w}"),
+        ("devices.servers", Contained, "devices: {servers: pi-4b}", "devices: {servers: pi-5}"),
         (
             "devices.nodes",
             Contained,
@@ -169,7 +170,7 @@ fn entries() -> Vec<Entry> {
             "hosts.NAME.device",
             Contained,
             "hosts: {one: {nodes: [worker1, worker2]}}",
-            "hosts: {one: {nodes: [worker1, worker2], device: pi-3b-plus}}",
+            "hosts: {one: {nodes: [worker1, worker2], device: pi-5}}",
         ),
         (
             "faults.detection",
