@@ -162,7 +162,7 @@ fn entries() -> Vec<Entry> {
         ),
         (
             "hosts.NAME.nodes",
-            Contained,
+            Acts,
             "hosts: {one: {nodes: [worker1, worker2]}}",
             "hosts: {one: {nodes: [worker1, worker3]}}",
         ),
