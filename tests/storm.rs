@@ -7,6 +7,12 @@ use hcddl::storm::plain::{Digests, Plain, same};
 use hcddl::storm::{Weather, run, shrink};
 use std::path::Path;
 use std::process::Command;
+use std::sync::{Mutex, PoisonError};
+
+/// Held while files are locked, and while programs are started: between its fork and its exec a child has all files of
+/// this process open, so a controller that has just been killed in one test would seem to hold its lock because of another
+/// test.
+static FORKS: Mutex<()> = Mutex::new(());
 
 /// Where files are made and thrown away: in memory, if there is such a place.
 fn place() -> tempfile::TempDir {
@@ -48,6 +54,7 @@ fn a_seed_says_everything_that_happens() {
 
 #[test]
 fn fleets_end_with_everything_fetched_whoever_is_killed() {
+    let _alone = FORKS.lock().unwrap_or_else(PoisonError::into_inner);
     let dir = place();
     for seed in 0..400 {
         let unrest = Unrest::of(seed);
@@ -76,6 +83,7 @@ fn with_kernels(scenario: &str, isa: Isa, folder: &Path) -> Digests {
     std::fs::write(folder.join("plain.yml"), scenario).unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_hcddl"));
     command.args(["sim", "plain.yml", "--json", "--kernels", isa.name()]);
+    let _alone = FORKS.lock().unwrap_or_else(PoisonError::into_inner);
     let output = command.current_dir(folder).output().expect("the program starts");
     let summary: serde_json::Value =
         serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {output:?}"));
