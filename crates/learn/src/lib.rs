@@ -4,7 +4,7 @@
 //! [`engine`], the real one: a [`model`] (a sequence of [`layer`]s over one flat vector), [`data`], its
 //! [`partition`] over the nodes ([`split`]), changes of images ([`augment`]), the steps of a [`local`] job (by an
 //! [`optimizer`] and a [`schedule`]), and the [`kernels`] that do the arithmetic with the same bits on every
-//! machine. [`mod@candle`] takes models written in candle; [`mod@reference`] is an independent second engine to
+//! machine. `candle` takes models written in candle; `reference` is an independent second engine to
 //! check gradients against. This file, `quadratic`, `local`, `optimizer`, `schedule` and `kernels` are pure.
 
 pub mod augment;
