@@ -1,5 +1,5 @@
 //! The server, of any tier: collects its children's updates, folds them when its policy says so, and hands out
-//! models. A local server is the same node with an [`uplink`](super::uplink) to its parent.
+//! models. A local server is the same node with an `uplink` to its parent.
 //!
 //! A server does one thing at a time: while a fold runs, arrivals queue, so a policy never sees a half-made
 //! commit.
