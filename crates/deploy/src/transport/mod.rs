@@ -5,7 +5,7 @@ mod control;
 pub mod door;
 mod edge;
 #[cfg(feature = "fuzzing")]
-pub(crate) mod fuzzing;
+pub mod fuzzing;
 pub(crate) mod gate;
 mod heads;
 pub(crate) mod hello;

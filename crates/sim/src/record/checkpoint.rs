@@ -99,7 +99,7 @@ pub fn read<T: DeserializeOwned>(dir: &Path) -> Result<T, CheckpointError> {
 }
 
 /// Reads the bytes of a checkpoint.
-pub(crate) fn decode<T: DeserializeOwned>(path: PathBuf, bytes: &[u8]) -> Result<T, CheckpointError> {
+pub fn decode<T: DeserializeOwned>(path: PathBuf, bytes: &[u8]) -> Result<T, CheckpointError> {
     let damaged = |problem: String| CheckpointError::Damaged { path: path.clone(), problem };
     let Some((head, payload)) = bytes.split_at_checked(HEAD) else {
         return Err(damaged(format!("is cut short ({} bytes)", bytes.len())));

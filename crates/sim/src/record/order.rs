@@ -225,7 +225,7 @@ pub fn read(path: &Path) -> Result<(NodeId, Vec<Entry>), RecordError> {
 }
 
 /// Reads the bytes of a node's log.
-pub(crate) fn parse(path: &Path, bytes: &[u8]) -> Result<(NodeId, Vec<Entry>), RecordError> {
+pub fn parse(path: &Path, bytes: &[u8]) -> Result<(NodeId, Vec<Entry>), RecordError> {
     let damaged = |problem: String| RecordError::Order { path: path.to_owned(), problem };
     let (records, _) = bytes.as_chunks::<RECORD_BYTES>();
     let Some((head, records)) = records.split_first() else {

@@ -8,7 +8,7 @@ mod desk;
 mod device;
 mod frame;
 #[cfg(feature = "fuzzing")]
-pub(crate) mod fuzzing;
+pub mod fuzzing;
 mod token;
 
 pub use desk::{Desk, Joined};

@@ -33,7 +33,7 @@ pub(crate) fn load(place: &Place) -> anyhow::Result<Option<Saved>> {
 
 /// Reads the bytes of a checkpoint, without its head.
 #[cfg(feature = "fuzzing")]
-pub(crate) fn read_bytes(bytes: &[u8]) {
+pub fn read_bytes(bytes: &[u8]) {
     let _ = hcddl_files::bytes::from_bytes::<Saved>(bytes, bytes.len() as u64);
 }
 

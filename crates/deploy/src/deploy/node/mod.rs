@@ -23,7 +23,7 @@ use crate::transport::links::{Links, LinksConfig, Neighbour};
 use crate::transport::wire::Limits;
 use anyhow::Context;
 #[cfg(feature = "fuzzing")]
-pub(crate) use checkpoint::read_bytes as read_checkpoint;
+pub use checkpoint::read_bytes as read_checkpoint;
 use hcddl_core::domain::{NodeId, NodeName};
 use hcddl_core::node::Reason;
 use hcddl_files::atomic;
