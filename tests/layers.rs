@@ -169,6 +169,47 @@ fn crates_stand_in_order() {
     }
 }
 
+/// The files of Rust that a page writes as code, with a folder.
+fn files_named(page: &str) -> Vec<&str> {
+    let is_file = |word: &&str| word.contains('/') && word.ends_with(".rs") && !word.contains(['*', ' ']);
+    page.split('`').skip(1).step_by(2).filter(is_file).collect()
+}
+
+/// Whether a path is the end of a file's, or that with the name of its crate before it.
+fn is_there(all: &[String], path: &str) -> bool {
+    let in_crate = path.split_once('/').map(|(name, rest)| format!("crates/{name}/src/{rest}"));
+    all.iter().any(|file| {
+        file == path
+            || file.ends_with(&format!("/{path}"))
+            || in_crate.as_ref().is_some_and(|other| other == file)
+    })
+}
+
+#[test]
+fn pages_name_files_that_are_there() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut found = Vec::new();
+    for folder in ["src", "crates", "tests", "bench", "examples", "fuzz/targets"] {
+        sources(&root.join(folder), &mut found);
+    }
+    let all: Vec<String> =
+        found.iter().map(|path| path.strip_prefix(root).unwrap().display().to_string()).collect();
+    let mut wrong = Vec::new();
+    for page in ["README.md", "ARCHITECTURE.md", "tests/README.md", "docs/security.md", "docs/deployment.md"]
+    {
+        let text = fs::read_to_string(root.join(page)).unwrap();
+        let named = files_named(&text);
+        assert!(page != "ARCHITECTURE.md" || named.len() > 60, "{} files", named.len());
+        wrong.extend(
+            named.iter().filter(|path| !is_there(&all, path)).map(|path| format!("{page}: `{path}`")),
+        );
+    }
+    assert!(wrong.is_empty(), "no such file:\n{}", wrong.join("\n"));
+    assert_eq!(files_named("`a.rs` `x/y.rs` `sim::run` x/z.rs"), ["x/y.rs"]);
+    assert!(is_there(&all, "learn/engine.rs") && is_there(&all, "node/bond.rs"));
+    assert!(!is_there(&all, "node/nothing.rs") && !is_there(&all, "ond.rs/x.rs"));
+}
+
 #[test]
 fn what_points_upwards_is_found() {
     let layers = ["domain", "node", "peer", "sim"];
