@@ -354,7 +354,7 @@ fn what_compression_holds_back_is_sent_later() {
 }
 
 /// What evaluations are told without a walk over the hosts is what a walk finds: with hosts of one node and of several,
-/// with nodes that fall while they compute, that come later, and over an interruption.
+/// and with nodes that fall while they compute. That an interruption changes nothing, `tests/resume.rs` compares.
 #[test]
 fn the_energy_of_all_hosts_is_the_sum_over_hosts() {
     let text = "topology: flat(6)\ntiers: {global: {policy: async}}\ntraining: {rounds: 60, local: {steps: 3}}\n\

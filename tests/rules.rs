@@ -343,7 +343,7 @@ fn every_setting_about_delays_and_fates_has_an_entry() {
     let new: Vec<_> = leaves.difference(&known).collect();
     assert!(new.is_empty(), "no rule is known to consume {new:?}: add what they do to `entries`");
     let old: Vec<_> = known.difference(&leaves).collect();
-    assert!(old.is_empty(), "{old:?} are no keys of a scenario any more");
+    assert!(old.is_empty(), "expected keys of a scenario, found {old:?}: take them off the list");
 }
 
 #[test]

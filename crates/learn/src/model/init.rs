@@ -97,9 +97,15 @@ fn plain(choice: &Choice, init: Init) -> Result<Init, OptionError> {
     Ok(init)
 }
 
-/// The scheme that the option `init` of a model names.
+/// The scheme that the option `init` of a model names. Scenarios of before the schema had the rows may also write it as
+/// one pair, `{normal: 0.1}`.
 pub(super) fn scheme(init: &Pick<Init>, tables: &dyn Tables) -> Result<Init, OptionError> {
-    init.build(tables).map_err(|error| error.below("init"))
+    let pair = init.value().as_object().filter(|map| map.len() == 1).and_then(|map| map.iter().next());
+    let built = match pair.filter(|(name, _)| *name != "name") {
+        Some((name, value)) => Pick::<Init>::text(&format!("{name}({value})")).build(tables),
+        None => init.build(tables),
+    };
+    built.map_err(|error| error.below("init"))
 }
 
 /// What one element is drawn from.

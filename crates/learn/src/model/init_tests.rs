@@ -3,10 +3,11 @@ use serde_json::{Value, json};
 
 #[test]
 fn reads_every_form() {
-    let read = |value: Value| Pick::<Init>::from(value).build(&table()).unwrap();
+    let read = |value: Value| scheme(&value.into(), &table()).unwrap();
     assert_eq!(read(json!("torch")), Init::Torch);
     assert_eq!(read(json!({"name": "he_normal"})), Init::HeNormal);
-    for normal in [json!("normal(0.1)"), json!({"name": "normal", "deviation": 0.1})] {
+    for normal in [json!("normal(0.1)"), json!({"name": "normal", "deviation": 0.1}), json!({"normal": 0.1})]
+    {
         assert_eq!(read(normal), Init::Normal(0.1));
     }
     for row in table().rows() {
@@ -18,12 +19,12 @@ fn reads_every_form() {
 
 #[test]
 fn refuses_what_it_does_not_know() {
-    let error = |value: Value| Pick::<Init>::from(value).build(&table()).unwrap_err().to_string();
+    let error = |value: Value| scheme(&value.into(), &table()).unwrap_err().to_string();
     assert!(error(json!("tourch")).contains("did you mean `torch`?"));
     assert!(error(json!("normal")).contains("deviation"));
     assert!(error(json!("normal(0)")).contains("deviation: `0` is out of bounds"));
     assert!(error(json!("torch(1)")).contains("takes 0 value"));
-    assert!(error(json!({"deviation": 0.1})).contains("no `name`"));
+    assert!(error(json!({"deviation": 0.1})).contains("unknown init `deviation`"));
     assert!(error(json!(3)).contains("is not a choice"));
 }
 

@@ -8,7 +8,7 @@ pub(super) fn check(root: &Value, schema: &Value, value: &Value, at: &str) -> Re
     let map = match schema {
         Value::Bool(true) => return Ok(()),
         Value::Object(map) => map,
-        other => return Err(format!("{at}: {other} is no schema")),
+        other => return Err(format!("{at}: expected a schema, found {other}")),
     };
     for (keyword, rule) in map {
         if !holds(root, map, (keyword.as_str(), rule), value, at)? {

@@ -254,7 +254,7 @@ fn coded_both_ways() {
     ");
 }
 
-/// Whatever a child sends counts as its update, so that nobody waits for it. Nothing is folded of what is no update of
+/// Whatever a child sends counts as its update, so that nobody waits for it. Nothing is folded of what is not an update of
 /// this model; one that says that its base is a version to come counts as one of the newest.
 #[test]
 fn what_was_not_agreed_on_is_noticed_and_moves_nothing() {
