@@ -1,6 +1,8 @@
 use super::*;
 use crate::batch::Batch;
+use crate::data::{Owners, Samples};
 use crate::kernels::Isa;
+use crate::model::{DataShape, Output};
 use serde_json::{Value, json};
 
 fn build(row: &Row<BuildData>, files: &[(&str, &str)], options: Value) -> Result<DataSet, OptionError> {
