@@ -138,28 +138,12 @@ fn plan(name: &str, mut nodes: Vec<NodePlan>, tiers: Vec<TierPlan>) -> Plan {
         faults: FaultsPlan::default(),
         schedule: None,
         injections: Vec::new(),
-        deploy: deploy(),
+        deploy: DeployPlan { placement: Vec::new(), port: 7700, settings: Settings::default() },
         expect: Expect::default(),
         timing_only: false,
         codecs: Vec::new(),
         warnings: Vec::new(),
     }
-}
-
-fn deploy() -> DeployPlan {
-    let settings = Settings {
-        data_on_device: None,
-        detection: Span::from_millis(10_000),
-        heartbeat: Span::from_millis(1_000),
-        start_timeout: Span::from_millis(60_000),
-        lease: Span::from_millis(30_000),
-        tls: true,
-        checkpoint_every: 10,
-        threads: 0,
-        paced: false,
-        metrics_port: 0,
-    };
-    DeployPlan { placement: Vec::new(), port: 7700, settings }
 }
 
 fn learning() -> LearningPlan {

@@ -1,6 +1,6 @@
 //! The section `deploy`.
 
-use hcddl_core::domain::Span;
+use crate::plan::Settings;
 use hcddl_core::domain::units::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -42,19 +42,20 @@ pub struct DeployFile {
 
 impl Default for DeployFile {
     fn default() -> Self {
+        let usual = Settings::default();
         Self {
             placement: BTreeMap::new(),
             port: 7700,
             data: "push".to_owned(),
-            detection: Duration(Span::from_millis(10_000)),
-            heartbeat: Duration(Span::from_millis(1_000)),
-            start_timeout: Duration(Span::from_millis(60_000)),
-            lease: Duration(Span::from_millis(30_000)),
-            tls: true,
-            checkpoint_every: 10,
-            threads: 0,
-            paced: false,
-            metrics_port: 0,
+            detection: Duration(usual.detection),
+            heartbeat: Duration(usual.heartbeat),
+            start_timeout: Duration(usual.start_timeout),
+            lease: Duration(usual.lease),
+            tls: usual.tls,
+            checkpoint_every: usual.checkpoint_every,
+            threads: usual.threads,
+            paced: usual.paced,
+            metrics_port: usual.metrics_port,
         }
     }
 }
