@@ -468,7 +468,10 @@ fn a_profile_is_measured_by_short_runs() {
     let nanoseconds: f64 = value("step_time").trim_end_matches("ns").parse().unwrap();
     assert!((10e6..40e6).contains(&nanoseconds), "{text}");
     let contention = value("contention");
-    assert!(["fair_share", "fair_share(0.35)", "fifo", "none"].contains(&contention.as_str()), "{text}");
+    assert!(
+        ["tcp", "fair_share", "fair_share(0.35)", "fifo", "none"].contains(&contention.as_str()),
+        "{text}"
+    );
     assert!(notes.contains("ms a round"), "{notes}");
     // What it prints is a part of a scenario.
     fs::write(

@@ -136,8 +136,8 @@ fn contention(dir: &Path, sections: &Value, registry: &Registry) -> anyhow::Resu
         .map(|entry| entry.now)
         .collect();
     let real = Rounds(root).mean().unwrap_or(0.0);
-    let mut best = ("fair_share", f64::INFINITY);
-    for model in ["fair_share", "fair_share(0.35)", "fifo", "none"] {
+    let mut best = ("tcp", f64::INFINITY);
+    for model in ["tcp", "fair_share", "fair_share(0.35)", "fifo", "none"] {
         let mut network = sections["network"].clone();
         network["contention"] = json!(model);
         let sets = vec![format!("devices={}", sections["devices"]), format!("network={network}")];

@@ -194,6 +194,7 @@ fn coded(codec: Option<u16>, codecs: &[Choice]) -> String {
 
 fn network(network: &NetworkPlan) -> String {
     let contention = match network.contention {
+        Contention::Tcp(settings) => format!("queues of {} and windows of TCP", settings.queue),
         Contention::None => "transfers do not disturb each other".to_owned(),
         Contention::Fifo => "transfers pass one after the other".to_owned(),
         Contention::FairShare { unfairness } if unfairness > 0.0 => {

@@ -84,12 +84,17 @@ fn weak_network(plan: &Plan) -> Vec<String> {
     let mut weak = Vec::new();
     match network.contention {
         Contention::None => weak.push(
-            "transfers do not disturb each other: pushes that meet at a server look faster than they are; use \
-             fair_share for a parameter server"
+            "transfers do not disturb each other: pushes that meet at a server look faster than they are; use tcp for a \
+             parameter server"
                 .to_owned(),
         ),
         Contention::Fifo => weak.push(
             "transfers pass one after the other: TCP shares instead, so first arrivals look too early".to_owned(),
+        ),
+        Contention::Tcp(_) => weak.push(
+            "TCP is simulated by rounds of its windows, not by packets: see the errors in docs/fidelity.md; queues are \
+             first in, first out (no fq_codel)"
+                .to_owned(),
         ),
         Contention::FairShare { unfairness } => {
             weak.push(
@@ -98,12 +103,16 @@ fn weak_network(plan: &Plan) -> Vec<String> {
                     .to_owned(),
             );
             if unfairness == 0.0 {
-                weak.push("rates are shared exactly evenly; measured TCP flows differ (unfairness 0.35 fits)".to_owned());
+                weak.push(
+                    "rates are shared exactly evenly, so that asynchronous workers fall in step as they do not in \
+                     reality: use tcp"
+                        .to_owned(),
+                );
             }
         }
     }
     let far = |link: &LinkPlan| link.latency.mean().is_some_and(|mean| mean.0 >= 5_000_000);
-    if network.links.iter().any(far) {
+    if network.links.iter().any(far) && !matches!(network.contention, Contention::Tcp(_)) {
         weak.push(
             "links with 5 ms or more: slow start costs several round trips after each pause there, which is not charged"
                 .to_owned(),

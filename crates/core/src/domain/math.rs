@@ -4,6 +4,12 @@
 //! musl and macOS. These are pure Rust (the `libm` crate, a port of musl). The standard ones are banned
 //! in `clippy.toml`. Square root is exact everywhere (IEEE 754) and needs no replacement.
 
+/// Cube root.
+#[must_use]
+pub fn cbrt(x: f64) -> f64 {
+    libm::cbrt(x)
+}
+
 /// Natural logarithm.
 #[must_use]
 pub fn ln(x: f64) -> f64 {

@@ -1,7 +1,8 @@
 //! How concurrent transfers share rates, as a scenario names it.
 
-use super::Contention;
-use crate::domain::{Build, NoOptions, OptionError, Pluggable, Row, Table, options};
+use super::{Contention, TcpSettings};
+use crate::domain::units::{Bytes, Duration};
+use crate::domain::{Build, NoOptions, OptionError, Pluggable, Row, Span, Table, options};
 use serde::Deserialize;
 
 /// Makes one from its options.
@@ -20,6 +21,23 @@ struct FairShare {
     unfairness: f64,
 }
 
+#[derive(Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+struct Tcp {
+    /// What the queue of each line holds: as many bytes as pass in this time, a duration. What comes to a full queue is
+    /// lost and sent again.
+    queue: Duration,
+    /// Bytes that pass at once when a line has been idle, as shapers with a token bucket let them (`tbf`); 0 for none.
+    burst: Bytes,
+}
+
+impl Default for Tcp {
+    fn default() -> Self {
+        let TcpSettings { queue, burst } = TcpSettings::default();
+        Self { queue: Duration(queue), burst: Bytes(burst) }
+    }
+}
+
 /// All ways to share rates.
 #[must_use]
 pub fn table() -> Table<BuildContention> {
@@ -29,7 +47,7 @@ pub fn table() -> Table<BuildContention> {
     };
     let fair_share = Row {
         name: "fair_share",
-        summary: "all share, as TCP does",
+        summary: "all share alike at each moment, as a fluid",
         example: "{name: fair_share, unfairness: 0.0}",
         positional: &["unfairness"],
         options: options::<FairShare>,
@@ -37,6 +55,20 @@ pub fn table() -> Table<BuildContention> {
             let FairShare { unfairness } = choice.options()?;
             OptionError::check((0.0..=3.0).contains(&unfairness), "unfairness", unfairness, "0 to 3")?;
             Ok(Contention::FairShare { unfairness })
+        }) as BuildContention,
+    };
+    let tcp = Row {
+        name: "tcp",
+        summary: "queues, and windows of TCP that are kept between messages",
+        example: "{name: tcp, queue: 300ms, burst: 0B}",
+        positional: &["queue"],
+        options: options::<Tcp>,
+        build: (|choice, _| {
+            let Tcp { queue, burst } = choice.options()?;
+            let allowed = "more than 0, up to 60s";
+            let fits = queue.0 > Span::ZERO && queue.0 <= Span::from_millis(60_000);
+            OptionError::check(fits, "queue", queue, allowed)?;
+            Ok(Contention::Tcp(TcpSettings { queue: queue.0, burst: burst.0 }))
         }) as BuildContention,
     };
     let fifo: BuildContention = |choice, _| {
@@ -48,6 +80,7 @@ pub fn table() -> Table<BuildContention> {
         Ok(Contention::None)
     };
     Table::new::<Contention>(vec![
+        tcp,
         fair_share,
         row("fifo", "one after the other", "{name: fifo}", fifo),
         row("none", "transfers do not disturb each other", "{name: none}", none),

@@ -7,9 +7,11 @@ pub mod latency;
 pub mod none;
 mod pace;
 pub mod profile;
+pub mod tcp;
 pub mod transfer;
 
 use crate::domain::{Span, Time};
+pub use tcp::TcpSettings;
 
 /// A flow inside a [`Fabric`]; the caller's own number, unique among the running flows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
@@ -24,18 +26,41 @@ pub struct PortId(pub u32);
 pub struct FlowSpec {
     /// Bytes on the wire.
     pub bytes: u64,
-    /// Every constraint the flow passes, in ascending order, without repeats.
+    /// Every constraint the flow passes, in order of its way, without repeats.
     pub ports: Vec<PortId>,
     /// Share relative to other flows on a constraint; 1 for plain fairness.
     pub weight: f64,
     /// Bytes per second that this flow cannot exceed (TCP window, access rate); infinity for none.
     #[serde(with = "pace::bits")]
     pub rate_max: f64,
+    /// What a transport with connections asks besides.
+    pub way: Way,
+}
+
+/// The connection that a transfer uses.
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Way {
+    /// Which one; transfers of one connection go one after another.
+    pub connection: u64,
+    /// There and back when nothing else is on the way.
+    pub round_trip: Span,
+    /// Constraints that acknowledgements pass.
+    pub back: Vec<PortId>,
+    /// Bytes of the constraints that a full segment takes.
+    pub segment: u64,
+}
+
+impl Default for Way {
+    fn default() -> Self {
+        Self { connection: 0, round_trip: Span::ZERO, back: Vec::new(), segment: tcp::SEGMENT_BYTES }
+    }
 }
 
 /// How concurrent transfers share constraints.
 #[derive(Clone, Copy, Debug, PartialEq, serde::Serialize)]
 pub enum Contention {
+    /// Windows and queues of TCP.
+    Tcp(TcpSettings),
     /// Latency plus size over rate; transfers do not disturb each other.
     None,
     /// Store and forward, one transfer at a time on each constraint.
@@ -60,6 +85,15 @@ pub trait Fabric: Send {
     /// nanosecond the one that drains first. Changes since the last call are worked in here, all at once for
     /// each group of flows: a caller that has other events at the same moment does well to handle them first.
     fn next(&mut self) -> Option<(Time, FlowId)>;
+    /// As [`Fabric::next`], but only what completes before `horizon`. Nothing may start later at an earlier moment than
+    /// what this works in, so a caller that has an event of its own at `horizon` asks like this.
+    fn next_before(&mut self, horizon: Time) -> Option<(Time, FlowId)> {
+        self.next().filter(|(at, _)| *at < horizon)
+    }
+    /// How long a few bytes wait at these constraints, behind what is there already.
+    fn wait(&self, _now: Time, _ports: &[PortId]) -> Span {
+        Span::ZERO
+    }
     /// Removes the flow that [`Fabric::next`] announced; `now` is its moment.
     fn complete(&mut self, now: Time, flow: FlowId);
     /// Removes a running flow; returns the bytes it had not sent, `None` if it does not run.
@@ -84,12 +118,16 @@ pub enum FabricState {
     Fifo(Box<fifo::Fifo>),
     /// Of [`fair::Fair`].
     Fair(Box<fair::Fair>),
+    /// Of [`tcp::Tcp`].
+    Tcp(Box<tcp::Tcp>),
 }
 
-/// The fabric of this kind over constraints with these capacities in bytes per second, in order of [`PortId`].
+/// The fabric of this kind over constraints with these capacities in bytes per second, in order of [`PortId`]. What it
+/// draws comes from `seed`.
 #[must_use]
-pub fn build(contention: &Contention, capacities: &[f64]) -> Box<dyn Fabric> {
+pub fn build(contention: &Contention, capacities: &[f64], seed: u64) -> Box<dyn Fabric> {
     match contention {
+        Contention::Tcp(settings) => Box::new(tcp::Tcp::new(*settings, seed, capacities)),
         Contention::None => Box::new(none::Independent::new(capacities)),
         Contention::Fifo => Box::new(fifo::Fifo::new(capacities)),
         Contention::FairShare { .. } => Box::new(fair::Fair::new(capacities)),

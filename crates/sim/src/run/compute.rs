@@ -6,7 +6,7 @@ use hcddl_core::compress::Codec;
 use hcddl_core::device::{JobCost, SlowPhases};
 use hcddl_core::domain::work::Cost;
 use hcddl_core::domain::{JobId, NodeId, Span, Time};
-use hcddl_core::net::{FabricState, FlowId, FlowSpec, PortId};
+use hcddl_core::net::{FabricState, FlowId, FlowSpec, PortId, Way};
 use hcddl_core::node::work::Work;
 use hcddl_learn::Learner;
 use hcddl_plan::plan::{Contention, Plan};
@@ -59,7 +59,7 @@ impl<'a> Compute<'a> {
         let capacities: Vec<f64> =
             plan.hosts.iter().map(|h| f64::from(h.device.cores.max(1)) * CORE_RATE).collect();
         let fair = Contention::FairShare { unfairness: 0.0 };
-        let cores = crowded.contains(&true).then(|| hcddl_core::net::build(&fair, &capacities));
+        let cores = crowded.contains(&true).then(|| hcddl_core::net::build(&fair, &capacities, 0));
         let shards = (0..plan.nodes.len()).map(|i| learner.shard_len(NodeId(i as u32))).collect();
         let state = ComputeState { begun: vec![0; plan.nodes.len()], ..ComputeState::default() };
         Self { plan, cost: learner.cost(), shards, codecs, cores, crowded, state }
@@ -133,7 +133,8 @@ impl<'a> Compute<'a> {
         let flow = self.state.next_flow;
         self.state.shared.insert(flow, key);
         let ports = vec![PortId(host.0)];
-        let spec = FlowSpec { bytes: duration.0, ports, weight: 1.0, rate_max: CORE_RATE };
+        let spec =
+            FlowSpec { bytes: duration.0, ports, weight: 1.0, rate_max: CORE_RATE, way: Way::default() };
         self.cores.as_mut().expect("some host is crowded").start(now, FlowId(flow), spec);
     }
 

@@ -122,15 +122,17 @@ impl<R: Runner> Conductor<'_, R> {
             return Some((self.now, Next::Heap));
         }
         let mut best = heap.map(|time| (time, Next::Heap));
-        for candidate in [
-            self.network.next().map(|(time, flow)| (time, Next::Transfer(flow))),
-            self.compute.next_end().map(|(time, flow)| (time, Next::SharedJob(flow))),
-        ] {
-            match (&best, candidate) {
-                (Some((earliest, _)), Some((time, _))) if time >= *earliest => {}
-                (_, Some(earlier)) => best = Some(earlier),
-                (_, None) => {}
-            }
+        let earlier = |time, best: &Option<(Time, Next)>| best.as_ref().is_none_or(|(at, _)| time < *at);
+        if let Some((time, job)) = self.compute.next_end().filter(|(time, _)| earlier(*time, &best)) {
+            best = Some((time, Next::SharedJob(job)));
+        }
+        // At the same moment a transfer goes before a job.
+        let horizon = best.as_ref().map(|(time, next)| match next {
+            Next::SharedJob(_) => Time(time.0 + 1),
+            _ => *time,
+        });
+        if let Some((time, flow)) = self.network.next(horizon) {
+            best = Some((time, Next::Transfer(flow)));
         }
         best
     }

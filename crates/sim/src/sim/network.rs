@@ -5,8 +5,9 @@ use super::heap::{Heap, Pending};
 use crate::run::rules::{Chain, ChainState, Sending, pair};
 use hcddl_core::domain::{Kind, Lane, Message, NodeId, Span, Stream, Time};
 use hcddl_core::inject::InjectState;
+use hcddl_core::net::tcp::SEGMENT_BYTES;
 use hcddl_core::net::transfer::{rate_cap, wire_bytes};
-use hcddl_core::net::{Fabric, FabricState, FlowId, FlowSpec, PortId};
+use hcddl_core::net::{Fabric, FabricState, FlowId, FlowSpec, PortId, Way};
 use hcddl_plan::plan::{Contention, HostPlan, LinkPlan, NodePlan, Plan};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -89,6 +90,8 @@ pub(crate) struct Network<'a> {
     fabric: Box<dyn Fabric>,
     bare: bool,
     caps: Vec<f64>,
+    /// There and back on each link, in the mean.
+    round_trips: Vec<Span>,
     pub state: NetworkState,
 }
 
@@ -108,9 +111,20 @@ struct Route<'a> {
     link: &'a LinkPlan,
     index: u16,
     cap: f64,
+    /// The sender's card, the receiver's, and the access line of the link's lower end.
     ports: [Option<PortId>; 3],
+    /// The same of the other direction, which acknowledgements pass.
+    back: [Option<PortId>; 3],
     /// Bytes that each byte takes of the ports: more than 1 where a slow station, or two of them, use a cell.
     airtime: f64,
+}
+
+impl Route<'_> {
+    /// Every constraint on the way, in its order.
+    fn way(&self) -> impl Iterator<Item = &PortId> {
+        let [card, other, access] = &self.ports;
+        card.iter().chain(access).chain(&self.link.segments).chain(other)
+    }
 }
 
 impl<'a> Network<'a> {
@@ -120,11 +134,13 @@ impl<'a> Network<'a> {
             Some(mean) if link.loss > 0.0 => link.rate_max.min(rate_cap(mean.times(2), link.loss)),
             _ => link.rate_max,
         };
+        let round_trip = |link: &LinkPlan| link.latency.mean().unwrap_or_default().times(2);
         Self {
             plan,
-            fabric: hcddl_core::net::build(&plan.network.contention, &capacities),
+            fabric: hcddl_core::net::build(&plan.network.contention, &capacities, plan.seeds.interleaving),
             bare: plan.network.contention == Contention::None,
             caps: plan.network.links.iter().map(cap).collect(),
+            round_trips: plan.network.links.iter().map(round_trip).collect(),
             state: NetworkState { tree: vec![Default::default(); plan.nodes.len()], ..Default::default() },
         }
     }
@@ -163,22 +179,25 @@ impl<'a> Network<'a> {
         if sender.host == receiver.host {
             return None;
         }
-        let (link, access) = if sender.parent == Some(to) {
-            (sender.link, sender.access.map(|a| a.0))
+        let (link, access, access_back) = if sender.parent == Some(to) {
+            (sender.link, sender.access.map(|a| a.0), sender.access.map(|a| a.1))
         } else if receiver.parent == Some(from) {
-            (receiver.link, receiver.access.map(|a| a.1))
+            (receiver.link, receiver.access.map(|a| a.1), receiver.access.map(|a| a.0))
         } else {
-            (sender.neighbours.iter().find(|n| n.node == to).map_or(0, |n| n.link), None)
+            (sender.neighbours.iter().find(|n| n.node == to).map_or(0, |n| n.link), None, None)
         };
         let hosts = &self.plan.hosts;
-        let ports = [Some(hosts[sender.host.index()].up), Some(hosts[receiver.host.index()].down), access];
+        let (sender, receiver) = (&hosts[sender.host.index()], &hosts[receiver.host.index()]);
+        let ports = [Some(sender.up), Some(receiver.down), access];
+        let back = [Some(receiver.up), Some(sender.down), access_back];
         let link_index = usize::from(link);
         Some(Route {
             link: &self.plan.network.links[link_index],
             index: link,
             cap: self.caps[link_index],
             ports,
-            airtime: airtime(&hosts[sender.host.index()], &hosts[receiver.host.index()]),
+            back,
+            airtime: airtime(sender, receiver),
         })
     }
 
@@ -213,10 +232,12 @@ impl<'a> Network<'a> {
         }
         let bytes = wire_bytes(message.bytes(), route.link.efficiency);
         if self.bare || message.lane() == Lane::Control {
-            let ports = route.ports.iter().flatten().chain(&route.link.segments);
             let capacity = |p: &PortId| self.plan.network.ports[p.0 as usize].bytes_per_second;
-            let rate = ports.map(capacity).fold(route.cap, f64::min);
-            let departs = now + Span::from_seconds(bytes as f64 * route.airtime / rate);
+            let rate = route.way().map(capacity).fold(route.cap, f64::min);
+            // Its own machine lets a few bytes pass between those of others (fair queueing, TCP small queues).
+            let behind: Vec<PortId> = route.way().skip(1).copied().collect();
+            let waits = self.fabric.wait(now, &behind);
+            let departs = now + waits + Span::from_seconds(bytes as f64 * route.airtime / rate);
             let at = departs + latency;
             return Sent::Arrives(self.arrive(at, packet(message), now, fate.duplicate, heap));
         }
@@ -232,10 +253,20 @@ impl<'a> Network<'a> {
 
     /// What a transfer asks of the fabric.
     fn spec(&self, route: &Route<'_>, bytes: u64, edge_key: u64, number: u64) -> FlowSpec {
-        let mut ports: Vec<PortId> =
-            route.ports.iter().flatten().chain(&route.link.segments).copied().collect();
-        ports.sort_unstable();
-        ports.dedup();
+        let mut ports: Vec<PortId> = Vec::with_capacity(4);
+        // From station to station of a cell both ends are one medium.
+        route.way().for_each(|port| {
+            if !ports.contains(port) {
+                ports.push(*port)
+            }
+        });
+        let way = match self.plan.network.contention {
+            Contention::Tcp(_) => self.connection(route, edge_key),
+            _ => {
+                ports.sort_unstable();
+                Way::default()
+            }
+        };
         let weight = match self.plan.network.contention {
             Contention::FairShare { unfairness } if unfairness > 0.0 => {
                 let mut stream = Stream::new(self.plan.seeds.interleaving, "share", edge_key, number);
@@ -244,7 +275,14 @@ impl<'a> Network<'a> {
             _ => 1.0,
         };
         let bytes = if route.airtime == 1.0 { bytes } else { (bytes as f64 * route.airtime).ceil() as u64 };
-        FlowSpec { bytes, ports, weight, rate_max: route.cap * route.airtime }
+        FlowSpec { bytes, ports, weight, rate_max: route.cap * route.airtime, way }
+    }
+
+    /// The connection of a directed pair.
+    fn connection(&self, route: &Route<'_>, edge_key: u64) -> Way {
+        let segment = (SEGMENT_BYTES as f64 * route.airtime).ceil() as u64;
+        let round_trip = self.round_trips[usize::from(route.index)];
+        Way { connection: edge_key, round_trip, back: route.back.into_iter().flatten().collect(), segment }
     }
 
     /// Continues from the state of another network between the same hosts: transfers under way begin anew.
@@ -290,9 +328,15 @@ impl<'a> Network<'a> {
         Arrival { from, to, started, at, bytes, label }
     }
 
-    /// The moment of the next completed transfer.
-    pub fn next(&mut self) -> Option<(Time, FlowId)> {
-        if self.state.flows.is_empty() { None } else { self.fabric.next() }
+    /// The moment of the next completed transfer before `horizon`, the next moment at which others may happen.
+    pub fn next(&mut self, horizon: Option<Time>) -> Option<(Time, FlowId)> {
+        if self.state.flows.is_empty() {
+            return None;
+        }
+        match horizon {
+            Some(horizon) => self.fabric.next_before(horizon),
+            None => self.fabric.next(),
+        }
     }
 
     /// Handles the completion that [`Network::next`] announced.

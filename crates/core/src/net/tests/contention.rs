@@ -2,7 +2,7 @@
 
 use crate::domain::Time;
 use crate::net::Contention;
-use crate::net::{Fabric, FlowId, FlowSpec, PortId, build};
+use crate::net::{Fabric, FlowId, FlowSpec, PortId, Way, build};
 
 const KINDS: [Contention; 3] =
     [Contention::None, Contention::Fifo, Contention::FairShare { unfairness: 0.0 }];
@@ -13,6 +13,7 @@ pub(crate) fn spec(bytes: u64, ports: &[u32]) -> FlowSpec {
         ports: ports.iter().map(|p| PortId(*p)).collect(),
         weight: 1.0,
         rate_max: f64::INFINITY,
+        way: Way::default(),
     }
 }
 
@@ -28,7 +29,7 @@ pub(crate) fn drain(fabric: &mut dyn Fabric) -> Vec<(u64, u64)> {
 
 /// n workers push 4 MB each at once: worker i sends through port i + 1, all into port 0 at 100 Mb/s.
 fn pushes(kind: Contention, n: u32) -> Vec<(u64, u64)> {
-    let mut fabric = build(&kind, &vec![12.5e6; n as usize + 1]);
+    let mut fabric = build(&kind, &vec![12.5e6; n as usize + 1], 0);
     for i in 0..n {
         fabric.start(Time(5), FlowId(u64::from(i)), spec(4_000_000, &[0, i + 1]));
         fabric.next();
@@ -59,7 +60,7 @@ fn simultaneous_pushes_end_together_or_in_order() {
 #[test]
 fn a_stopped_constraint_stops_its_flows_until_it_is_raised() {
     for kind in KINDS {
-        let mut fabric = build(&kind, &[1e9, 1e9]);
+        let mut fabric = build(&kind, &[1e9, 1e9], 0);
         fabric.start(Time(0), FlowId(1), spec(1000, &[0, 1]));
         assert_eq!(fabric.next(), Some((Time(1000), FlowId(1))));
         fabric.set_capacity(Time(400), PortId(1), 0.0);
@@ -74,7 +75,7 @@ fn a_stopped_constraint_stops_its_flows_until_it_is_raised() {
 #[test]
 fn a_cancelled_flow_returns_what_it_had_not_sent() {
     for kind in KINDS {
-        let mut fabric = build(&kind, &[1e9]);
+        let mut fabric = build(&kind, &[1e9], 0);
         fabric.start(Time(0), FlowId(1), spec(1000, &[0]));
         assert_eq!(fabric.cancel(Time(250), FlowId(1)), Some(750), "{kind:?}");
         assert_eq!(fabric.cancel(Time(250), FlowId(1)), None);
@@ -85,7 +86,7 @@ fn a_cancelled_flow_returns_what_it_had_not_sent() {
 #[test]
 fn an_infinite_rate_takes_no_time_and_a_maximum_holds() {
     for kind in KINDS {
-        let mut fabric = build(&kind, &[f64::INFINITY; 3]);
+        let mut fabric = build(&kind, &[f64::INFINITY; 3], 0);
         for i in 0..4 {
             fabric.start(Time(7), FlowId(i), spec(4_000_000, &[0, 1 + i as u32 % 2]));
         }
@@ -97,7 +98,7 @@ fn an_infinite_rate_takes_no_time_and_a_maximum_holds() {
 
 #[test]
 fn a_flow_at_the_head_of_one_queue_waits_for_its_other_queue() {
-    let mut fifo = build(&Contention::Fifo, &[1e9, 1e9, 1e9, 1e9]);
+    let mut fifo = build(&Contention::Fifo, &[1e9, 1e9, 1e9, 1e9], 0);
     fifo.start(Time(0), FlowId(1), spec(100, &[0, 2]));
     fifo.start(Time(0), FlowId(2), spec(100, &[1, 2]));
     fifo.start(Time(0), FlowId(3), spec(50, &[1, 3]));
@@ -110,7 +111,7 @@ fn a_flow_at_the_head_of_one_queue_waits_for_its_other_queue() {
 fn a_saved_fabric_continues_alike() {
     for kind in KINDS {
         let capacities = [3e6, 5e6, 7e6, f64::INFINITY];
-        let mut fabric = build(&kind, &capacities);
+        let mut fabric = build(&kind, &capacities, 0);
         let mut start = |at: u64, id: u64, ports: &[u32], weight: f64| {
             let spec = FlowSpec { weight, ..spec(1_000_003 * (id + 1), ports) };
             fabric.start(Time(at), FlowId(id), spec);
@@ -123,7 +124,7 @@ fn a_saved_fabric_continues_alike() {
         let (at, flow) = fabric.next().unwrap();
         fabric.complete(at, flow);
         let json = serde_json::to_string(&fabric.save()).unwrap();
-        let mut fresh = build(&kind, &capacities);
+        let mut fresh = build(&kind, &capacities, 0);
         fresh.load(serde_json::from_str(&json).unwrap());
         assert_eq!(fresh.save(), fabric.save());
         let rest = drain(&mut *fresh);

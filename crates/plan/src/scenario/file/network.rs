@@ -13,9 +13,9 @@ use std::collections::BTreeMap;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct NetworkFile {
-    /// How concurrent transfers share rates: `fair_share` (as TCP does; `fair_share(0.35)` adds its unfairness,
-    /// the standard deviation of the logarithm of a transfer's weight), `fifo` (one after the other) or `none`
-    /// (transfers do not disturb each other).
+    /// How concurrent transfers share rates: `tcp` (queues, and windows of connections that stay open), `fair_share`
+    /// (all alike at each moment; `fair_share(0.35)` is unfair, by the standard deviation of the logarithm of a
+    /// transfer's weight), `fifo` (one after the other) or `none` (transfers do not disturb each other).
     pub contention: Pick<Contention>,
     /// Links that end in a worker or a peer, and each machine's network card.
     pub lan: LinkFile,
@@ -38,7 +38,7 @@ pub struct NetworkFile {
 impl Default for NetworkFile {
     fn default() -> Self {
         Self {
-            contention: Pick::text("fair_share"),
+            contention: Pick::text("tcp"),
             lan: LinkFile::default(),
             wan: LinkFile::default(),
             cells: BTreeMap::new(),
