@@ -18,8 +18,9 @@ fn flat(policy: &str, rounds: u64, network: &str) -> Ready {
     ))
 }
 
-const NETWORKS: [(&str, &str); 2] = [
+const NETWORKS: [(&str, &str); 3] = [
     ("no contention", "{contention: none, lan: {latency: 1ms, rate: 1gbit}}"),
+    ("TCP", "{contention: tcp, lan: {latency: 1ms, rate: 1gbit}}"),
     ("fair share", "{contention: fair_share, lan: {latency: 1ms, rate: 1gbit}}"),
 ];
 
