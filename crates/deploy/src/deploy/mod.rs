@@ -25,6 +25,7 @@ pub mod node;
 pub mod placement;
 pub mod remote;
 pub mod result;
+pub mod trace;
 
 pub use deployment::{Deployment, NodeProgress, NodeState, Placed};
 
