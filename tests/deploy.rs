@@ -19,6 +19,8 @@ use std::time::{Duration, Instant};
 
 #[path = "deploy/hostile.rs"]
 mod hostile;
+#[path = "deploy/observed.rs"]
+mod observed;
 #[path = "deploy/strangers.rs"]
 mod strangers;
 

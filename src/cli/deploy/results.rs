@@ -1,6 +1,7 @@
 //! What the nodes of a run reported, as a run directory has it.
 
 use crate::cli::{ScenarioArgs, output, session};
+use hcddl_deploy::deploy::block;
 use hcddl_deploy::deploy::gather::{self, Gathered};
 use hcddl_plan::registry::Registry;
 use hcddl_sim::record::rundir::file;
@@ -13,7 +14,7 @@ pub fn gather(dir: &Path, registry: &Registry) -> anyhow::Result<Gathered> {
     let needs_model = session.plan.peers.is_some() && session.plan.deploy.settings.data_on_device.is_none();
     let learner = needs_model.then(|| session.learner()).transpose()?;
     let gathered = gather::gather(dir, &session.plan, learner.as_deref())?;
-    hcddl_files::atomic::replace(&dir.join("results.txt"), gather::results_text(&gathered).as_bytes())?;
+    hcddl_files::atomic::replace(&dir.join("results.txt"), block::results_text(&gathered).as_bytes())?;
     Ok(gathered)
 }
 
@@ -21,6 +22,9 @@ pub fn gather(dir: &Path, registry: &Registry) -> anyhow::Result<Gathered> {
 pub fn show(gathered: &Gathered) -> anyhow::Result<()> {
     for warning in &gathered.warnings {
         output::note("warning", warning);
+    }
+    if !gathered.energy.is_empty() {
+        output::note("energy", &gathered.energy);
     }
     output::result(&hcddl_report::terminal::table(&gathered.summary))
 }

@@ -2,6 +2,7 @@
 //! measured instead of modelled times. Times are of one clock, the root's, which starts with its process; evaluations
 //! of peers are each by its own.
 
+use super::energy;
 use super::node_file;
 use super::result::NodeResult;
 use super::trace::observed::Observed;
@@ -34,6 +35,8 @@ pub struct Gathered {
     pub warnings: Vec<String>,
     /// Mean seconds in which a client got its model and settings; `None` without traces.
     pub configuring_s: Option<f64>,
+    /// Where the energy is from, for people.
+    pub energy: String,
 }
 
 /// Writes metrics.csv, commits.csv, timeline.json, clocks.csv, links.csv, model.safetensors and summary.json of the run
@@ -43,8 +46,7 @@ pub struct Gathered {
 /// Files that cannot be read or written. Nodes without a report are warned about.
 pub fn gather(run: &Path, plan: &Plan, learner: Option<&dyn Learner>) -> anyhow::Result<Gathered> {
     let mut warnings = Vec::new();
-    let lives: Vec<Vec<PathBuf>> =
-        plan.nodes.iter().map(|node| lives(run, &node.name)).collect();
+    let lives: Vec<Vec<PathBuf>> = plan.nodes.iter().map(|node| lives(run, &node.name)).collect();
     let mut nodes = Vec::new();
     for (node, lives) in plan.nodes.iter().zip(&lives) {
         let result = lives.last().map(|life| read_result(life)).transpose()?.flatten();
@@ -73,8 +75,13 @@ pub fn gather(run: &Path, plan: &Plan, learner: Option<&dyn Learner>) -> anyhow:
         _ => None,
     };
     warnings.extend(lost_commits(run, plan)?);
+    let links = traces::links(&observed);
+    let hosts = energy::of_hosts(run, plan, &nodes, &observed, &links);
+    energy::write(run, plan, &nodes, &hosts)?;
     let summary = Summary {
-        bytes_by_tier: traces::bytes_by_tier(plan, &traces::links(&observed)),
+        bytes_by_tier: traces::bytes_by_tier(plan, &links),
+        energy_j: hosts.iter().map(|host| host.joules).sum(),
+        energy_by_host_j: hosts.iter().map(|host| (host.host.clone(), host.joules)).collect(),
         ..summary(run, plan, &nodes, &tops, &observed, weight_digest)?
     };
     let path = run.join(file::SUMMARY);
@@ -82,7 +89,8 @@ pub fn gather(run: &Path, plan: &Plan, learner: Option<&dyn Learner>) -> anyhow:
         .with_context(|| format!("cannot write `{}`", path.display()))?;
     let best_accuracy = best_accuracy(&run.join(file::METRICS));
     let configuring_s = traces::configuring_s(&observed);
-    Ok(Gathered { summary, nodes, best_accuracy, warnings, configuring_s })
+    let energy = energy::told(&hosts);
+    Ok(Gathered { summary, nodes, best_accuracy, warnings, configuring_s, energy })
 }
 
 /// What the nodes of a fetched run reported at their ends.
@@ -188,8 +196,7 @@ fn merge<'a>(
         let fields = names.count();
         let column = first.trim_end().split(',').position(|column| column == "virtual_time_s").unwrap_or(0);
         for line in lines.filter(|line| line.matches(',').count() + 1 == fields) {
-            let own: f64 =
-                line.trim_end().split(',').nth(column).and_then(|t| t.parse().ok()).unwrap_or(0.0);
+            let own: f64 = line.trim_end().split(',').nth(column).and_then(|t| t.parse().ok()).unwrap_or(0.0);
             match traces::on_one_clock(observed, life, own) {
                 // Times of the root are the run's already, to the last digit.
                 Some(time) if life != (0, 0) => rows.push((time, with_field(line, column, time))),
@@ -337,11 +344,7 @@ fn mean_metrics<'a>(nodes: impl Iterator<Item = &'a NodeResult>) -> BTreeMap<Str
 
 /// Shares of time with a job, without one while a message of its own was on its way, and without either. Without traces
 /// nobody knows when a message was there.
-fn time_split(
-    plan: &Plan,
-    nodes: &[Option<NodeResult>],
-    observed: &Observed,
-) -> BTreeMap<String, TimeSplit> {
+fn time_split(plan: &Plan, nodes: &[Option<NodeResult>], observed: &Observed) -> BTreeMap<String, TimeSplit> {
     let sending = traces::busy(observed);
     let mut sums: BTreeMap<String, (u64, f64, f64, f64)> = BTreeMap::new();
     for (i, _) in plan.nodes.iter().enumerate() {
@@ -368,34 +371,4 @@ fn trace_digest(run: &Path, plan: &Plan) -> anyhow::Result<String> {
         all.extend(fs::read(&path).unwrap_or_default());
     }
     Ok(digest::of_bytes(&all).to_string())
-}
-
-/// The block of results of the older HCDDL: total time, steps, loss, accuracy, best accuracy; mean seconds of a round,
-/// of a round without the server's folding (t_fit), of a fold (t_aggr), of a worker's job (t_comp), and of the
-/// configuration of a client, which is how long it takes to bring it its model and settings (t_conf).
-#[must_use]
-pub fn results_text(gathered: &Gathered) -> String {
-    let Gathered { summary, nodes, best_accuracy, .. } = gathered;
-    let workers: Vec<&NodeResult> = nodes.iter().flatten().filter(|node| node.client_fits > 0).collect();
-    let servers: Vec<&NodeResult> =
-        nodes.iter().flatten().filter(|node| node.kind.ends_with("server")).collect();
-    let per = |seconds: f64, count: u64| if count == 0 { 0.0 } else { seconds / count as f64 };
-    let compute: f64 = workers.iter().map(|node| node.compute_s).sum();
-    let folding: f64 = servers.iter().map(|node| node.compute_s).sum();
-    let round = per(summary.virtual_time_s, summary.commits);
-    let t_comp = per(compute, summary.client_fits);
-    let t_aggr = per(folding, servers.iter().fold(0, |sum: u64, node| sum.saturating_add(node.version)));
-    let best = best_accuracy.or(summary.accuracy).unwrap_or(f64::NAN);
-    format!(
-        "[ Results for run {} ]\nTotal time: {:.3} s\nTotal steps: {}\nFinal loss: {:.4}\nFinal accuracy: {:.4}\n\
-         Max accuracy: {best:.4}\nt_round: {round:.6}\nt_fit: {:.6}\nt_aggr: {t_aggr:.6}\nt_comp: {t_comp:.6}\n\
-         t_conf: {:.6}\n",
-        summary.name,
-        summary.virtual_time_s,
-        summary.commits,
-        summary.loss.unwrap_or(f64::NAN),
-        summary.accuracy.unwrap_or(f64::NAN),
-        round - t_aggr,
-        gathered.configuring_s.unwrap_or(f64::NAN),
-    )
 }

@@ -55,7 +55,8 @@ impl Bounds {
         let drift = if one_host || middles.len() < WINDOWS_MIN { 0.0 } else { slope(&middles) };
         let drift = drift.clamp(-DRIFT_MAX, DRIFT_MAX);
         let without = |(at, ahead): &(i64, i64)| *ahead as f64 - drift * *at as f64;
-        let of = |side: usize| self.windows.values().filter_map(move |bounds| bounds[side].as_ref()).map(without);
+        let of =
+            |side: usize| self.windows.values().filter_map(move |bounds| bounds[side].as_ref()).map(without);
         let (most, least) = (of(0).reduce(f64::min)?, of(1).reduce(f64::max)?);
         Some(Ahead { at_zero: (most + least) / 2.0, drift, uncertainty: ((most - least) / 2.0).abs() })
     }

@@ -41,7 +41,8 @@ pub fn write(run: &Path, plan: &Plan, observed: &Observed) -> anyhow::Result<Vec
         return Ok(warnings);
     }
     if observed.strange > 0 {
-        let text = format!("{} rows of the nodes' {} mean nothing and are left out", observed.strange, super::FILE);
+        let text =
+            format!("{} rows of the nodes' {} mean nothing and are left out", observed.strange, super::FILE);
         warnings.push(text);
     }
     let mut timeline = Timeline::create(run.join(file::TIMELINE), plan, SPANS_MAX)?;
@@ -102,13 +103,17 @@ fn spans(observed: &Observed) -> Vec<TimelineSpan> {
 }
 
 fn clocks_text(plan: &Plan, observed: &Observed) -> String {
-    let mut text = "node,life,behind_s,drift_ppm,uncertainty_s,through\n".to_owned();
+    let mut text = "node,life,behind_s,drift_ppm,uncertainty_s,through,date_s\n".to_owned();
     for ((node, life), clock) in &observed.clocks {
         let name = |node: u32| plan.nodes.get(node as usize).map_or("", |node| node.name.as_str());
         let uncertainty = clock.uncertainty.map_or(String::new(), |nanos| format!("{:.9}", nanos / 1e9));
         let through = clock.through.map_or("", |through| name(through.0));
+        // Where readings of a meter with dates belong.
+        let date = observed.date.filter(|_| (*node, *life) == (0, 0));
+        let date = date.map_or(String::new(), |date| format!("{:.3}", date as f64 / 1e9));
         let (behind, drift) = (clock.behind() / 1e9, clock.drift() * 1e6);
-        let _ = writeln!(text, "{},{life},{behind:.9},{drift:.3},{uncertainty},{through}", name(*node));
+        let _ =
+            writeln!(text, "{},{life},{behind:.9},{drift:.3},{uncertainty},{through},{date}", name(*node));
     }
     text
 }
@@ -201,9 +206,10 @@ pub fn busy(observed: &Observed) -> BTreeMap<NodeId, (u64, u64)> {
 #[must_use]
 pub fn configuring_s(observed: &Observed) -> Option<f64> {
     let assigned = observed.messages.iter().filter(|message| message.kind == ASSIGN.name());
-    let took = |message: &super::observed::Sent| Some(message.heard?.since(message.at).seconds());
-    let all: Vec<f64> = assigned.filter_map(took).collect();
-    (!all.is_empty()).then(|| all.iter().sum::<f64>() / all.len() as f64)
+    let took = |message: &super::observed::Sent| Some(message.heard?.since(message.at).0);
+    let all: Vec<u64> = assigned.filter_map(took).collect();
+    let sum: u128 = all.iter().map(|nanos| u128::from(*nanos)).sum();
+    (!all.is_empty()).then(|| sum as f64 / all.len() as f64 / 1e9)
 }
 
 /// A moment of one node's life on the run's clock, in seconds.
@@ -231,7 +237,7 @@ mod tests {
         };
         let expected = Crossed { messages: 3, heard: 2, bytes: 300, busy: 25 };
         assert_eq!(links(&observed), BTreeMap::from([((NodeId(0), NodeId(1)), expected)]));
-        assert_eq!(configuring_s(&observed), Some(15e-9));
+        assert_eq!(configuring_s(&observed), Some(15.0 / 1e9));
         let job = Job {
             node: NodeId(0),
             begin: Time(20),

@@ -3,7 +3,6 @@
 
 use super::clocks::{Bounds, Clock, Life, clocks};
 use super::{Row, lives, read};
-use crate::deploy::deployment::Deployment;
 use crate::deploy::node_file;
 use hcddl_core::domain::{NodeId, Time};
 use hcddl_plan::plan::Plan;
@@ -178,8 +177,7 @@ const ROOT: Life = (0, 0);
 
 /// The host of each node, by what the controller wrote.
 fn hosts(run: &Path) -> Vec<String> {
-    let read = std::fs::read(run.join("deployment.json")).ok();
-    let deployment = read.and_then(|bytes| serde_json::from_slice::<Deployment>(&bytes).ok());
+    let deployment = crate::deploy::energy::read_deployment(run);
     deployment.map_or(Vec::new(), |all| all.nodes.into_iter().map(|node| node.host).collect())
 }
 

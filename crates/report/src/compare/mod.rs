@@ -1,5 +1,8 @@
 //! Two runs or two studies side by side, as text for a terminal.
 
+mod hints;
+mod why;
+
 use super::figure::Quantity;
 use super::read::run::Commit;
 use super::read::{Run, Study};
@@ -26,7 +29,7 @@ fn table(header: &[&str], rows: Vec<Vec<String>>) -> String {
     format!("{table}\n")
 }
 
-/// Two runs: settings that differ, results, the first commit that differs.
+/// Two runs: settings that differ, results, the first commit that differs, and what a difference in time comes from.
 ///
 /// # Errors
 /// [`UserError`] when a plan is damaged.
@@ -40,6 +43,7 @@ pub fn runs(a: &Run, b: &Run) -> Result<String, UserError> {
     }
     text += &table(&["result", "A", "B", "B / A"], results(a, b));
     text += &first_difference(a, b);
+    text += &why::explain(a, b);
     Ok(text)
 }
 
