@@ -8,7 +8,7 @@ use clap::Args;
 use hcddl_core::yaml::block;
 use hcddl_deploy::deploy::trace::observed::Observed;
 use hcddl_deploy::profile::certificate::{Certificate, Course, Figures, Watch, can_hold_out, count};
-use hcddl_deploy::profile::{Profile, Rounds};
+use hcddl_deploy::profile::{LatencyFrom, Profile, Rounds};
 use hcddl_files::atomic;
 use hcddl_plan::measure::outcome::{RunnerKind, SimOptions};
 use hcddl_plan::plan::{Plan, Role};
@@ -36,6 +36,8 @@ pub struct ProfileArgs {
 struct Seen<'a> {
     dir: PathBuf,
     session: Session<'a>,
+    /// Where data files are, if not where the run had them: sizes of shards decide the steps of an epoch.
+    data_dir: Option<PathBuf>,
     observed: Observed,
     course: Course,
 }
@@ -53,16 +55,18 @@ pub fn execute(args: &ProfileArgs, registry: &Registry) -> anyhow::Result<Ending
             format!("`{dir}` is not a deployed run: it has no deployment.json; see `hcddl deploy run`");
         return Err(Usage(text).into());
     }
-    let seen = Seen::read(path, registry)?;
+    let seen = Seen::read(path, args, registry)?;
     let ends = seen.course.ends();
-    let fitted = |rounds| Profile::fit(&seen.session.plan, &seen.observed, &ends, rounds);
-    let (to_check, to_print) = match can_hold_out(ends.len()) {
-        true => (fitted(Rounds::Fitted), fitted(Rounds::All)),
-        false => (fitted(Rounds::All), fitted(Rounds::All)),
+    let fitted = |rounds| {
+        LATENCIES.map(|latency| Profile::fit(&seen.session.plan, &seen.observed, &ends, rounds, latency))
     };
-    let contention = seen.check(&to_check, args.out.as_deref().unwrap_or(path), registry)?;
-    finish(&to_print.sections(&contention), args.out.as_deref().unwrap_or(path))
+    let to_check = if can_hold_out(ends.len()) { Rounds::Fitted } else { Rounds::All };
+    let (which, contention) = seen.check(&fitted(to_check), args.out.as_deref().unwrap_or(path), registry)?;
+    finish(&fitted(Rounds::All)[which].sections(&contention), args.out.as_deref().unwrap_or(path))
 }
+
+/// In this order: of two that predict equally well the first is taken.
+const LATENCIES: [LatencyFrom; 2] = [LatencyFrom::Small, LatencyFrom::Large];
 
 /// Rounds of the run with one worker at a time, for each child of the server that has most.
 const ROUNDS_ALONE: usize = 8;
@@ -83,20 +87,23 @@ fn measure(args: &ProfileArgs, registry: &Registry) -> anyhow::Result<Ending> {
     let alone = out.join("alone");
     let rounds = (ROUNDS_ALONE * most) as u64;
     deploy(args, plan, registry, &alone, "{name: sync, clients: 1}", rounds)?;
-    let alone = Seen::read(&alone, registry)?;
-    let mut profile = Profile::fit(plan, &alone.observed, &alone.course.ends(), Rounds::All);
-    let contention = if most > 1 && plan.peers.is_none() {
+    let alone = Seen::read(&alone, args, registry)?;
+    let ends = alone.course.ends();
+    let mut profiles =
+        LATENCIES.map(|latency| Profile::fit(plan, &alone.observed, &ends, Rounds::All, latency));
+    let (which, contention) = if most > 1 && plan.peers.is_none() {
         let together = out.join("together");
         deploy(args, plan, registry, &together, "sync", ROUNDS_TOGETHER)?;
-        let together = Seen::read(&together, registry)?;
+        let together = Seen::read(&together, args, registry)?;
         let ends = together.course.ends();
-        profile.unfairness = Profile::fit(plan, &together.observed, &ends, Rounds::Fitted).unfairness;
-        together.check(&profile, &out, registry)?
+        let met = Profile::fit(plan, &together.observed, &ends, Rounds::Fitted, LatencyFrom::Small);
+        profiles.iter_mut().for_each(|profile| profile.unfairness = met.unfairness);
+        together.check(&profiles, &out, registry)?
     } else {
-        alone.check(&profile, &out, registry)?
+        alone.check(&profiles, &out, registry)?
     };
     output::note("measured", &format!("by the runs below {}", out.display()));
-    finish(&profile.sections(&contention), &out)
+    finish(&profiles[which].sections(&contention), &out)
 }
 
 /// Prints a profile and keeps it.
@@ -143,7 +150,7 @@ fn deploy(
 
 impl<'a> Seen<'a> {
     /// A run that was gathered.
-    fn read(dir: &Path, registry: &'a Registry) -> anyhow::Result<Self> {
+    fn read(dir: &Path, args: &ProfileArgs, registry: &'a Registry) -> anyhow::Result<Self> {
         let session = session::load(&dir.join(file::PLAN), &ScenarioArgs::default(), registry)?;
         let observed = Observed::read(dir, &session.plan);
         if observed.is_empty() {
@@ -156,12 +163,18 @@ impl<'a> Seen<'a> {
         }
         let course = Course::deployed(dir, &session.plan, &observed)
             .with_context(|| format!("cannot read `{}`", dir.join(file::COMMITS).display()))?;
-        Ok(Self { dir: dir.to_owned(), session, observed, course })
+        let data_dir = args.target.scenario.data_dir.clone();
+        Ok(Self { dir: dir.to_owned(), session, data_dir, observed, course })
     }
 
-    /// Simulates the run with a profile under each way of sharing; prints and keeps the certificate of that under which
-    /// the rounds that it was fitted to come closest, and says which one that is.
-    fn check(&self, profile: &Profile, out: &Path, registry: &Registry) -> anyhow::Result<String> {
+    /// Simulates the run with each profile under each way of sharing; prints and keeps the certificate of that under which
+    /// the rounds that it was fitted to come closest, and says which ones these are.
+    fn check(
+        &self,
+        profiles: &[Profile],
+        out: &Path,
+        registry: &Registry,
+    ) -> anyhow::Result<(usize, String)> {
         let plan = &self.session.plan;
         let commits = self.course.ends().len();
         let held_out = can_hold_out(commits);
@@ -173,7 +186,7 @@ impl<'a> Seen<'a> {
                 "certificate",
                 "none: the run has fewer than two commits, so no round to check with",
             );
-            return Ok("fair_share".to_owned());
+            return Ok((0, "fair_share".to_owned()));
         };
         if !plan.injections.is_empty() {
             output::note(
@@ -181,19 +194,23 @@ impl<'a> Seen<'a> {
                 "what the run's injections add is in the fitted times: leave them out beside this profile",
             );
         }
-        let mut best: Option<(f64, String, Figures)> = None;
-        for contention in profile.contentions() {
+        let mut best: Option<(f64, (usize, String), Figures)> = None;
+        let ways = profiles.iter().enumerate();
+        let ways =
+            ways.flat_map(|(which, profile)| profile.contentions().into_iter().map(move |way| (which, way)));
+        for (which, contention) in ways {
+            let profile = &profiles[which];
             let Some(predicted) = self.simulated(&profile.sections(&contention), commits, registry)? else {
                 continue;
             };
             let off = (predicted.round_s / to_fit.round_s - 1.0).abs();
             if best.as_ref().is_none_or(|best| off < best.0) {
-                best = Some((off, contention, predicted));
+                best = Some((off, (which, contention), predicted));
             }
         }
-        let Some((_, contention, predicted)) = best else {
+        let Some((_, (which, contention), predicted)) = best else {
             output::note("certificate", "none: the simulation of the run makes fewer than two commits");
-            return Ok("fair_share".to_owned());
+            return Ok((0, "fair_share".to_owned()));
         };
         let rounds = (held_out, count(commits, checked));
         let certificate = Certificate::new(plan, &contention, rounds, &predicted, &measured);
@@ -201,7 +218,7 @@ impl<'a> Seen<'a> {
         put(&out.join("certificate.json"), &hcddl_files::json(&certificate))?;
         put(&out.join("certificate.txt"), &text)?;
         text.lines().for_each(|line| output::note("certificate", line));
-        Ok(contention)
+        Ok((which, contention))
     }
 
     /// The run's scenario, simulated with other devices and another network; gradients take time and are not computed.
@@ -216,8 +233,15 @@ impl<'a> Seen<'a> {
             format!("network={}", sections["network"]),
             format!("training.rounds={commits}"),
             "training.target_accuracy=null".to_owned(),
+            "training.max_time=null".to_owned(),
+            "expect={}".to_owned(),
         ];
-        let args = ScenarioArgs { sets, timing_only: true, ..ScenarioArgs::default() };
+        let args = ScenarioArgs {
+            sets,
+            timing_only: true,
+            data_dir: self.data_dir.clone(),
+            ..ScenarioArgs::default()
+        };
         let session = session::load(&self.dir.join(file::PLAN), &args, registry)?;
         let options = SimOptions { runner: RunnerKind::Direct, ..SimOptions::default() };
         let mut watch = Watch::default();

@@ -77,7 +77,7 @@ pub(crate) fn read_deployment(run: &Path) -> Option<Deployment> {
     serde_json::from_slice(&std::fs::read(run.join("deployment.json")).ok()?).ok()
 }
 
-/// What the device of the first of these nodes would have drawn, idle included.
+/// What the strongest of these nodes' devices would have drawn, idle included: they are one machine.
 fn estimate(
     plan: &Plan,
     own: &[usize],
@@ -85,8 +85,8 @@ fn estimate(
     observed: &Observed,
     links: &BTreeMap<(NodeId, NodeId), Crossed>,
 ) -> f64 {
-    let Some(first) = own.first() else { return 0.0 };
-    let device = &plan.hosts[plan.nodes[*first].host.index()].device;
+    let devices = own.iter().map(|i| &plan.hosts[plan.nodes[*i].host.index()].device);
+    let Some(device) = devices.max_by(|a, b| a.load_watts.total_cmp(&b.load_watts)) else { return 0.0 };
     let is_own = |node: NodeId| own.contains(&node.index());
     let jobs = observed.jobs.iter().filter(|job| is_own(job.node)).map(|job| (job.begin.0, job.end.0));
     let busy = Span(union(jobs.collect()));

@@ -1,7 +1,8 @@
 //! The section `devices`: how long steps take on each node, and servers' arithmetic.
 //!
 //! A job of k steps varies as a whole, while a simulation draws each step: deviations from the mean are widened by the
-//! root of k, so that jobs vary as much as they did. Nodes whose mean steps differ by less than [`ALIKE`] are one class;
+//! root of k, so that jobs vary as much as they did. Nodes whose mean steps differ by less than [`ALIKE`], or than chance explains,
+//! are one class;
 //! the largest class is `workers`, the others are named.
 
 use super::distribution::{Fitted, fit, median, nanos};
@@ -14,6 +15,8 @@ use std::collections::BTreeMap;
 
 /// Share by which steps of nodes of one class differ at most.
 const ALIKE: f64 = 0.05;
+/// Standard errors by which means of nodes of one class differ at most.
+const ERRORS: f64 = 3.0;
 /// Bytes moved by a fold below which handing it to a thread is what takes its time.
 const SMALL_FOLD: f64 = 1e6;
 /// Sustained operations and bytes per second of a device whose jobs take their overhead alone.
@@ -77,18 +80,26 @@ fn widened(jobs: &[&Job], overhead: f64) -> Vec<f64> {
 }
 
 /// Nodes that train, in classes by their mean steps, the largest class first.
-fn classes(of: &BTreeMap<NodeId, Vec<&Job>>) -> Vec<Vec<(NodeId, f64)>> {
+fn classes(of: &BTreeMap<NodeId, Vec<&Job>>) -> Vec<Vec<(NodeId, (f64, f64))>> {
+    // Mean, and its standard error: what differs by chance is alike.
     let mean = |jobs: &Vec<&Job>| {
         let steps = widened(jobs, overhead(jobs));
-        (!steps.is_empty()).then(|| steps.iter().sum::<f64>() / steps.len() as f64)
+        let n = steps.len() as f64;
+        let mean = steps.iter().sum::<f64>() / n;
+        let variance = steps.iter().map(|step| (step - mean).powi(2)).sum::<f64>() / n;
+        (!steps.is_empty()).then(|| (mean, variance / n))
     };
-    let mut means: Vec<(NodeId, f64)> =
+    let mut means: Vec<(NodeId, (f64, f64))> =
         of.iter().filter_map(|(node, jobs)| Some((*node, mean(jobs)?))).collect();
-    means.sort_by(|a, b| a.1.total_cmp(&b.1).then(a.0.cmp(&b.0)));
-    let mut classes: Vec<Vec<(NodeId, f64)>> = Vec::new();
+    means.sort_by(|a, b| a.1.0.total_cmp(&b.1.0).then(a.0.cmp(&b.0)));
+    let mut classes: Vec<Vec<(NodeId, (f64, f64))>> = Vec::new();
     for (node, step) in means {
+        let is_alike = |first: (f64, f64)| {
+            let chance = ERRORS * (first.1 + step.1).sqrt();
+            step.0 - first.0 <= (ALIKE * first.0).max(chance)
+        };
         match classes.last_mut() {
-            Some(class) if step <= class[0].1 * (1.0 + ALIKE) => class.push((node, step)),
+            Some(class) if is_alike(class[0].1) => class.push((node, step)),
             _ => classes.push(vec![(node, step)]),
         }
     }

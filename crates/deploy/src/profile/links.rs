@@ -5,6 +5,7 @@
 //! The rate is that of large messages beyond the latency; of those that had their ends for themselves if there are some,
 //! else each one counts for as many as shared with it.
 
+use super::LatencyFrom;
 use super::distribution::{fit, median};
 use crate::deploy::trace::observed::{Ping, Sent};
 use hcddl_core::domain::{NodeId, math};
@@ -22,6 +23,8 @@ const ENOUGH: usize = 10;
 const UNUSUAL: (f64, f64) = (0.2, 50_000.0);
 /// Bits per second beyond which a rate is no limit.
 const NO_LIMIT: f64 = 100e9;
+/// A rate can be told from latency where large messages take so many times as long as small ones.
+const CLEAR: f64 = 1.5;
 /// How much of two transfers must be at the same time for their shares to be compared.
 const TOGETHER: f64 = 0.7;
 
@@ -49,13 +52,22 @@ struct Transfer {
 }
 
 /// The section, and the deviation of the logarithm of transfers' shares, if transfers met.
-pub(super) fn section(plan: &Plan, messages: &[&Sent], pings: &[&Ping]) -> (Value, Option<f64>) {
+pub(super) fn section(
+    plan: &Plan,
+    messages: &[&Sent],
+    pings: &[&Ping],
+    from: LatencyFrom,
+) -> (Value, Option<f64>) {
     let (transfers, unfairness) = transfers(messages);
-    let links = measured(messages, pings, &transfers);
+    let links = measured(messages, pings, &transfers, from);
     let usual_latency = median(links.values().filter_map(|link| median(link.latencies.clone())).collect());
     let usual_rate = median(links.values().filter_map(|link| link.rate).collect());
     let is_usual = |latencies: &[f64]| match (median(latencies.to_vec()), usual_latency) {
-        (Some(own), Some(usual)) => (own - usual).abs() <= (UNUSUAL.0 * usual).max(UNUSUAL.1),
+        (Some(own), Some(usual)) => {
+            // Where latencies vary much, so do their medians.
+            let far = median(latencies.iter().map(|latency| (latency - own).abs()).collect()).unwrap_or(0.0);
+            (own - usual).abs() <= (UNUSUAL.0 * usual).max(UNUSUAL.1).max(far)
+        }
         _ => true,
     };
     let alike = links.values().filter(|link| is_usual(&link.latencies));
@@ -98,6 +110,7 @@ fn measured(
     messages: &[&Sent],
     pings: &[&Ping],
     transfers: &BTreeMap<Link, Vec<Transfer>>,
+    from: LatencyFrom,
 ) -> BTreeMap<Link, Measured> {
     // Of each link: begin and length of what was small.
     let mut small: BTreeMap<Link, Vec<(u64, u64, f64)>> = BTreeMap::new();
@@ -118,8 +131,12 @@ fn measured(
         .map(|link| {
             let of_link = transfers.get(&link).map_or(&[][..], Vec::as_slice);
             let latencies = quiet(small.get(&link).map_or(&[], Vec::as_slice), of_link);
-            let rate = rate(of_link, median(latencies.clone()).unwrap_or(0.0));
-            (link, Measured { latencies, rate })
+            let large = if from == LatencyFrom::Large { of_large(of_link, &latencies) } else { None };
+            let measured = large.unwrap_or_else(|| {
+                let rate = rate(of_link, median(latencies.clone()).unwrap_or(0.0));
+                Measured { latencies, rate }
+            });
+            (link, measured)
         })
         .collect()
 }
@@ -147,15 +164,51 @@ fn quiet(small: &[(u64, u64, f64)], transfers: &[Transfer]) -> Vec<f64> {
     if alone.len() >= ENOUGH { alone } else { small.iter().map(|(_, _, took)| *took).collect() }
 }
 
-/// Bytes per second beyond the latency.
-fn rate(transfers: &[Transfer], latency: f64) -> Option<f64> {
+/// Those that had their ends for themselves; all where few are left.
+fn undisturbed(transfers: &[Transfer]) -> Vec<&Transfer> {
     let alone: Vec<&Transfer> = transfers.iter().filter(|transfer| transfer.sharing < 1.1).collect();
-    let used: Vec<&Transfer> = if alone.len() >= ENOUGH { alone } else { transfers.iter().collect() };
+    if alone.len() >= ENOUGH { alone } else { transfers.iter().collect() }
+}
+
+/// Bytes per second beyond the latency; nothing where large messages took hardly longer than small ones, so that the
+/// difference is mostly chance.
+fn rate(transfers: &[Transfer], latency: f64) -> Option<f64> {
+    let used = undisturbed(transfers);
+    let took = |transfer: &&Transfer| (transfer.end - transfer.begin) as f64;
+    if median(used.iter().map(took).collect())? < CLEAR * latency {
+        return None;
+    }
     let of = |transfer: &&Transfer| {
-        let took = (transfer.end - transfer.begin) as f64 - latency;
-        (took > 0.0).then(|| transfer.bytes as f64 * transfer.sharing * 1e9 / took)
+        let beyond = took(transfer) - latency;
+        (beyond > 0.0).then(|| transfer.bytes as f64 * transfer.sharing * 1e9 / beyond)
     };
     median(used.iter().filter_map(of).collect())
+}
+
+/// Rate and latency from large messages alone: the rate is that of the fastest ones beyond the least latency, and what
+/// each took longer is latency. So the mean time of a message is kept, whatever it waited for.
+fn of_large(transfers: &[Transfer], small: &[f64]) -> Option<Measured> {
+    let used = undisturbed(transfers);
+    if used.len() < ENOUGH {
+        return None;
+    }
+    let low = |mut values: Vec<f64>| {
+        values.sort_by(f64::total_cmp);
+        values.get(values.len() / 20).copied()
+    };
+    let least = low(small.to_vec()).unwrap_or(0.0);
+    let each = |transfer: &&Transfer| {
+        let took = (transfer.end - transfer.begin) as f64;
+        (took - least).max(0.0) / (transfer.bytes as f64 * transfer.sharing)
+    };
+    // Nanoseconds for each byte.
+    let pace = low(used.iter().map(each).collect())?;
+    let latency = |transfer: &&Transfer| {
+        let took = (transfer.end - transfer.begin) as f64;
+        (took - pace * transfer.bytes as f64 * transfer.sharing).max(0.0)
+    };
+    let rate = (pace > 0.0).then(|| 1e9 / pace);
+    Some(Measured { latencies: used.iter().map(latency).collect(), rate })
 }
 
 /// The large messages of each link with how many shared their ends; and the spread of the shares of those that met.
@@ -242,12 +295,31 @@ mod tests {
                 pings.push(Ping { from, to, sent: Time(sent), there: Time(there), back: Time(back) });
             }
         }
-        let (section, unfairness) =
-            section(&plan, &messages.iter().collect::<Vec<_>>(), &pings.iter().collect::<Vec<_>>());
+        let (section, unfairness) = section(
+            &plan,
+            &messages.iter().collect::<Vec<_>>(),
+            &pings.iter().collect::<Vec<_>>(),
+            LatencyFrom::Small,
+        );
         assert_eq!(section["lan"]["latency"], "5000000ns", "{section}");
         let rate = section["lan"]["rate"].as_str().unwrap().trim_end_matches("bit").parse::<f64>().unwrap();
         assert!((rate / 8e6 - 1.0).abs() < 0.05, "{section}");
         assert!(section.get("links").is_none(), "{section}");
         assert_eq!(unfairness, Some(0.0), "they were all alike");
+        // From large ones alone: the same, since nothing waited.
+        let large = measured(
+            &messages.iter().collect::<Vec<_>>(),
+            &pings.iter().collect::<Vec<_>>(),
+            &transfers(&messages.iter().collect::<Vec<_>>()).0,
+            LatencyFrom::Large,
+        );
+        for link in large.values() {
+            assert!((link.rate.unwrap() / 1e6 - 1.0).abs() < 0.05, "{:?}", link.rate);
+            assert!(
+                (median(link.latencies.clone()).unwrap() / 5e6 - 1.0).abs() < 0.05,
+                "{:?}",
+                link.latencies
+            );
+        }
     }
 }

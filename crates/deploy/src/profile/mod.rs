@@ -35,6 +35,15 @@ impl Rounds {
     }
 }
 
+/// Where the latency of links is taken from: both have their merits, and which one predicts better a simulation tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LatencyFrom {
+    /// Signs of life and small messages, which show nothing else.
+    Small,
+    /// Large messages, in which is also what they waited for on their devices.
+    Large,
+}
+
 /// What a run tells of its devices and links.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Profile {
@@ -49,13 +58,19 @@ pub struct Profile {
 impl Profile {
     /// Fitted to what happened in some rounds of a run; `commits` are the moments at which they end.
     #[must_use]
-    pub fn fit(plan: &Plan, observed: &Observed, commits: &[Time], rounds: Rounds) -> Self {
+    pub fn fit(
+        plan: &Plan,
+        observed: &Observed,
+        commits: &[Time],
+        rounds: Rounds,
+        latency: LatencyFrom,
+    ) -> Self {
         // A run without commits is one round.
         let of = |at: Time| commits.is_empty() || rounds.has(commits.partition_point(|end| *end <= at));
         let jobs: Vec<_> = observed.jobs.iter().filter(|job| of(job.begin)).collect();
         let messages: Vec<_> = observed.messages.iter().filter(|message| of(message.at)).collect();
         let pings: Vec<_> = observed.pings.iter().filter(|ping| of(ping.sent)).collect();
-        let (network, unfairness) = links::section(plan, &messages, &pings);
+        let (network, unfairness) = links::section(plan, &messages, &pings, latency);
         Self { devices: devices::section(plan, &jobs), network, unfairness }
     }
 

@@ -6,7 +6,6 @@ use super::super::read::Run;
 use super::super::read::timeline::{Kind, TimeSpan, Timeline};
 use super::why::{Part, Who};
 use hcddl_core::stats::quantile::mean;
-use std::collections::BTreeMap;
 
 /// Differences below this share of the whole are left alone.
 const MATTERS: f64 = 0.05;
@@ -88,21 +87,22 @@ fn computing(real: &Timeline, model: &Timeline, name: &str) -> Option<String> {
     let (took, modelled, all) = of(name)?;
     let own = ratio(took, modelled)?;
     let group = &real.nodes[place(real, name)?].group;
-    let ratios: BTreeMap<&str, f64> = real
-        .nodes
-        .iter()
-        .filter(|node| node.group == *group)
-        .filter_map(|node| Some((node.name.as_str(), of(&node.name)?.2)))
-        .collect();
-    let usual = mean(&ratios.values().copied().collect::<Vec<_>>());
-    let (took, modelled) = (Quantity::Seconds.text(took), Quantity::Seconds.text(modelled));
-    if ratios.len() > 1 && ratios.values().all(|other| (other / usual - 1.0).abs() <= 2.0 * ALIKE) {
+    let others: Vec<(f64, f64, f64)> =
+        real.nodes.iter().filter(|node| node.group == *group).filter_map(|node| of(&node.name)).collect();
+    let usual = mean(&others.iter().map(|other| other.2).collect::<Vec<_>>());
+    if others.len() > 1 && others.iter().all(|other| (other.2 / usual - 1.0).abs() <= 2.0 * ALIKE) {
+        let of = |pick: fn(&(f64, f64, f64)) -> f64| {
+            Quantity::Seconds.text(mean(&others.iter().map(pick).collect::<Vec<_>>()))
+        };
         return Some(format!(
-            "{group} compute {} than modelled, all alike ({name}: {took} a job, modelled {modelled}): set devices.workers, \
-             its step_time or gflops",
-            times(usual)
+            "{group} compute {} than modelled, all alike ({} a job, modelled {}): set devices.workers, its step_time or \
+             gflops",
+            times(usual),
+            of(|other| other.0),
+            of(|other| other.1)
         ));
     }
+    let (took, modelled) = (Quantity::Seconds.text(took), Quantity::Seconds.text(modelled));
     Some(format!(
         "{name} computes {} than modelled ({took} a job, modelled {modelled}): set devices.slowdown.{name}: {all:.2}, or \
          devices.nodes.{name}",

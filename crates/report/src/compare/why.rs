@@ -17,16 +17,18 @@ pub(super) enum Part {
     Behind,
     Folding,
     Waiting,
+    Starting,
 }
 
 impl Part {
-    const ALL: [(Self, &'static str); 6] = [
+    const ALL: [(Self, &'static str); 7] = [
         (Self::Computing, "computing"),
         (Self::Coding, "coding (encode, decode)"),
         (Self::Sending, "sending"),
         (Self::Behind, "sending, behind another message of the same link"),
         (Self::Folding, "the servers' arithmetic"),
         (Self::Waiting, "waiting (timers, faults, a busy processor)"),
+        (Self::Starting, "the start, up to the first commit"),
     ];
 
     /// The part that a job belongs to.
@@ -50,12 +52,21 @@ pub(super) struct Account {
 }
 
 impl Account {
-    fn of(timeline: &Timeline, path: &[Piece]) -> Self {
+    /// What is before `begun` is the start: processes that wait for each other, which says nothing about rounds.
+    fn of(timeline: &Timeline, path: &[Piece], begun: f64) -> Self {
         let name = |node: usize| timeline.nodes[node].name.clone();
         let messages = by_link(timeline);
         let mut account = Self::default();
         for piece in path {
+            let started = (piece.end.min(begun) - piece.start).max(0.0);
+            if started > 0.0 {
+                *account.parts.entry(Part::Starting).or_default() += started;
+            }
+            let piece = &Piece { start: piece.start.max(begun), ..*piece };
             let length = piece.end - piece.start;
+            if length <= 0.0 {
+                continue;
+            }
             match piece.cause {
                 Cause::Compute(node) => {
                     let label = piece.span.map_or("", |i| timeline.spans[i].label.as_str());
@@ -162,8 +173,9 @@ pub(super) fn explain(a: &Run, b: &Run) -> String {
     };
     let Some((&end_a, &end_b)) = times_a.iter().zip(&times_b).last() else { return nothing() };
     let count = times_a.len().min(times_b.len());
-    let account_a = Account::of(of_a, &critical_path(of_a, root_a, end_a));
-    let account_b = Account::of(of_b, &critical_path(of_b, root_b, end_b));
+    let begun = |times: &[f64]| if count > 1 { times[0] } else { 0.0 };
+    let account_a = Account::of(of_a, &critical_path(of_a, root_a, end_a), begun(&times_a));
+    let account_b = Account::of(of_b, &critical_path(of_b, root_b, end_b), begun(&times_b));
     if account_a == account_b {
         return String::new();
     }
@@ -236,6 +248,7 @@ fn who_table(
         Part::Behind => "sends, behind another",
         Part::Folding => "folds",
         Part::Waiting => "waits",
+        Part::Starting => "starts",
     };
     let rows = differences.iter().filter(|(_, seconds)| *seconds != 0.0).take(SHOWN).map(|(key, seconds)| {
         let (part, (node, to)) = key;
@@ -279,7 +292,7 @@ mod tests {
             span(0, "fold", 7.25, 8.0, None),
         ];
         let timeline = Timeline { nodes: vec![node("s"), node("w")], spans, cut: None };
-        let account = Account::of(&timeline, &critical_path(&timeline, 0, 8.0));
+        let account = Account::of(&timeline, &critical_path(&timeline, 0, 8.0), 0.0);
         let parts: Vec<(Part, f64)> = account.parts.iter().map(|(part, seconds)| (*part, *seconds)).collect();
         let expected = [
             (Part::Computing, 3.0),
@@ -290,6 +303,9 @@ mod tests {
             (Part::Waiting, 0.25),
         ];
         assert_eq!(parts, expected);
+        let later = Account::of(&timeline, &critical_path(&timeline, 0, 8.0), 2.0);
+        assert_eq!((later.part(Part::Starting), later.part(Part::Computing)), (2.0, 2.0));
+        assert_eq!(later.parts.values().sum::<f64>(), 8.0);
         let none = Account::default();
         assert_eq!(differences(&account, &none)[0], ((Part::Computing, ("w".to_owned(), None)), 3.0));
     }

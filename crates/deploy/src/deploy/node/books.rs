@@ -50,7 +50,7 @@ pub(super) struct Books<'a> {
 
 const PROGRESS_EVERY: Duration = Duration::from_millis(250);
 /// What a killed process may lose of its trace.
-const TRACE_EVERY: Duration = Duration::from_secs(1);
+const TRACE_EVERY: Duration = Duration::from_millis(250);
 
 impl<'a> Books<'a> {
     /// Opens the files of this life of the node: `nodes/<name>/life<n>/`.
@@ -109,6 +109,7 @@ impl<'a> Books<'a> {
         let date = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         let date = u64::try_from(date.as_nanos()).unwrap_or(u64::MAX);
         self.trace.push(&Row::Born { at, date, life: self.place.life });
+        self.trace.flush();
     }
 
     /// A job has ended, of training after so many steps.

@@ -2,7 +2,7 @@
 //! were down.
 
 use super::clocks::{Bounds, Clock, Life, clocks};
-use super::{Row, lives, read};
+use super::{ROWS_MAX, Row, lives, read};
 use crate::deploy::node_file;
 use hcddl_core::domain::{NodeId, Time};
 use hcddl_plan::plan::Plan;
@@ -96,8 +96,13 @@ impl Observed {
         let mut arrivals: BTreeMap<(Life, NodeId, u64), Arrival> = BTreeMap::new();
         let mut known: BTreeMap<Life, Known> = BTreeMap::new();
         for (i, node) in plan.nodes.iter().enumerate() {
+            // However often a device says that its node was started.
+            let mut room = ROWS_MAX as usize;
             for (life, dir) in lives(run, &node.name).iter().enumerate() {
-                let (rows, strange) = read(dir, plan.nodes.len());
+                let (mut rows, strange) =
+                    if room > 0 { read(dir, plan.nodes.len()) } else { Default::default() };
+                rows.truncate(room);
+                room -= rows.len();
                 observed.strange += strange;
                 known.insert((i as u32, life as u32), Known { rows, last: Time::ZERO });
             }
@@ -108,11 +113,13 @@ impl Observed {
             }
             let mut me = (i as u32, 0);
             for entry in entries {
+                if let What::Born { life, .. } = entry.what {
+                    me = (i as u32, life);
+                }
                 if let Some(life) = known.get_mut(&me) {
                     life.last = entry.now;
                 }
                 match entry.what {
-                    What::Born { life, .. } => me = (i as u32, life),
                     What::Received { from, life, ordinal } => {
                         arrivals.insert(((from.0, life), NodeId(i as u32), ordinal), (me, entry.now));
                     }
