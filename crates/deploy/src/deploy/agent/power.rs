@@ -3,7 +3,7 @@
 //!
 //! | source | files | what it measures |
 //! |---|---|---|
-//! | `hwmon` | `class/hwmon/*/power*_input` (microwatts) of an ACPI power meter or an INA chip | the whole board |
+//! | `hwmon` | `class/hwmon/*/power*_input` (microwatts), or currents times voltages, of an ACPI power meter or an INA chip | the whole board |
 //! | `battery` | `class/power_supply/*/power_now` (microwatts), or current times voltage, while it discharges | the whole machine |
 //! | `rapl` | `class/powercap/intel-rapl:N/energy_uj`, counters of microjoules that wrap | processor packages only |
 //!
@@ -22,8 +22,8 @@ const BOARD_CHIPS: [&str; 8] =
 /// Where readings come from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Source {
-    /// Power in microwatts.
-    Hwmon(Vec<PathBuf>),
+    /// Files of one channel each: a power in microwatts, or a voltage in millivolts and a current in milliamperes.
+    Hwmon(Vec<Vec<PathBuf>>),
     /// A directory of a battery.
     Battery(PathBuf),
     /// Directories of zones.
@@ -66,7 +66,9 @@ impl Power {
         let source = self.source.clone()?;
         let seconds = self.last.map(|last| now.saturating_duration_since(last).as_secs_f64());
         let (name, watts) = match &source {
-            Source::Hwmon(files) => ("hwmon", files.iter().filter_map(|file| number(file)).max().map(watts)),
+            Source::Hwmon(files) => {
+                ("hwmon", files.iter().filter_map(|files| channel(files)).max().map(watts))
+            }
             Source::Battery(dir) => ("battery", discharging(dir)),
             Source::Rapl(zones) => {
                 let moved = self.counted(zones);
@@ -131,14 +133,26 @@ fn file_name(path: &Path) -> &str {
 fn hwmon(sys: &Path) -> Option<Source> {
     let chips = entries(&sys.join("class/hwmon"));
     chips.iter().filter(|chip| BOARD_CHIPS.contains(&word(&chip.join("name")).as_str())).find_map(|chip| {
-        let is_power = |file: &Path| {
+        let files = entries(chip);
+        let is_power = |file: &&PathBuf| {
             let name = file_name(file);
             name.starts_with("power") && (name.ends_with("_input") || name.ends_with("_average"))
         };
-        let files: Vec<PathBuf> =
-            entries(chip).into_iter().filter(|file| is_power(file) && number(file).is_some()).collect();
-        (!files.is_empty()).then_some(Source::Hwmon(files))
+        let powers = files.iter().filter(is_power).map(|file| vec![file.clone()]);
+        // An INA3221 tells currents and voltages alone.
+        let products = files.iter().filter_map(|file| {
+            let number = file_name(file).strip_prefix("curr")?.strip_suffix("_input")?;
+            Some(vec![chip.join(format!("in{number}_input")), file.clone()])
+        });
+        let channels: Vec<Vec<PathBuf>> =
+            powers.chain(products).filter(|files| channel(files).is_some()).collect();
+        (!channels.is_empty()).then_some(Source::Hwmon(channels))
     })
+}
+
+/// Microwatts of a channel; a millivolt times a milliampere is one.
+fn channel(files: &[PathBuf]) -> Option<u64> {
+    files.iter().try_fold(1u64, |product, file| product.checked_mul(number(file)?))
 }
 
 fn battery(sys: &Path) -> Option<Source> {
@@ -224,6 +238,11 @@ mod tests {
         put(at, &[("hwmon/hwmon1/power2_input", "6000000")]);
         let reading = power.read(start + Duration::from_secs(3)).unwrap();
         assert_eq!(reading, Reading { source: "hwmon", watts: Some(6.0), joules: 15.0 });
+        let jetson = tempfile::tempdir().unwrap();
+        let at = jetson.path();
+        put(at, &[("hwmon/hwmon0/name", "ina3221"), ("hwmon/hwmon0/in1_input", "5000")]);
+        put(at, &[("hwmon/hwmon0/curr1_input", "900"), ("hwmon/hwmon0/curr2_input", "100")]);
+        assert_eq!(Power::find(at).read(start).unwrap().watts, Some(4.5));
     }
 
     #[test]
