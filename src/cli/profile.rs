@@ -55,14 +55,8 @@ pub fn execute(args: &ProfileArgs, registry: &Registry) -> anyhow::Result<Ending
             format!("`{dir}` is not a deployed run: it has no deployment.json; see `hcddl deploy run`");
         return Err(Usage(text).into());
     }
-    let seen = Seen::read(path, args, registry)?;
-    let ends = seen.course.ends();
-    let fitted = |rounds| {
-        LATENCIES.map(|latency| Profile::fit(&seen.session.plan, &seen.observed, &ends, rounds, latency))
-    };
-    let to_check = if can_hold_out(ends.len()) { Rounds::Fitted } else { Rounds::All };
-    let (which, contention) = seen.check(&fitted(to_check), args.out.as_deref().unwrap_or(path), registry)?;
-    finish(&fitted(Rounds::All)[which].sections(&contention), args.out.as_deref().unwrap_or(path))
+    let (seen, out) = (Seen::read(path, args, registry)?, args.out.as_deref().unwrap_or(path));
+    finish(&seen.profiled(out, registry)?, out)
 }
 
 /// In this order: of two that predict equally well the first is taken.
@@ -88,22 +82,25 @@ fn measure(args: &ProfileArgs, registry: &Registry) -> anyhow::Result<Ending> {
     let rounds = (ROUNDS_ALONE * most) as u64;
     deploy(args, plan, registry, &alone, "{name: sync, clients: 1}", rounds)?;
     let alone = Seen::read(&alone, args, registry)?;
-    let ends = alone.course.ends();
-    let mut profiles =
-        LATENCIES.map(|latency| Profile::fit(plan, &alone.observed, &ends, Rounds::All, latency));
-    let (which, contention) = if most > 1 && plan.peers.is_none() {
+    let sections = if most > 1 && plan.peers.is_none() {
         let together = out.join("together");
         deploy(args, plan, registry, &together, "sync", ROUNDS_TOGETHER)?;
         let together = Seen::read(&together, args, registry)?;
-        let ends = together.course.ends();
-        let met = Profile::fit(plan, &together.observed, &ends, Rounds::Fitted, LatencyFrom::Small);
+        let fit = |seen: &Seen<'_>, rounds, latency| {
+            Profile::fit(plan, &seen.observed, &seen.course.ends(), rounds, latency)
+        };
+        let mut profiles = LATENCIES.map(|latency| fit(&alone, Rounds::All, latency));
+        // Only here do transfers meet.
+        let met = fit(&together, Rounds::Fitted, LatencyFrom::Small);
         profiles.iter_mut().for_each(|profile| profile.unfairness = met.unfairness);
-        together.check(&profiles, &out, registry)?
+        let fitted_to = "the run of one worker at a time and every other round of the run of all at once";
+        let (which, contention) = together.check(&profiles, fitted_to, &out, registry)?;
+        profiles[which].sections(&contention)
     } else {
-        alone.check(&profiles, &out, registry)?
+        alone.profiled(&out, registry)?
     };
     output::note("measured", &format!("by the runs below {}", out.display()));
-    finish(&profiles[which].sections(&contention), &out)
+    finish(&sections, &out)
 }
 
 /// Prints a profile and keeps it.
@@ -167,6 +164,17 @@ impl<'a> Seen<'a> {
         Ok(Self { dir: dir.to_owned(), session, data_dir, observed, course })
     }
 
+    /// The profile of the run, with the certificate of one that was fitted to every other round.
+    fn profiled(&self, out: &Path, registry: &Registry) -> anyhow::Result<Value> {
+        let ends = self.course.ends();
+        let fitted = |rounds| {
+            LATENCIES.map(|latency| Profile::fit(&self.session.plan, &self.observed, &ends, rounds, latency))
+        };
+        let to_check = if can_hold_out(ends.len()) { Rounds::Fitted } else { Rounds::All };
+        let (which, contention) = self.check(&fitted(to_check), "every other round", out, registry)?;
+        Ok(fitted(Rounds::All)[which].sections(&contention))
+    }
+
     /// Simulates the run with each profile under each way of sharing; prints and keeps the certificate of that under which
     /// the rounds that it was fitted to come closest, and says which ones these are.
     fn check(
@@ -212,8 +220,9 @@ impl<'a> Seen<'a> {
             output::note("certificate", "none: the simulation of the run makes fewer than two commits");
             return Ok((0, "fair_share".to_owned()));
         };
-        let rounds = (held_out, count(commits, checked));
-        let certificate = Certificate::new(plan, &contention, rounds, &predicted, &measured);
+        let fitted_to = held_out.then_some(fitted_to);
+        let rounds = count(commits, checked);
+        let certificate = Certificate::new(plan, &contention, (fitted_to, rounds), &predicted, &measured);
         let text = certificate.text();
         put(&out.join("certificate.json"), &hcddl_files::json(&certificate))?;
         put(&out.join("certificate.txt"), &text)?;

@@ -160,8 +160,8 @@ pub struct Figures {
 pub struct Certificate {
     /// Name of the scenario.
     pub scenario: String,
-    /// Whether the rounds that were measured are others than those that the profile was fitted to.
-    pub held_out: bool,
+    /// What the profile was fitted to, where the rounds that were measured are others; `None` where they are the same.
+    pub held_out_from: Option<String>,
     /// Rounds that were measured.
     pub rounds: usize,
     /// How transfers share in the simulation.
@@ -203,7 +203,7 @@ impl Certificate {
     pub fn new(
         plan: &Plan,
         contention: &str,
-        (held_out, rounds): (bool, usize),
+        (fitted_to, rounds): (Option<&str>, usize),
         predicted: &Figures,
         measured: &Figures,
     ) -> Self {
@@ -223,7 +223,13 @@ impl Certificate {
             let what = format!("utilisation, {} to {}", name(&link.0), name(&link.1));
             figures.push(Compared::new(what, "%", 100.0 * predicted, 100.0 * busy));
         }
-        Self { scenario: plan.name.clone(), held_out, rounds, contention: contention.to_owned(), figures }
+        Self {
+            scenario: plan.name.clone(),
+            held_out_from: fitted_to.map(str::to_owned),
+            rounds,
+            contention: contention.to_owned(),
+            figures,
+        }
     }
 
     /// The error of the time per round, as a share.
@@ -238,10 +244,9 @@ impl Certificate {
     /// For people.
     #[must_use]
     pub fn text(&self) -> String {
-        let how = if self.held_out {
-            "held out: a profile fitted to every other round, on the rounds between"
-        } else {
-            "not held out: the profile was fitted to these very rounds, since there are few"
+        let how = match &self.held_out_from {
+            Some(fitted_to) => format!("held out: fitted to {fitted_to}, checked on the rounds between"),
+            None => "not held out: fitted to these very rounds, since there are few".to_owned(),
         };
         let mut text = format!(
             "certificate of a profile: {}, {} rounds, network.contention {}\n{how}\n",
