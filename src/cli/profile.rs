@@ -180,6 +180,7 @@ impl<'a> Seen<'a> {
     fn check(
         &self,
         profiles: &[Profile],
+        fitted_to: &str,
         out: &Path,
         registry: &Registry,
     ) -> anyhow::Result<(usize, String)> {
