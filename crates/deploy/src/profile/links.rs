@@ -103,7 +103,7 @@ pub(super) fn section(
 /// As a scenario writes a rate; nothing where it is no limit.
 fn bits(bytes_per_second: f64) -> Option<Value> {
     let bits = bytes_per_second * 8.0;
-    (bits >= 1.0 && bits < NO_LIMIT).then(|| json!(format!("{bits:.0}bit")))
+    (1.0..NO_LIMIT).contains(&bits).then(|| json!(format!("{bits:.0}bit")))
 }
 
 fn measured(

@@ -171,7 +171,7 @@ pub(super) fn explain(a: &Run, b: &Run) -> String {
     let (Some((root_a, times_a)), Some((root_b, times_b))) = (commits(a, of_a), commits(b, of_b)) else {
         return nothing();
     };
-    let Some((&end_a, &end_b)) = times_a.iter().zip(&times_b).last() else { return nothing() };
+    let Some((&end_a, &end_b)) = times_a.iter().zip(&times_b).next_back() else { return nothing() };
     let count = times_a.len().min(times_b.len());
     let begun = |times: &[f64]| if count > 1 { times[0] } else { 0.0 };
     let account_a = Account::of(of_a, &critical_path(of_a, root_a, end_a), begun(&times_a));

@@ -222,7 +222,7 @@ pub fn configuring_s(observed: &Observed) -> Option<f64> {
 pub(crate) fn on_one_clock(observed: &Observed, life: super::clocks::Life, seconds: f64) -> Option<f64> {
     let nanos = (seconds * 1e9).round();
     let clock = observed.clocks.get(&life)?;
-    (nanos >= 0.0 && nanos < 1e18).then(|| Time(clock.aligned(nanos as u64)).seconds())
+    (0.0..1e18).contains(&nanos).then(|| Time(clock.aligned(nanos as u64)).seconds())
 }
 
 #[cfg(test)]

@@ -119,11 +119,8 @@ impl Observed {
                 if let Some(life) = known.get_mut(&me) {
                     life.last = entry.now;
                 }
-                match entry.what {
-                    What::Received { from, life, ordinal } => {
-                        arrivals.insert(((from.0, life), NodeId(i as u32), ordinal), (me, entry.now));
-                    }
-                    _ => {}
+                if let What::Received { from, life, ordinal } = entry.what {
+                    arrivals.insert(((from.0, life), NodeId(i as u32), ordinal), (me, entry.now));
                 }
             }
         }
