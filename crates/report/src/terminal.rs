@@ -52,13 +52,12 @@ fn results(summary: &Summary) -> Table {
     if summary.lost_updates > 0 {
         row("lost updates", summary.lost_updates.to_string());
     }
+    // Of a deployed run it is told apart, with its source.
     if summary.energy_j > 0.0 || !summary.energy_by_host_j.is_empty() {
-        // Of a deployed run it is not known what idling would have taken.
-        let above = match summary.energy_marginal_j {
-            0.0 if summary.energy_j > 0.0 => String::new(),
-            above => format!(" ({} above idle)", joules(above)),
-        };
-        row("energy", format!("{}{above}", joules(summary.energy_j)));
+        row(
+            "energy",
+            format!("{} ({} above idle)", joules(summary.energy_j), joules(summary.energy_marginal_j)),
+        );
     }
     row("events", summary.events.to_string());
     row("trace digest", summary.trace_digest.clone());

@@ -3,8 +3,10 @@
 use crate::cli::{ScenarioArgs, output, session};
 use hcddl_deploy::deploy::block;
 use hcddl_deploy::deploy::gather::{self, Gathered};
+use hcddl_plan::measure::outcome::Summary;
 use hcddl_plan::registry::Registry;
 use hcddl_sim::record::rundir::file;
+use std::collections::BTreeMap;
 use std::path::Path;
 
 /// Writes metrics.csv, commits.csv, summary.json, results.txt and the model of a fetched run.
@@ -26,5 +28,8 @@ pub fn show(gathered: &Gathered) -> anyhow::Result<()> {
     if !gathered.energy.is_empty() {
         output::note("energy", &gathered.energy);
     }
-    output::result(&hcddl_report::terminal::table(&gathered.summary))
+    // The table does not say what was measured and what is an estimate; the note above does.
+    let energy_by_host_j = BTreeMap::new();
+    let summary = Summary { energy_j: 0.0, energy_by_host_j, ..gathered.summary.clone() };
+    output::result(&hcddl_report::terminal::table(&summary))
 }
