@@ -19,6 +19,8 @@ use std::time::{Duration, Instant};
 
 #[path = "deploy/hostile.rs"]
 mod hostile;
+#[path = "deploy/observed.rs"]
+mod observed;
 #[path = "deploy/strangers.rs"]
 mod strangers;
 
@@ -459,26 +461,21 @@ fn a_profile_is_measured_by_short_runs() {
         .unwrap();
     let (text, notes) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{text}{notes}");
-    let value = |key: &str| {
-        let at = text.find(&format!("{key}: ")).unwrap_or_else(|| panic!("no {key} in {text}"));
-        text[at..].split(['\n', ',', '}']).next().unwrap()[key.len() + 2..]
-            .trim_matches(['"', '\'', ' '])
-            .to_owned()
-    };
-    let nanoseconds: f64 = value("step_time").trim_end_matches("ns").parse().unwrap();
-    assert!((10e6..40e6).contains(&nanoseconds), "{text}");
-    let contention = value("contention");
-    assert!(
-        ["tcp", "fair_share", "fair_share(0.35)", "fifo", "none"].contains(&contention.as_str()),
-        "{text}"
-    );
-    assert!(notes.contains("ms a round"), "{notes}");
+    for part in ["certificate of a profile", "held out", "time per round", "utilisation, worker1 to global"] {
+        assert!(notes.contains(part), "no `{part}`: {notes}");
+    }
+    let kept = fs::read_to_string(dir.path().join("out/profile.yml")).unwrap();
+    assert_eq!(kept, text);
+    assert!(dir.path().join("out/certificate.json").is_file());
     // What it prints is a part of a scenario.
-    fs::write(
-        dir.path().join("p.yml"),
-        format!("topology: flat(2)\nmodel: softmax\ntraining: {{rounds: 3}}\n{text}"),
-    )
-    .unwrap();
+    let fitted = format!("topology: flat(2)\nmodel: softmax\ntraining: {{rounds: 3}}\n{text}");
+    let written = hcddl::scenario::parse("p.yml", &fitted, &[]).unwrap();
+    let plan = hcddl::scenario::resolve(&written, &Registry::default()).unwrap();
+    let worker = plan.nodes.iter().find(|node| node.name == "worker1").unwrap();
+    let step = plan.hosts[worker.host.index()].device.step_time.as_ref().expect("a step time").mean();
+    let step = step.expect("a mean").0;
+    assert!((10_000_000..40_000_000).contains(&step), "{text}");
+    fs::write(dir.path().join("p.yml"), fitted).unwrap();
     let checked = Command::new(env!("CARGO_BIN_EXE_hcddl"))
         .args(["check", "p.yml"])
         .current_dir(dir.path())

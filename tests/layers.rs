@@ -58,7 +58,7 @@ const LAYERS: [(&str, &[&str]); 8] = [
             "study", "compose", "compare", "holdings", "junit", "progress", "verdict",
         ],
     ),
-    ("crates/deploy", &["transport", "deploy", "replay", "storm"]),
+    ("crates/deploy", &["transport", "deploy", "profile", "replay", "storm"]),
     (".", &["fetch", "cli"]),
 ];
 

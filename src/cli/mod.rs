@@ -82,7 +82,7 @@ enum Command {
     Replay(replay::ReplayArgs),
     /// Figures, tables and statistics of runs and studies, as one HTML file
     Report(report::ReportArgs),
-    /// Two runs or two studies side by side
+    /// Two runs or two studies side by side; of a deployed run and its simulation, where they differ in time
     Compare(compare::CompareArgs),
     /// A run for other programs: TensorBoard, JSON lines, Parquet
     Export(export::ExportArgs),

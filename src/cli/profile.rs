@@ -1,19 +1,21 @@
 //! `hcddl profile SCENARIO -i INVENTORY` and `hcddl profile RUN_DIR`
 
 use super::deploy::{TargetArgs, run_quietly};
+use super::session::Session;
 use super::{Ending, ScenarioArgs, Usage, output, session};
+use anyhow::Context;
 use clap::Args;
-use hcddl_core::domain::{NodeId, Time};
 use hcddl_core::yaml::block;
-use hcddl_deploy::deploy::gather::results;
-use hcddl_deploy::replay::{Logs, Replayed, replay};
-use hcddl_plan::measure::outcome::{CommitRow, EvaluationRow, Observer, Progress, SimOptions, TimelineSpan};
+use hcddl_deploy::deploy::trace::observed::Observed;
+use hcddl_deploy::profile::certificate::{Certificate, Course, Figures, Watch, can_hold_out, count};
+use hcddl_deploy::profile::{LatencyFrom, Profile, Rounds};
+use hcddl_files::atomic;
+use hcddl_plan::measure::outcome::{RunnerKind, SimOptions};
 use hcddl_plan::plan::{Plan, Role};
 use hcddl_plan::registry::Registry;
-use hcddl_sim::record::order::What;
 use hcddl_sim::record::rundir::{file, file_name};
 use hcddl_sim::record::utc;
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -24,9 +26,20 @@ use std::time::SystemTime;
 pub struct ProfileArgs {
     #[command(flatten)]
     target: TargetArgs,
-    /// Where the two short runs are kept; must be empty or new [default: runs/<UTC>-profile-<name>]
+    /// Where the two short runs, the profile and its certificate are kept; must be empty or new [default:
+    /// runs/<UTC>-profile-<name>; of a run, its directory]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
+}
+
+/// A deployed run that is looked at.
+struct Seen<'a> {
+    dir: PathBuf,
+    session: Session<'a>,
+    /// Where data files are, if not where the run had them: sizes of shards decide the steps of an epoch.
+    data_dir: Option<PathBuf>,
+    observed: Observed,
+    course: Course,
 }
 
 /// Prints the sections `devices` and `network` of a scenario that behaves like some devices: those of a run, or those
@@ -42,20 +55,22 @@ pub fn execute(args: &ProfileArgs, registry: &Registry) -> anyhow::Result<Ending
             format!("`{dir}` is not a deployed run: it has no deployment.json; see `hcddl deploy run`");
         return Err(Usage(text).into());
     }
-    let scenario =
-        ScenarioArgs { data_dir: args.target.scenario.data_dir.clone(), ..ScenarioArgs::default() };
-    let (session, _, replayed) = look_at(path, &scenario, registry)?;
-    output::result(&block::block(&replayed.timing.sections(&session.plan)))?;
-    Ok(if replayed.divergence.is_none() { Ending::Done } else { Ending::Failed })
+    let (seen, out) = (Seen::read(path, args, registry)?, args.out.as_deref().unwrap_or(path));
+    finish(&seen.profiled(out, registry)?, out)
 }
+
+/// In this order: of two that predict equally well the first is taken.
+const LATENCIES: [LatencyFrom; 2] = [LatencyFrom::Small, LatencyFrom::Large];
 
 /// Rounds of the run with one worker at a time, for each child of the server that has most.
 const ROUNDS_ALONE: usize = 8;
 /// Rounds of the run of all at once.
-const ROUNDS_TOGETHER: u64 = 10;
+const ROUNDS_TOGETHER: u64 = 24;
+/// Name of the profile beside its certificate.
+const PROFILE: &str = "profile.yml";
 
 /// Two short runs: one worker at a time, for steps, latencies and rates that nobody disturbs; then all at once, which
-/// tells how transfers share the network.
+/// tells how transfers share the network, and how well all of it predicts.
 fn measure(args: &ProfileArgs, registry: &Registry) -> anyhow::Result<Ending> {
     let scenario = &args.target.scenario;
     let session = session::load(args.target.file()?, scenario, registry)?;
@@ -66,16 +81,41 @@ fn measure(args: &ProfileArgs, registry: &Registry) -> anyhow::Result<Ending> {
     let alone = out.join("alone");
     let rounds = (ROUNDS_ALONE * most) as u64;
     deploy(args, plan, registry, &alone, "{name: sync, clients: 1}", rounds)?;
-    let (_, _, replayed) = look_at(&alone, &ScenarioArgs::default(), registry)?;
-    let mut sections = replayed.timing.sections(plan);
-    if most > 1 && plan.peers.is_none() {
+    let alone = Seen::read(&alone, args, registry)?;
+    let sections = if most > 1 && plan.peers.is_none() {
         let together = out.join("together");
         deploy(args, plan, registry, &together, "sync", ROUNDS_TOGETHER)?;
-        sections["network"]["contention"] = json!(contention(&together, &sections, registry)?);
-    }
+        let together = Seen::read(&together, args, registry)?;
+        let fit = |seen: &Seen<'_>, rounds, latency| {
+            Profile::fit(plan, &seen.observed, &seen.course.ends(), rounds, latency)
+        };
+        let mut profiles = LATENCIES.map(|latency| fit(&alone, Rounds::All, latency));
+        // Only here do transfers meet.
+        let met = fit(&together, Rounds::Fitted, LatencyFrom::Small);
+        profiles.iter_mut().for_each(|profile| profile.unfairness = met.unfairness);
+        let fitted_to = "the run of one worker at a time and every other round of the run of all at once";
+        let (which, contention) = together.check(&profiles, fitted_to, &out, registry)?;
+        profiles[which].sections(&contention)
+    } else {
+        alone.profiled(&out, registry)?
+    };
     output::note("measured", &format!("by the runs below {}", out.display()));
-    output::result(&block::block(&sections))?;
+    finish(&sections, &out)
+}
+
+/// Prints a profile and keeps it.
+fn finish(sections: &Value, out: &Path) -> anyhow::Result<Ending> {
+    let text = block::block(sections);
+    put(&out.join(PROFILE), &text)?;
+    output::result(&text)?;
     Ok(Ending::Done)
+}
+
+fn put(path: &Path, text: &str) -> anyhow::Result<()> {
+    let parent = path.parent().unwrap_or(Path::new("."));
+    std::fs::create_dir_all(parent)
+        .and_then(|()| atomic::replace(path, text.as_bytes()))
+        .with_context(|| format!("cannot write `{}`", path.display()))
 }
 
 /// Deploys the scenario with this policy on all tiers for so many rounds.
@@ -105,80 +145,118 @@ fn deploy(
     }
 }
 
-/// Executes a run again and looks at its clocks.
-fn look_at<'a>(
-    dir: &Path,
-    scenario: &ScenarioArgs,
-    registry: &'a Registry,
-) -> anyhow::Result<(session::Session<'a>, Logs, Replayed)> {
-    let session = session::load(&dir.join(file::PLAN), scenario, registry)?;
-    let logs = Logs::read(dir, &session.plan)?;
-    let mut replayed = replay(&session.plan, registry, session.learner()?, &logs, 0, None)?;
-    for node in &results(dir, &session.plan)? {
-        let find = |name: &str| session.plan.nodes.iter().position(|node| node.name == name);
-        for (other, took) in &node.round_trips {
-            if let (Some(a), Some(b)) = (find(&node.name), find(other)) {
-                replayed.timing.round_trip(NodeId(a as u32), NodeId(b as u32), *took);
+impl<'a> Seen<'a> {
+    /// A run that was gathered.
+    fn read(dir: &Path, args: &ProfileArgs, registry: &'a Registry) -> anyhow::Result<Self> {
+        let session = session::load(&dir.join(file::PLAN), &ScenarioArgs::default(), registry)?;
+        let observed = Observed::read(dir, &session.plan);
+        if observed.is_empty() {
+            let text = format!(
+                "`{}` has no traces of its nodes (nodes/<node>/life0/trace.csv); deploy it again with this version of \
+                 hcddl, or fetch it again: hcddl deploy fetch",
+                dir.display()
+            );
+            return Err(Usage(text).into());
+        }
+        let course = Course::deployed(dir, &session.plan, &observed)
+            .with_context(|| format!("cannot read `{}`", dir.join(file::COMMITS).display()))?;
+        let data_dir = args.target.scenario.data_dir.clone();
+        Ok(Self { dir: dir.to_owned(), session, data_dir, observed, course })
+    }
+
+    /// The profile of the run, with the certificate of one that was fitted to every other round.
+    fn profiled(&self, out: &Path, registry: &Registry) -> anyhow::Result<Value> {
+        let ends = self.course.ends();
+        let fitted = |rounds| {
+            LATENCIES.map(|latency| Profile::fit(&self.session.plan, &self.observed, &ends, rounds, latency))
+        };
+        let to_check = if can_hold_out(ends.len()) { Rounds::Fitted } else { Rounds::All };
+        let (which, contention) = self.check(&fitted(to_check), "every other round", out, registry)?;
+        Ok(fitted(Rounds::All)[which].sections(&contention))
+    }
+
+    /// Simulates the run with each profile under each way of sharing; prints and keeps the certificate of that under which
+    /// the rounds that it was fitted to come closest, and says which ones these are.
+    fn check(
+        &self,
+        profiles: &[Profile],
+        fitted_to: &str,
+        out: &Path,
+        registry: &Registry,
+    ) -> anyhow::Result<(usize, String)> {
+        let plan = &self.session.plan;
+        let commits = self.course.ends().len();
+        let held_out = can_hold_out(commits);
+        let (fitted, checked) =
+            if held_out { (Rounds::Fitted, Rounds::HeldOut) } else { (Rounds::All, Rounds::All) };
+        let (Some(to_fit), Some(measured)) = (self.course.figures(fitted), self.course.figures(checked))
+        else {
+            output::note(
+                "certificate",
+                "none: the run has fewer than two commits, so no round to check with",
+            );
+            return Ok((0, "tcp".to_owned()));
+        };
+        if !plan.injections.is_empty() {
+            output::note(
+                "warning",
+                "what the run's injections add is in the fitted times: leave them out beside this profile",
+            );
+        }
+        let mut best: Option<(f64, (usize, String), Figures)> = None;
+        let ways = profiles.iter().enumerate();
+        let ways =
+            ways.flat_map(|(which, profile)| profile.contentions().into_iter().map(move |way| (which, way)));
+        for (which, contention) in ways {
+            let profile = &profiles[which];
+            let Some(predicted) = self.simulated(&profile.sections(&contention), commits, registry)? else {
+                continue;
+            };
+            let off = (predicted.round_s / to_fit.round_s - 1.0).abs();
+            if best.as_ref().is_none_or(|best| off < best.0) {
+                best = Some((off, (which, contention), predicted));
             }
         }
+        let Some((_, (which, contention), predicted)) = best else {
+            output::note("certificate", "none: the simulation of the run makes fewer than two commits");
+            return Ok((0, "tcp".to_owned()));
+        };
+        let fitted_to = held_out.then_some(fitted_to);
+        let rounds = count(commits, checked);
+        let certificate = Certificate::new(plan, &contention, (fitted_to, rounds), &predicted, &measured);
+        let text = certificate.text();
+        put(&out.join("certificate.json"), &hcddl_files::json(&certificate))?;
+        put(&out.join("certificate.txt"), &text)?;
+        text.lines().for_each(|line| output::note("certificate", line));
+        Ok((which, contention))
     }
-    Ok((session, logs, replayed))
-}
 
-/// How transfers share the network: the model under which a simulation of the run of all at once, with the devices and
-/// links that were measured, takes the time that comes closest to the real one.
-fn contention(dir: &Path, sections: &Value, registry: &Registry) -> anyhow::Result<&'static str> {
-    let written = dir.join(file::PLAN);
-    let session = session::load(&written, &ScenarioArgs::default(), registry)?;
-    let root: Vec<Time> = Logs::read(dir, &session.plan)?.0[0]
-        .iter()
-        .filter(|entry| matches!(entry.what, What::Commit { .. }))
-        .map(|entry| entry.now)
-        .collect();
-    let real = Rounds(root).mean().unwrap_or(0.0);
-    let mut best = ("tcp", f64::INFINITY);
-    for model in ["tcp", "fair_share", "fair_share(0.35)", "fifo", "none"] {
-        let mut network = sections["network"].clone();
-        network["contention"] = json!(model);
-        let sets = vec![format!("devices={}", sections["devices"]), format!("network={network}")];
-        let session = session::load(&written, &ScenarioArgs { sets, ..ScenarioArgs::default() }, registry)?;
-        let mut rounds = Rounds(Vec::new());
+    /// The run's scenario, simulated with other devices and another network; gradients take time and are not computed.
+    fn simulated(
+        &self,
+        sections: &Value,
+        commits: usize,
+        registry: &Registry,
+    ) -> anyhow::Result<Option<Figures>> {
+        let sets = vec![
+            format!("devices={}", sections["devices"]),
+            format!("network={}", sections["network"]),
+            format!("training.rounds={commits}"),
+            "training.target_accuracy=null".to_owned(),
+            "training.max_time=null".to_owned(),
+            "expect={}".to_owned(),
+        ];
+        let args = ScenarioArgs {
+            sets,
+            timing_only: true,
+            data_dir: self.data_dir.clone(),
+            ..ScenarioArgs::default()
+        };
+        let session = session::load(&self.dir.join(file::PLAN), &args, registry)?;
+        let options = SimOptions { runner: RunnerKind::Direct, ..SimOptions::default() };
+        let mut watch = Watch::default();
         let interrupt = Arc::new(AtomicBool::new(false));
-        session.run(session.learner()?, &SimOptions::default(), &mut rounds, interrupt, None)?;
-        let predicted = rounds.mean().unwrap_or(0.0);
-        let off = (predicted / real - 1.0).abs();
-        output::note(
-            "all at once",
-            &format!("{:.1} ms a round, {:.1} ms with {model}", real * 1e3, predicted * 1e3),
-        );
-        if off < best.1 {
-            best = (model, off);
-        }
-    }
-    Ok(best.0)
-}
-
-/// Moments of the root's commits.
-struct Rounds(Vec<Time>);
-
-impl Rounds {
-    /// Seconds from commit to commit.
-    fn mean(&self) -> Option<f64> {
-        let (first, last) = (self.0.first()?, self.0.last()?);
-        (self.0.len() > 1).then(|| last.since(*first).0 as f64 / 1e9 / (self.0.len() - 1) as f64)
-    }
-}
-
-impl Observer for Rounds {
-    fn commit(&mut self, row: &CommitRow) {
-        if row.node == NodeId(0) {
-            self.0.push(row.at);
-        }
-    }
-    fn evaluation(&mut self, _: &EvaluationRow) {}
-    fn span(&mut self, _: &TimelineSpan) {}
-    fn progress(&mut self, _: &Progress) {}
-    fn wants_spans(&self) -> bool {
-        false
+        session.run(session.learner()?, &options, &mut watch, interrupt, None)?;
+        Ok(watch.0.figures(Rounds::All))
     }
 }

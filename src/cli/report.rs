@@ -23,13 +23,26 @@ pub struct ReportArgs {
     /// CO2 of the energy: world, india, china, germany, france, norway, or grams per kWh
     #[arg(long, value_name = "REGION|G_PER_KWH", default_value = "world")]
     carbon: String,
+    /// Readings of a power meter during a deployed run, a CSV file: a column of times, since 1970 or the run's begin
+    /// (`time_s`, `unix_ms`), one of powers (`power_w`, `power_mw`), and maybe `host`
+    #[arg(long, value_name = "FILE")]
+    meter: Option<PathBuf>,
 }
 
 pub fn execute(args: &ReportArgs, registry: &Registry) -> anyhow::Result<Ending> {
     let carbon = Carbon::parse(&args.carbon).map_err(|error| Usage(format!("--carbon {error}")))?;
     let mut subjects = Vec::new();
     for dir in &args.dirs {
-        let source = Source::read(dir)?;
+        let mut source = Source::read(dir)?;
+        if let Some(meter) = &args.meter {
+            match (&mut source, args.dirs.len()) {
+                (Source::Run(run), 1) if run.deployed => run.take_meter(meter)?,
+                _ => {
+                    let text = "--meter FILE belongs to one deployed run: name its directory alone";
+                    return Err(Usage(text.to_owned()).into());
+                }
+            }
+        }
         let validity = card(&source, dir, registry);
         subjects.push(Subject { source, validity });
     }

@@ -52,7 +52,7 @@ fn results(summary: &Summary) -> Table {
     if summary.lost_updates > 0 {
         row("lost updates", summary.lost_updates.to_string());
     }
-    // Of a deployed run energy is not measured.
+    // Of a deployed run it is told apart, with its source.
     if summary.energy_j > 0.0 || !summary.energy_by_host_j.is_empty() {
         row(
             "energy",

@@ -70,10 +70,14 @@ fn names(value: &Value, keys: &[&str]) -> bool {
 pub fn deployed() -> Vec<(String, String)> {
     vec![
         ("time".to_owned(), "measured: the run was executed on real devices, by their own clocks".to_owned()),
-        ("energy".to_owned(), "not measured".to_owned()),
+        (
+            "energy".to_owned(),
+            "measured where hosts have sensors, else estimated from the scenario's devices; its section says which".to_owned(),
+        ),
         (
             "weak point".to_owned(),
-            "clocks of different hosts differ by what the network's delay hides; spans of one host are exact"
+            "moments of different nodes are on one clock but for half of the fastest round trip between them; those of one \
+             node are exact"
                 .to_owned(),
         ),
     ]

@@ -1,9 +1,12 @@
 //! What the nodes of a run reported, as a run directory has it.
 
 use crate::cli::{ScenarioArgs, output, session};
+use hcddl_deploy::deploy::block;
 use hcddl_deploy::deploy::gather::{self, Gathered};
+use hcddl_plan::measure::outcome::Summary;
 use hcddl_plan::registry::Registry;
 use hcddl_sim::record::rundir::file;
+use std::collections::BTreeMap;
 use std::path::Path;
 
 /// Writes metrics.csv, commits.csv, summary.json, results.txt and the model of a fetched run.
@@ -13,7 +16,7 @@ pub fn gather(dir: &Path, registry: &Registry) -> anyhow::Result<Gathered> {
     let needs_model = session.plan.peers.is_some() && session.plan.deploy.settings.data_on_device.is_none();
     let learner = needs_model.then(|| session.learner()).transpose()?;
     let gathered = gather::gather(dir, &session.plan, learner.as_deref())?;
-    hcddl_files::atomic::replace(&dir.join("results.txt"), gather::results_text(&gathered).as_bytes())?;
+    hcddl_files::atomic::replace(&dir.join("results.txt"), block::results_text(&gathered).as_bytes())?;
     Ok(gathered)
 }
 
@@ -22,5 +25,11 @@ pub fn show(gathered: &Gathered) -> anyhow::Result<()> {
     for warning in &gathered.warnings {
         output::note("warning", warning);
     }
-    output::result(&hcddl_report::terminal::table(&gathered.summary))
+    if !gathered.energy.is_empty() {
+        output::note("energy", &gathered.energy);
+    }
+    // The table does not say what was measured and what is an estimate; the note above does.
+    let energy_by_host_j = BTreeMap::new();
+    let summary = Summary { energy_j: 0.0, energy_by_host_j, ..gathered.summary.clone() };
+    output::result(&hcddl_report::terminal::table(&summary))
 }

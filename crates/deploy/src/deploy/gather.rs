@@ -1,8 +1,12 @@
 //! From what the nodes of a deployed run wrote to the files of a run directory, as a simulation has them: with
-//! measured instead of modelled times. Times are of each node's own clock, which starts with its process.
+//! measured instead of modelled times. Times are of one clock, the root's, which starts with its process; evaluations
+//! of peers are each by its own.
 
+use super::energy;
 use super::node_file;
 use super::result::NodeResult;
+use super::trace::observed::Observed;
+use super::trace::{clocks, lives, merge as traces};
 use anyhow::Context;
 use hcddl_core::domain::text::in_cell;
 use hcddl_core::domain::{NodeId, Strange, digest};
@@ -29,17 +33,20 @@ pub struct Gathered {
     pub best_accuracy: Option<f64>,
     /// What the user should know, each a sentence.
     pub warnings: Vec<String>,
+    /// Mean seconds in which a client got its model and settings; `None` without traces.
+    pub configuring_s: Option<f64>,
+    /// Where the energy is from, for people.
+    pub energy: String,
 }
 
-/// Writes metrics.csv, commits.csv, model.safetensors and summary.json of the run whose nodes' files lie in
-/// `run/nodes/`. The digest of several peers' models needs the `learner`; without it there is none.
+/// Writes metrics.csv, commits.csv, timeline.json, clocks.csv, links.csv, model.safetensors and summary.json of the run
+/// whose nodes' files lie in `run/nodes/`. The digest of several peers' models needs the `learner`; without it there is none.
 ///
 /// # Errors
 /// Files that cannot be read or written. Nodes without a report are warned about.
 pub fn gather(run: &Path, plan: &Plan, learner: Option<&dyn Learner>) -> anyhow::Result<Gathered> {
     let mut warnings = Vec::new();
-    let lives: Vec<Vec<PathBuf>> =
-        plan.nodes.iter().map(|node| lives(&run.join("nodes").join(&node.name))).collect();
+    let lives: Vec<Vec<PathBuf>> = plan.nodes.iter().map(|node| lives(run, &node.name)).collect();
     let mut nodes = Vec::new();
     for (node, lives) in plan.nodes.iter().zip(&lives) {
         let result = lives.last().map(|life| read_result(life)).transpose()?.flatten();
@@ -55,7 +62,9 @@ pub fn gather(run: &Path, plan: &Plan, learner: Option<&dyn Learner>) -> anyhow:
     }
     let tops: Vec<usize> =
         (0..plan.nodes.len()).filter(|i| super::node::evaluates(plan, NodeId(*i as u32))).collect();
-    merge_tables(run, &lives, &tops, &mut warnings)?;
+    let observed = Observed::read(run, plan);
+    warnings.extend(traces::write(run, plan, &observed)?);
+    merge_tables(run, &lives, &tops, &observed, &mut warnings)?;
     let last: Vec<&PathBuf> = tops.iter().filter_map(|top| lives[*top].last()).collect();
     copy_models(run, last.first().copied())?;
     let weight_digest = match (&tops[..], learner) {
@@ -66,12 +75,22 @@ pub fn gather(run: &Path, plan: &Plan, learner: Option<&dyn Learner>) -> anyhow:
         _ => None,
     };
     warnings.extend(lost_commits(run, plan)?);
-    let summary = summary(run, plan, &nodes, &tops, weight_digest)?;
+    let links = traces::links(&observed);
+    let hosts = energy::of_hosts(run, plan, &nodes, &observed, &links);
+    energy::write(run, plan, &nodes, &hosts)?;
+    let summary = Summary {
+        bytes_by_tier: traces::bytes_by_tier(plan, &links),
+        energy_j: hosts.iter().map(|host| host.joules).sum(),
+        energy_by_host_j: hosts.iter().map(|host| (host.host.clone(), host.joules)).collect(),
+        ..summary(run, plan, &nodes, &tops, &observed, weight_digest)?
+    };
     let path = run.join(file::SUMMARY);
     hcddl_files::atomic::replace(&path, hcddl_files::json(&summary).as_bytes())
         .with_context(|| format!("cannot write `{}`", path.display()))?;
     let best_accuracy = best_accuracy(&run.join(file::METRICS));
-    Ok(Gathered { summary, nodes, best_accuracy, warnings })
+    let configuring_s = traces::configuring_s(&observed);
+    let energy = energy::told(&hosts);
+    Ok(Gathered { summary, nodes, best_accuracy, warnings, configuring_s, energy })
 }
 
 /// What the nodes of a fetched run reported at their ends.
@@ -81,15 +100,10 @@ pub fn gather(run: &Path, plan: &Plan, learner: Option<&dyn Learner>) -> anyhow:
 pub fn results(run: &Path, plan: &Plan) -> anyhow::Result<Vec<NodeResult>> {
     let mut all = Vec::new();
     for node in &plan.nodes {
-        let last = lives(&run.join("nodes").join(&node.name)).pop();
+        let last = lives(run, &node.name).pop();
         all.extend(last.map(|life| read_result(&life)).transpose()?.flatten());
     }
     Ok(all)
-}
-
-/// The directories of a node's lives, first to last.
-fn lives(node: &Path) -> Vec<PathBuf> {
-    (0..).map(|life| node.join(format!("life{life}"))).take_while(|life| life.is_dir()).collect()
 }
 
 fn read_result(life: &Path) -> anyhow::Result<Option<NodeResult>> {
@@ -108,12 +122,16 @@ fn merge_tables(
     run: &Path,
     lives: &[Vec<PathBuf>],
     tops: &[usize],
+    observed: &Observed,
     warnings: &mut Vec<String>,
 ) -> anyhow::Result<()> {
-    let all = lives.iter().flatten();
-    merge(run, file::COMMITS, hcddl_sim::record::table::COMMIT_COLUMNS, all, warnings)?;
+    let of = |node: usize| {
+        lives[node].iter().enumerate().map(move |(life, dir)| ((node as u32, life as u32), dir))
+    };
+    let all = (0..lives.len()).flat_map(of);
+    merge(run, file::COMMITS, hcddl_sim::record::table::COMMIT_COLUMNS, all, observed, warnings)?;
     let metrics = hcddl_sim::record::table::FIXED.join(",");
-    merge(run, file::METRICS, &metrics, tops.iter().flat_map(|top| &lives[*top]), warnings)
+    merge(run, file::METRICS, &metrics, tops.iter().flat_map(|top| of(*top)), observed, warnings)
 }
 
 /// The largest value of the column `accuracy`.
@@ -148,16 +166,18 @@ fn read_bounded(path: &Path) -> std::io::Result<String> {
     Ok(text)
 }
 
-/// Rows of several CSV files of the same columns, ordered by their column `virtual_time_s`.
+/// Rows of several CSV files of the same columns, ordered by their column `virtual_time_s`, which becomes that of the
+/// run's clock.
 fn merge<'a>(
     run: &Path,
     name: &str,
     expected: &str,
-    dirs: impl Iterator<Item = &'a PathBuf>,
+    dirs: impl Iterator<Item = (clocks::Life, &'a PathBuf)>,
+    observed: &Observed,
     warnings: &mut Vec<String>,
 ) -> anyhow::Result<()> {
     let (mut header, mut rows) = (String::new(), Vec::new());
-    for dir in dirs {
+    for (life, dir) in dirs {
         let Ok(text) = read_bounded(&dir.join(name)) else { continue };
         let mut lines = text.split_inclusive('\n').filter(|line| line.ends_with('\n'));
         let Some(first) = lines.next() else { continue };
@@ -176,9 +196,12 @@ fn merge<'a>(
         let fields = names.count();
         let column = first.trim_end().split(',').position(|column| column == "virtual_time_s").unwrap_or(0);
         for line in lines.filter(|line| line.matches(',').count() + 1 == fields) {
-            let time: f64 =
-                line.trim_end().split(',').nth(column).and_then(|t| t.parse().ok()).unwrap_or(0.0);
-            rows.push((time, line.to_owned()));
+            let own: f64 = line.trim_end().split(',').nth(column).and_then(|t| t.parse().ok()).unwrap_or(0.0);
+            match traces::on_one_clock(observed, life, own) {
+                // Times of the root are the run's already, to the last digit.
+                Some(time) if life != (0, 0) => rows.push((time, with_field(line, column, time))),
+                _ => rows.push((own, line.to_owned())),
+            }
         }
     }
     rows.sort_by(|a, b| a.0.total_cmp(&b.0));
@@ -186,6 +209,17 @@ fn merge<'a>(
     let text: String = std::iter::once(header).chain(rows.into_iter().map(|(_, line)| line)).collect();
     hcddl_files::atomic::replace(&path, text.as_bytes())
         .with_context(|| format!("cannot write `{}`", path.display()))
+}
+
+/// A line of CSV without quotes, with another number in a column.
+fn with_field(line: &str, column: usize, value: f64) -> String {
+    let fields: Vec<String> = line
+        .trim_end()
+        .split(',')
+        .enumerate()
+        .map(|(i, field)| if i == column { format!("{value}") } else { field.to_owned() })
+        .collect();
+    fields.join(",") + "\n"
 }
 
 /// Copies the final (and best) model of the root, or of the first peer.
@@ -245,6 +279,7 @@ fn summary(
     plan: &Plan,
     nodes: &[Option<NodeResult>],
     tops: &[usize],
+    observed: &Observed,
     weight_digest: Option<String>,
 ) -> anyhow::Result<Summary> {
     let there: Vec<&NodeResult> = nodes.iter().flatten().collect();
@@ -287,7 +322,7 @@ fn summary(
         bytes_down: sum(|node| node.bytes_down),
         messages: sum(|node| node.messages),
         dropped_updates: dropped,
-        time_split: time_split(&there),
+        time_split: time_split(plan, nodes, observed),
         trace_digest: trace_digest(run, plan)?,
         weight_digest: weight_digest.unwrap_or_default(),
         best: root.best.clone(),
@@ -307,18 +342,23 @@ fn mean_metrics<'a>(nodes: impl Iterator<Item = &'a NodeResult>) -> BTreeMap<Str
     sums.into_iter().map(|(name, (sum, count))| (name, sum / count)).collect()
 }
 
-/// Shares of time with a job and without one; a deployed node does not know when its last byte has left.
-fn time_split(nodes: &[&NodeResult]) -> BTreeMap<String, TimeSplit> {
-    let mut sums: BTreeMap<String, (u64, f64, f64)> = BTreeMap::new();
-    for node in nodes {
-        let (count, compute, all) = sums.entry(node.kind.clone()).or_default();
+/// Shares of time with a job, without one while a message of its own was on its way, and without either. Without traces
+/// nobody knows when a message was there.
+fn time_split(plan: &Plan, nodes: &[Option<NodeResult>], observed: &Observed) -> BTreeMap<String, TimeSplit> {
+    let sending = traces::busy(observed);
+    let mut sums: BTreeMap<String, (u64, f64, f64, f64)> = BTreeMap::new();
+    for (i, _) in plan.nodes.iter().enumerate() {
+        let Some(node) = &nodes[i] else { continue };
+        let (count, compute, send, all) = sums.entry(in_cell(&node.kind, WORD_MAX)).or_default();
         *count += 1;
         *compute += node.compute_s;
+        *send += sending.get(&NodeId(i as u32)).map_or(0.0, |(_, sending)| *sending as f64 / 1e9);
         *all += node.seconds;
     }
-    let split = |(nodes, compute, all): (u64, f64, f64)| {
-        let compute = if all > 0.0 { compute / all } else { 0.0 };
-        TimeSplit { nodes, compute, send: 0.0, wait: 1.0 - compute, idle: 0.0 }
+    let split = |(nodes, compute, send, all): (u64, f64, f64, f64)| {
+        let share = |part: f64| if all > 0.0 { (part / all).clamp(0.0, 1.0) } else { 0.0 };
+        let (compute, send) = (share(compute), share(send).min(1.0 - share(compute)));
+        TimeSplit { nodes, compute, send, wait: 1.0 - compute - send, idle: 0.0 }
     };
     sums.into_iter().map(|(kind, sum)| (kind, split(sum))).collect()
 }
@@ -331,32 +371,4 @@ fn trace_digest(run: &Path, plan: &Plan) -> anyhow::Result<String> {
         all.extend(fs::read(&path).unwrap_or_default());
     }
     Ok(digest::of_bytes(&all).to_string())
-}
-
-/// The block of results of the older HCDDL: total time, steps, loss, accuracy, best accuracy; mean seconds of a round,
-/// of a round without the server's folding (t_fit), of a fold (t_aggr) and of a worker's job (t_comp). Its t_conf, the
-/// configuration of clients, has nothing to measure here.
-#[must_use]
-pub fn results_text(gathered: &Gathered) -> String {
-    let Gathered { summary, nodes, best_accuracy, .. } = gathered;
-    let workers: Vec<&NodeResult> = nodes.iter().flatten().filter(|node| node.client_fits > 0).collect();
-    let servers: Vec<&NodeResult> =
-        nodes.iter().flatten().filter(|node| node.kind.ends_with("server")).collect();
-    let per = |seconds: f64, count: u64| if count == 0 { 0.0 } else { seconds / count as f64 };
-    let compute: f64 = workers.iter().map(|node| node.compute_s).sum();
-    let folding: f64 = servers.iter().map(|node| node.compute_s).sum();
-    let round = per(summary.virtual_time_s, summary.commits);
-    let t_comp = per(compute, summary.client_fits);
-    let t_aggr = per(folding, servers.iter().fold(0, |sum: u64, node| sum.saturating_add(node.version)));
-    let best = best_accuracy.or(summary.accuracy).unwrap_or(f64::NAN);
-    format!(
-        "[ Results for run {} ]\nTotal time: {:.3} s\nTotal steps: {}\nFinal loss: {:.4}\nFinal accuracy: {:.4}\n\
-         Max accuracy: {best:.4}\nt_round: {round:.6}\nt_fit: {:.6}\nt_aggr: {t_aggr:.6}\nt_comp: {t_comp:.6}\n",
-        summary.name,
-        summary.virtual_time_s,
-        summary.commits,
-        summary.loss.unwrap_or(f64::NAN),
-        summary.accuracy.unwrap_or(f64::NAN),
-        round - t_aggr,
-    )
 }

@@ -9,15 +9,17 @@
 //! | `tls/ca.pem`, `tls/<node>.pem`, `tls/<node>.key`, `tls/secret` | identities, made for this run; keys and secret have mode 0600 |
 //! | `data/<node>.bin` | the samples that a node needs, when they are pushed: a link into the cache |
 //! | `agent.json`, `agent.log`, `agent.sock` | the supervisor of this host |
-//! | `host.csv` | CPU, memory, temperature and throttling of the host over time |
+//! | `host.csv` | CPU, memory, temperature, throttling and power of the host over time |
 //! | `nodes/<node>/` | what a node writes: [`node_file`] |
 //!
 //! `<base>` is `~/.hcddl`; beside `runs/` it holds `bin/<hash>/hcddl`, `data/<hash>` and `lock`.
 
 pub mod agent;
+pub mod block;
 pub mod bundle;
 pub mod controller;
 pub mod deployment;
+pub mod energy;
 pub mod gather;
 pub mod inventory;
 pub mod join;
@@ -25,6 +27,7 @@ pub mod node;
 pub mod placement;
 pub mod remote;
 pub mod result;
+pub mod trace;
 
 pub use deployment::{Deployment, NodeProgress, NodeState, Placed};
 

@@ -27,6 +27,9 @@ pub struct NodeResult {
     pub seconds: f64,
     /// Seconds in which a job of its own ran.
     pub compute_s: f64,
+    /// Seconds for which the process of its last life had a core; `None` where the system does not tell.
+    #[serde(default)]
+    pub cpu_s: Option<f64>,
     /// Its last version: commits of a server, rounds of a peer.
     pub version: u64,
     /// Digest of its last model, of servers and peers.
@@ -84,6 +87,7 @@ impl NodeResult {
             life,
             seconds: now.seconds(),
             compute_s: account.computed(node, now).seconds(),
+            cpu_s: super::agent::sample::cpu_seconds_of(std::process::id()),
             kernels: hcddl_learn::kernels::Isa::best().name().to_owned(),
             events: account.events,
             messages: account.messages,

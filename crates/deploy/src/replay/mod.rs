@@ -9,7 +9,6 @@ pub mod again;
 mod player;
 pub mod recorded;
 mod show;
-pub mod timing;
 
 pub use show::state_text;
 
@@ -111,8 +110,6 @@ pub struct Replayed {
     pub digest: Option<Digest>,
     /// State of the node of [`Until`].
     pub state: Option<NodeState>,
-    /// How long jobs and messages took in the run.
-    pub timing: timing::Timing,
     /// When jobs began and ended, and messages were sent and heard.
     pub moments: recorded::Moments,
 }

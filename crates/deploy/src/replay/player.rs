@@ -132,7 +132,6 @@ impl<'a> Carrier<'a> for Player<'a> {
     }
 
     fn start_job(&mut self, now: Time, node: NodeId, job: JobId, work: Work) {
-        self.result.timing.job_begun(node, job, now, &work);
         self.result.moments.job_begun(node, job, work.label(), now);
         let track = &mut self.tracks[node.index()];
         let begun = match track.ends.get(&(track.life, job)) {
@@ -146,7 +145,6 @@ impl<'a> Carrier<'a> for Player<'a> {
     }
 
     fn send(&mut self, now: Time, from: NodeId, to: NodeId, message: Message) {
-        self.result.timing.sent(from, to, now, &message);
         let stream = (from, to, self.tracks[from.index()].life);
         let (count, messages) = self.sent.entry(stream).or_default();
         if stream.2 == 0 {
@@ -242,7 +240,6 @@ impl Player<'_> {
                 let stream = (from, node, life);
                 let message = self.sent.get_mut(&stream).and_then(|(_, messages)| messages.remove(&ordinal));
                 let Some(message) = message else { return Ok(Step::Waits(stream)) };
-                self.result.timing.received(node, from, entry.now, &message);
                 if life == 0 {
                     self.result.moments.received(from, node, ordinal, entry.now);
                 }
@@ -250,7 +247,6 @@ impl Player<'_> {
             }
             What::Done { job, steps } => match self.outcome(node, job, steps) {
                 Some(outcome) => {
-                    self.result.timing.job_ended(node, job, entry.now, steps.is_none());
                     self.result.moments.job_ended(node, job, entry.now, steps.is_none());
                     Some(Event::Done { job, outcome })
                 }

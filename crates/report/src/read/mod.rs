@@ -1,6 +1,7 @@
 //! What a run or a study left behind, read again: directories in, plain values out.
 
 pub mod csv;
+pub mod meter;
 pub mod run;
 pub mod study;
 pub mod timeline;

@@ -1,6 +1,7 @@
 //! The directory of a run.
 
 use super::csv::Csv;
+use super::meter::Meter;
 use super::timeline::Timeline;
 use hcddl_core::error::UserError;
 use hcddl_plan::measure::outcome::Summary;
@@ -42,6 +43,36 @@ pub struct Run {
     pub repeat: Value,
     /// Whether it ran on real devices.
     pub deployed: bool,
+    /// What was measured of its devices; empty tables of a simulation.
+    pub measured: Measured,
+}
+
+/// What a deployed run has beside what a simulation has.
+#[derive(Clone, Debug, Default)]
+pub struct Measured {
+    /// How each node's clock was aligned.
+    pub clocks: Csv,
+    /// What crossed each link.
+    pub links: Csv,
+    /// Energy and load of each host.
+    pub hosts: Csv,
+    /// Load of each node.
+    pub nodes: Csv,
+    /// Readings of a meter that were given afterwards.
+    pub meter: Option<Meter>,
+}
+
+impl Measured {
+    fn read(dir: &Path) -> Result<Self, UserError> {
+        let read = |name: &str| Csv::read_if_there(&dir.join(name));
+        Ok(Self {
+            clocks: read("clocks.csv")?,
+            links: read("links.csv")?,
+            hosts: read("hosts.csv")?,
+            nodes: read("nodes.csv")?,
+            meter: None,
+        })
+    }
 }
 
 const NEXT_STEP: &str = "the run has not ended: let it finish, or continue it with `hcddl sim --resume`";
@@ -63,7 +94,35 @@ impl Run {
             plan: super::text(&dir.join(file::PLAN), NEXT_STEP)?,
             repeat: if repeat.is_file() { super::json(&repeat, NEXT_STEP)? } else { Value::Null },
             deployed: dir.join("deployment.json").is_file(),
+            measured: Measured::read(dir)?,
         })
+    }
+
+    /// Takes the readings of an external meter for the run's energy.
+    ///
+    /// # Errors
+    /// As [`Meter::read`].
+    pub fn take_meter(&mut self, path: &Path) -> Result<(), UserError> {
+        let clocks = &self.measured.clocks;
+        let began = clocks
+            .find("date_s")
+            .and_then(|column| clocks.rows.iter().find_map(|row| row[column].parse().ok()));
+        let meter = Meter::read(path, began, self.summary.virtual_time_s)?;
+        self.summary.energy_j = meter.total();
+        self.summary.energy_by_host_j = meter
+            .joules
+            .iter()
+            .filter(|(host, _)| !host.is_empty())
+            .map(|(host, joules)| (host.clone(), *joules))
+            .collect();
+        self.measured.meter = Some(meter);
+        Ok(())
+    }
+
+    /// What its time is called: `virtual time` or `time`.
+    #[must_use]
+    pub fn time_label(&self) -> &'static str {
+        if self.deployed { "time" } else { "virtual time" }
     }
 
     /// A metric against another column: pairs of which both are known.

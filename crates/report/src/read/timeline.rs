@@ -28,6 +28,8 @@ pub struct TimeSpan {
     pub start: f64,
     /// To.
     pub end: f64,
+    /// Kind of a job or of a message: `train`, `update`...
+    pub label: String,
     /// Receiver of a message: position in [`Timeline::nodes`].
     pub to: Option<usize>,
     /// Bytes of a message.
@@ -188,13 +190,16 @@ fn span(
         ("X", "down") => Kind::Down,
         _ => return None,
     };
-    let to = event.name.rsplit_once(" to ").and_then(|(_, name)| nodes.get(name).copied());
+    let addressed = event.name.rsplit_once(" to ").filter(|_| kind == Kind::Send);
+    let to = addressed.and_then(|(_, name)| nodes.get(name).copied());
+    let label = if to.is_some() { addressed.map_or("", |(label, _)| label) } else { &event.name };
     Some(TimeSpan {
         node: *tracks.get(&(event.pid, event.tid))?,
         kind,
         start: event.ts * MICRO,
         end: (event.ts + event.dur) * MICRO,
-        to: if kind == Kind::Send { to } else { None },
+        label: label.to_owned(),
+        to,
         bytes: event.args.bytes,
     })
 }
@@ -230,6 +235,10 @@ mod tests {
             [TimelineNode { name: "worker1".to_owned(), group: "workers".to_owned() }]
         );
         assert_eq!((timeline.spans.len(), timeline.spans[0].kind), (1, Kind::Compute));
+        assert_eq!((timeline.spans[0].label.as_str(), timeline.spans[0].to), ("train", None));
+        let sent = text.replace("\"train\",\"cat\":\"compute\"", "\"update to worker1\",\"cat\":\"send\"");
+        let sent = Timeline::parse(&sent).unwrap().spans.remove(0);
+        assert_eq!((sent.label.as_str(), sent.to), ("update", Some(0)));
         assert!((timeline.end() - 0.0015).abs() < 1e-12 && timeline.cut.is_none());
         let middle = text.replace("\"dur\":500.000", "\"dur\":x");
         assert_eq!(Timeline::parse(&middle).unwrap_err().0, 5, "a damaged line in the middle is told");

@@ -7,8 +7,10 @@
 //! | `time` | where each node's time went; who did what when |
 //! | `path` | the critical path over commits, blame and what-if |
 //! | `updates` | staleness and participation |
+//! | `devices` | clocks, processors and links of a deployed run |
 //! | `spent` | traffic, energy, carbon |
 
+mod devices;
 pub mod path;
 mod results;
 mod side_by_side;
@@ -44,8 +46,8 @@ pub fn part(
 ) -> Result<(Part, Vec<Sheet>), UserError> {
     let mut cx = Cx { run, carbon, prefix, sheets: Vec::new() };
     let mut sections = vec![results::section(&mut cx)?];
-    let others: [fn(&mut Cx<'_>) -> Option<Section>; 5] =
-        [time::section, path::section, updates::section, spent::traffic, spent::energy];
+    let others: [fn(&mut Cx<'_>) -> Option<Section>; 6] =
+        [time::section, path::section, updates::section, devices::section, spent::traffic, spent::energy];
     sections.extend(others.into_iter().filter_map(|section| section(&mut cx)));
     let mut card = super::validity::section(validity);
     card.blocks.push(Block::Verbatim("The scenario as it was run".to_owned(), run.plan.clone()));

@@ -36,6 +36,8 @@ pub enum Cause {
 pub struct Piece {
     /// What it hangs on.
     pub cause: Cause,
+    /// The job or message: position in [`Timeline::spans`].
+    pub span: Option<usize>,
     /// From.
     pub start: f64,
     /// To.
@@ -72,18 +74,18 @@ pub fn critical_path(timeline: &Timeline, node: usize, end: f64) -> Vec<Piece> {
             before -= 1;
         }
         let Some((end, i)) = before.checked_sub(1).map(|last| spans[last]) else {
-            path.push(Piece { cause: Cause::Unexplained(node), start: 0.0, end: at });
+            path.push(Piece { cause: Cause::Unexplained(node), span: None, start: 0.0, end: at });
             break;
         };
         if at - end > SAME {
-            path.push(Piece { cause: Cause::Unexplained(node), start: end, end: at });
+            path.push(Piece { cause: Cause::Unexplained(node), span: None, start: end, end: at });
         }
         let span = &timeline.spans[i];
         let cause = match span.to {
             Some(to) => Cause::Link(span.node, to),
             None => Cause::Compute(span.node),
         };
-        path.push(Piece { cause, start: span.start, end: end.min(at) });
+        path.push(Piece { cause, span: Some(i), start: span.start, end: end.min(at) });
         (node, at) = (span.node, span.start);
     }
     path.reverse();
@@ -202,7 +204,7 @@ mod tests {
     use super::*;
 
     fn span(node: usize, kind: Kind, start: f64, end: f64, to: Option<usize>) -> TimeSpan {
-        TimeSpan { node, kind, start, end, to, bytes: 0.0 }
+        TimeSpan { node, kind, start, end, label: String::new(), to, bytes: 0.0 }
     }
 
     /// A server and two workers: the slow worker decides.

@@ -11,7 +11,7 @@ pub(super) fn section(cx: &mut Cx<'_>) -> Result<Section, UserError> {
     section.blocks.push(Block::Facts(facts(cx)));
     let mut panels = Vec::new();
     for (x, label, quantity) in
-        [("virtual_time_s", "virtual time", Quantity::Seconds), ("version", "commits", Quantity::Count)]
+        [("virtual_time_s", cx.run.time_label(), Quantity::Seconds), ("version", "commits", Quantity::Count)]
     {
         for (y, name, of) in [("accuracy", "accuracy", Quantity::Share), ("loss", "loss", Quantity::Plain)] {
             let points = cx.run.curve(x, y)?;
@@ -27,10 +27,12 @@ pub(super) fn section(cx: &mut Cx<'_>) -> Result<Section, UserError> {
     }
     if !panels.is_empty() {
         let columns = panels.len().div_ceil(2);
-        let title = "accuracy and loss against virtual time and commits".to_owned();
+        let time = cx.run.time_label();
+        let title = format!("accuracy and loss against {time} and commits");
         let drawing = Plot { title, panels, columns, keys: Vec::new(), height: 210.0 }.draw();
-        let caption = "Test accuracy and loss of the root's model (peers: of their mean), against virtual time and \
-                       against commits.";
+        let caption = format!(
+            "Test accuracy and loss of the root's model (peers: of their mean), against {time} and against commits."
+        );
         section.figure(&cx.name("curves"), drawing, caption);
     }
     cx.sheet(Sheet::of_csv("metrics", &cx.run.metrics));

@@ -2,11 +2,15 @@
 
 use super::super::figure::{Axis, Quantity, Row, RowMark, Rows};
 use super::super::page::Section;
+use super::super::read::run::Measured;
 use super::super::sheet::Sheet;
 use super::Cx;
+use std::collections::BTreeMap;
 
 /// Hosts that a figure has room for.
 const HOSTS: usize = 32;
+/// Hosts that a sentence names.
+const NAMED: usize = 6;
 
 fn bars(title: &str, x: Axis, of: &[(String, f64, String)]) -> Rows {
     let rows = of.iter().map(|(label, value, note)| Row {
@@ -38,20 +42,57 @@ pub(super) fn traffic(cx: &mut Cx<'_>) -> Option<Section> {
     Some(section)
 }
 
+/// Where the energy of a deployed run is from, in words.
+fn measured(measured: &Measured) -> String {
+    if let Some(meter) = &measured.meter {
+        let (file, covered) = (&meter.file, Quantity::Seconds.text(meter.covered_s));
+        return format!("Measured by a meter, {file}, whose readings cover {covered} of the run.");
+    }
+    let hosts = &measured.hosts;
+    let mut of: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    if let (Some(host), Some(source)) = (hosts.find("host"), hosts.find("source")) {
+        hosts.rows.iter().for_each(|row| of.entry(&row[source]).or_default().push(&row[host]));
+    }
+    let sentences = of.into_iter().map(|(source, hosts)| {
+        let how = match source {
+            "hwmon" => "measured by the sensors of their boards (hwmon)",
+            "battery" => "measured by what their batteries gave",
+            "rapl" => "measured by the counters of their processors (RAPL), which leave out all but the processor packages",
+            _ => "not measured but estimated: what the scenario's devices would have drawn for this time and these jobs",
+        };
+        let some: Vec<&str> = hosts.iter().take(NAMED).copied().collect();
+        let more = hosts.len().saturating_sub(NAMED);
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        format!("{}{more}: {how}.", some.join(", "))
+    });
+    let sentences: Vec<String> = sentences.collect();
+    sentences.join(" ") + " `hcddl report --meter FILE` takes readings of a meter instead."
+}
+
 pub(super) fn energy(cx: &mut Cx<'_>) -> Option<Section> {
     let summary = &cx.run.summary;
     if summary.energy_j <= 0.0 {
         return None;
     }
     let mut section = Section::new("Energy and carbon");
-    section.text(format!(
-        "{} in all, {} of it above idle: {} of CO2, {} above idle. {}",
-        Quantity::Joules.text(summary.energy_j),
-        Quantity::Joules.text(summary.energy_marginal_j),
-        cx.carbon.text(summary.energy_j),
-        cx.carbon.text(summary.energy_marginal_j),
-        cx.carbon.assumption()
-    ));
+    if cx.run.deployed {
+        section.text(format!(
+            "{} in all: {} of CO2. {}",
+            Quantity::Joules.text(summary.energy_j),
+            cx.carbon.text(summary.energy_j),
+            cx.carbon.assumption()
+        ));
+        section.text(measured(&cx.run.measured));
+    } else {
+        section.text(format!(
+            "{} in all, {} of it above idle: {} of CO2, {} above idle. {}",
+            Quantity::Joules.text(summary.energy_j),
+            Quantity::Joules.text(summary.energy_marginal_j),
+            cx.carbon.text(summary.energy_j),
+            cx.carbon.text(summary.energy_marginal_j),
+            cx.carbon.assumption()
+        ));
+    }
     let hosts = &summary.energy_by_host_j;
     let of: Vec<_> = hosts
         .iter()

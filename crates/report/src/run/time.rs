@@ -153,7 +153,7 @@ fn gantt(cx: &Cx<'_>, timeline: &Timeline, section: &mut Section) {
     });
     let with_down = timeline.spans.iter().any(|span| span.kind == Kind::Down);
     let rows: Vec<Row> = rows.collect();
-    let x = Axis::from_zero("virtual time", Quantity::Seconds).between(0.0, shown);
+    let x = Axis::from_zero(cx.run.time_label(), Quantity::Seconds).between(0.0, shown);
     let title = "who did what when".to_owned();
     let drawing = Rows { title, x, rows, keys: keys(with_down, false), thickness: 14.0 }.draw();
     let part = if shown < whole {

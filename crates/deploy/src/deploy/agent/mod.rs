@@ -3,6 +3,7 @@
 
 pub mod lock;
 mod nodes;
+pub mod power;
 pub mod sample;
 pub mod socket;
 pub mod status;

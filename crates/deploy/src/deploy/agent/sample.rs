@@ -1,6 +1,7 @@
-//! `host.csv`: load of the host and of each node's process over time, from procfs and sysfs. What a system does not tell
+//! `host.csv`: load and power of the host and load of each node's process over time, from procfs and sysfs. What a system does not tell
 //! stays empty.
 
+use super::power::Power;
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
@@ -10,7 +11,9 @@ use std::time::{Duration, Instant};
 /// Name of the file in the directory of a run.
 pub const FILE: &str = "host.csv";
 
-const HEADER: &str = "seconds,what,cpu_percent,memory_bytes,temperature_c,throttled\n";
+/// Columns; those of power are of the host alone.
+pub const HEADER: &str =
+    "seconds,what,cpu_percent,memory_bytes,temperature_c,throttled,watts,energy_j,power_source\n";
 /// Clock ticks per second in `/proc/<pid>/stat`: 100 on every Linux of today (USER_HZ).
 const TICKS_PER_SECOND: f64 = 100.0;
 /// Free bytes below which a disk counts as full.
@@ -28,6 +31,7 @@ pub struct Sampler {
     host: Option<(u64, u64)>,
     /// Ticks of each process and when they were read.
     processes: BTreeMap<u32, (u64, Instant)>,
+    power: Power,
 }
 
 impl Sampler {
@@ -40,7 +44,8 @@ impl Sampler {
         if file.metadata()?.len() == 0 {
             file.write_all(HEADER.as_bytes())?;
         }
-        Ok(Self { file, started: Instant::now(), host: None, processes: BTreeMap::new() })
+        let power = Power::find(Path::new("/sys"));
+        Ok(Self { file, started: Instant::now(), host: None, processes: BTreeMap::new(), power })
     }
 
     /// Appends what is true now.
@@ -60,8 +65,12 @@ impl Sampler {
         });
         self.host = now;
         let memory = read("/proc/meminfo").and_then(|text| memory_used(&text));
+        let power = self.power.read(Instant::now()).map_or(",,".to_owned(), |power| {
+            let watts = power.watts.map_or(String::new(), |watts| format!("{watts:.3}"));
+            format!("{watts},{:.4},{}", power.joules, power.source)
+        });
         let mut rows = format!(
-            "{seconds:.1},host,{},{},{temperature},{throttled}\n",
+            "{seconds:.1},host,{},{},{temperature},{throttled},{power}\n",
             cpu.map_or(String::new(), |percent| format!("{percent:.1}")),
             memory.map_or(String::new(), |bytes| bytes.to_string()),
         );
@@ -76,7 +85,7 @@ impl Sampler {
                 let seconds = ticks.saturating_sub(before) as f64 / TICKS_PER_SECOND;
                 format!("{:.1}", 100.0 * seconds / (now - then).as_secs_f64().max(1e-3))
             });
-            rows += &format!("{seconds:.1},{name},{cpu},{},,\n", memory_of(*pid));
+            rows += &format!("{seconds:.1},{name},{cpu},{},,,,,\n", memory_of(*pid));
         }
         self.file.write_all(rows.as_bytes())
     }
@@ -94,6 +103,13 @@ pub fn memory_of(pid: u32) -> u64 {
 pub fn peak_of(pid: u32) -> u64 {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
     kilobytes(&status, "VmHWM:").unwrap_or(0)
+}
+
+/// Seconds for which a process has had a core; `None` when it is gone.
+#[must_use]
+pub fn cpu_seconds_of(pid: u32) -> Option<f64> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    Some(process_ticks(&stat)? as f64 / TICKS_PER_SECOND)
 }
 
 /// Whether a signal holds a process: state `T` in `/proc/<pid>/stat`.
@@ -177,6 +193,7 @@ mod tests {
         sampler.sample(&[("me", mine)]).unwrap();
         let text = fs::read_to_string(folder.path().join(FILE)).unwrap();
         assert!(text.starts_with(HEADER));
+        assert!(text.lines().all(|line| line.matches(',').count() == HEADER.matches(',').count()), "{text}");
         let of = |what: &str| text.lines().filter(|line| line.split(',').nth(1) == Some(what)).count();
         assert_eq!((of("host"), of("me"), of("gone")), (2, 2, 0), "{text}");
         assert!(memory_of(mine) > 1 << 20);

@@ -4,6 +4,7 @@
 
 use crate::deploy::node_file;
 use crate::deploy::result::NodeResult;
+use crate::deploy::trace;
 use hcddl_core::domain::name::is_name;
 use hcddl_sim::record::rundir::file;
 use std::collections::BTreeSet;
@@ -32,7 +33,7 @@ const OF_NODE: [&str; 5] =
     [node_file::PROGRESS, node_file::LOG, node_file::ORDER, node_file::LIVES, node_file::CHECKPOINT];
 /// Files in the directory of a life of a node.
 const OF_LIFE: [&str; 7] =
-    [NodeResult::FILE, file::METRICS, file::COMMITS, file::SUMMARY, file::TIMELINE, file::MODEL, file::BEST];
+    [NodeResult::FILE, file::METRICS, file::COMMITS, file::SUMMARY, trace::FILE, file::MODEL, file::BEST];
 
 impl Expected<'_> {
     /// Whether a file of this path may come: `Some(false)` for one of its own nodes that is of no use here, such as one

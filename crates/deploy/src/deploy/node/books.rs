@@ -1,5 +1,5 @@
-//! What a deployed node writes down: its commits, evaluations and timeline in the files of a run directory, with
-//! measured instead of modelled times, and where it stands.
+//! What a deployed node writes down: its commits and evaluations in the files of a run directory, with measured instead
+//! of modelled times; its jobs and messages (`super::super::trace`), and where it stands.
 
 use super::checkpoint::Saved;
 use super::ending::End;
@@ -7,13 +7,14 @@ use super::jobs::Running;
 use super::{Place, write_progress};
 use crate::deploy::deployment::{NodeProgress, NodeState};
 use crate::deploy::result::NodeResult;
+use crate::deploy::trace::{Row, Writer};
 use crate::transport::links::Traffic;
-use hcddl_core::domain::{Params, Span, Time, Version};
+use hcddl_core::domain::{Message, NodeId, Params, Span, Time, Version};
 use hcddl_core::node::work::Trained;
 use hcddl_core::node::{Commit, Reason};
 use hcddl_learn::safetensors;
 use hcddl_plan::measure::account::Account;
-use hcddl_plan::measure::outcome::{CommitRow, Observer, Progress, SpanKind, TimelineSpan};
+use hcddl_plan::measure::outcome::{CommitRow, Observer, Progress};
 use hcddl_plan::plan::Plan;
 use hcddl_plan::registry::Registry;
 use hcddl_sim::record::pace::Pace;
@@ -24,7 +25,7 @@ use hcddl_sim::run::pool::Pool;
 use hcddl_sim::run::probe::Probe;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 /// See the module.
 pub(super) struct Books<'a> {
@@ -35,9 +36,11 @@ pub(super) struct Books<'a> {
     /// Evaluates beside the node.
     pool: Pool,
     recorder: Recorder,
+    trace: Writer,
     dir: RunDir,
     pub progress: NodeProgress,
     pace: Pace,
+    trace_pace: Pace,
     /// The shortest round trip to each neighbour.
     round_trips: BTreeMap<String, Span>,
     /// The node's last committed model.
@@ -46,6 +49,8 @@ pub(super) struct Books<'a> {
 }
 
 const PROGRESS_EVERY: Duration = Duration::from_millis(250);
+/// What a killed process may lose of its trace.
+const TRACE_EVERY: Duration = Duration::from_millis(250);
 
 impl<'a> Books<'a> {
     /// Opens the files of this life of the node: `nodes/<name>/life<n>/`.
@@ -57,16 +62,20 @@ impl<'a> Books<'a> {
         init: Params,
     ) -> anyhow::Result<Self> {
         let dir = RunDir::create(Some(&place.own.join(format!("life{}", place.life))), &plan.name)?;
+        // One timeline over all nodes is made of their traces.
+        let options = RecorderOptions { timeline: false, ..RecorderOptions::default() };
         Ok(Self {
             place: place.clone(),
             plan,
             probe: Probe::new(plan, &registry.metrics, tools.clone()),
             tools,
             pool: Pool::detached(1)?,
-            recorder: Recorder::create(&dir, plan, RecorderOptions::default())?,
+            recorder: Recorder::create(&dir, plan, options)?,
+            trace: Writer::create(dir.path())?,
             dir,
             progress: NodeProgress { life: place.life, ..NodeProgress::default() },
             pace: Pace::new(PROGRESS_EVERY),
+            trace_pace: Pace::new(TRACE_EVERY),
             round_trips: BTreeMap::new(),
             model: init,
             version: Version(0),
@@ -95,19 +104,30 @@ impl<'a> Books<'a> {
         Saved { number, now, state, version: self.version, account, probe }
     }
 
-    pub fn job_ended(&mut self, now: Time, job: &Running) {
-        let me = self.place.me;
-        if self.recorder.wants_spans() {
-            self.recorder.span(&TimelineSpan {
-                node: me,
-                kind: SpanKind::Compute,
-                start: job.started,
-                end: now,
-                label: job.label.to_owned(),
-                other: None,
-                bytes: 0,
-            });
-        }
+    /// This life begins, at this moment of its clock.
+    pub fn born(&mut self, at: Time) {
+        let date = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let date = u64::try_from(date.as_nanos()).unwrap_or(u64::MAX);
+        self.trace.push(&Row::Born { at, date, life: self.place.life });
+        self.trace.flush();
+    }
+
+    /// A job has ended, of training after so many steps.
+    pub fn job_ended(&mut self, now: Time, job: &Running, steps: Option<u64>) {
+        let (asked, bytes) = job.size;
+        let (count, label) = (steps.unwrap_or(asked), job.label.to_owned());
+        self.trace.push(&Row::Job { begin: job.started, end: now, count, bytes, label });
+    }
+
+    /// A message is handed to the links.
+    pub fn sent(&mut self, at: Time, to: NodeId, ordinal: u64, message: &Message) {
+        let kind = message.kind.name().to_owned();
+        self.trace.push(&Row::Sent { at, to, ordinal, bytes: message.bytes(), kind });
+    }
+
+    /// A sign of life is back.
+    pub fn ping(&mut self, ping: &Row) {
+        self.trace.push(ping);
     }
 
     /// What a worker shows of itself is how many jobs it has finished, and the last loss.
@@ -163,6 +183,9 @@ impl<'a> Books<'a> {
     pub fn look(&mut self, now: Time) -> anyhow::Result<()> {
         self.probe.collect(&mut self.pool, &mut self.recorder, false);
         self.recorder.progress(&Progress::default());
+        if self.trace_pace.due() {
+            self.trace.flush();
+        }
         self.progress.now = now.0;
         if let Some(accuracy) = self.probe.accuracy() {
             self.progress.accuracy = Some(accuracy);
@@ -194,6 +217,7 @@ impl<'a> Books<'a> {
             .with_evaluation(&self.probe, &self.model, self.version)
             .ended(reason.clone(), traffic, self.round_trips.clone());
         self.recorder.close()?;
+        self.trace.flush();
         self.dir.write(NodeResult::FILE, &hcddl_files::json(&result))?;
         if let Some(values) = self.model.values().filter(|_| top) {
             let path = self.dir.join(file::MODEL);

@@ -41,6 +41,7 @@ impl<'a, W: World> Carrier<'a> for Stage<'a, W> {
         let ordinal = self.ordinals.entry(to).or_insert(0);
         let stamp = Stamp { life: self.place.life, ordinal: *ordinal };
         *ordinal += 1;
+        self.books.sent(now, to, stamp.ordinal, &message);
         self.world.send(to, stamp, message);
     }
 

@@ -3,6 +3,7 @@
 
 use super::stage::Stage;
 use super::world::World;
+use crate::deploy::trace::Row;
 use crate::transport::links::Input;
 use hcddl_core::domain::{NodeId, Span, Time};
 use hcddl_core::node::Reason;
@@ -22,8 +23,15 @@ pub(super) enum Notice {
     Failed(String),
     /// To be sent back at once: what the sender's clock showed.
     Ping(Time),
-    /// A `Ping` that comes back.
-    Pong(Time),
+    /// A `Ping` that comes back: what its sender's clock showed, and what that of the node that sends it back.
+    Pong {
+        /// As in the `Ping`.
+        sent: Time,
+        /// Here.
+        here: Time,
+        /// Which life of this node reads that clock.
+        life: u32,
+    },
 }
 
 impl Notice {
@@ -83,8 +91,15 @@ impl<W: World> Stage<'_, W> {
                 self.over.get_or_insert(End { reason, is_good: true });
             }
             Notice::Understood => {}
-            Notice::Ping(at) => self.world.notice(from, Notice::Pong(at).encode()),
-            Notice::Pong(at) => self.books.round_trip(self.name(from), self.now().since(at)),
+            Notice::Ping(sent) => {
+                let (here, life) = (self.now(), self.place.life);
+                self.world.notice(from, Notice::Pong { sent, here, life }.encode());
+            }
+            Notice::Pong { sent, here: theirs, life } => {
+                let back = self.now();
+                self.books.ping(&Row::Ping { sent, back, node: from, life, theirs });
+                self.books.round_trip(self.name(from), back.since(sent));
+            }
             Notice::Finished(peers) => self.peers_finished(peers),
             Notice::Failed(why) if self.plan.peers.is_none() => self.fail(why),
             Notice::Failed(why) if self.over.is_none() => {

@@ -1,6 +1,7 @@
 //! The jobs of a deployed node that are under way.
 
 use super::world::Done;
+use crate::deploy::trace::size_of;
 use hcddl_core::domain::{JobId, NodeId, Time};
 use hcddl_core::node::work::Work;
 use hcddl_sim::run::jobs::{self, Begun};
@@ -19,6 +20,8 @@ pub(super) struct Running {
     pub not_before: Time,
     /// Steps asked for, of training.
     pub steps: Option<u64>,
+    /// See [`size_of`].
+    pub size: (u64, u64),
     stop: Arc<AtomicBool>,
 }
 
@@ -53,7 +56,8 @@ impl Jobs {
             _ => None,
         };
         let (started, label) = (now, work.label());
-        let running = Running { node, job, started, label, not_before, steps, stop: Arc::clone(&stop) };
+        let size = size_of(work);
+        let running = Running { node, job, started, label, not_before, steps, size, stop: Arc::clone(&stop) };
         (self.running.insert(running), stop)
     }
 

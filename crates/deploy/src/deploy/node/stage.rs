@@ -100,6 +100,7 @@ impl<'a, W: World> Stage<'a, W> {
         let number = saved.as_ref().map(|saved| saved.number + u64::from(Planted::NextCheckpoint.is_there()));
         world.log(&Entry { now: offset, what: What::Born { life, checkpoint: number } })?;
         let mut books = Books::new(&place, plan, registry, tools.clone(), init.clone())?;
+        books.born(offset + world.age());
         let factory = Factory::new(plan, registry, learner.as_ref(), init).over_streams();
         let mut core = Core::new(plan, factory, runner, tools);
         if evaluates(plan, me) && plan.evaluation.at_start && life == 0 {
@@ -282,7 +283,8 @@ impl<'a, W: World> Stage<'a, W> {
         let Some(running) = self.jobs.finish(&result) else { return Ok(()) };
         let Done { job, outcome, .. } = result;
         let now = self.now();
-        self.books.job_ended(now, &running);
+        let done = if let Outcome::Trained(trained) = &outcome { Some(trained.steps) } else { None };
+        self.books.job_ended(now, &running, done);
         if let Err(why) = self.core.job_ended(now, self.me, job, &outcome) {
             self.fail(why);
             return Ok(());

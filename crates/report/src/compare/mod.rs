@@ -1,5 +1,8 @@
 //! Two runs or two studies side by side, as text for a terminal.
 
+mod hints;
+mod why;
+
 use super::figure::Quantity;
 use super::read::run::Commit;
 use super::read::{Run, Study};
@@ -26,7 +29,7 @@ fn table(header: &[&str], rows: Vec<Vec<String>>) -> String {
     format!("{table}\n")
 }
 
-/// Two runs: settings that differ, results, the first commit that differs.
+/// Two runs: settings that differ, results, the first commit that differs, and what a difference in time comes from.
 ///
 /// # Errors
 /// [`UserError`] when a plan is damaged.
@@ -40,6 +43,7 @@ pub fn runs(a: &Run, b: &Run) -> Result<String, UserError> {
     }
     text += &table(&["result", "A", "B", "B / A"], results(a, b));
     text += &first_difference(a, b);
+    text += &why::explain(a, b);
     Ok(text)
 }
 
@@ -82,8 +86,19 @@ fn flatten(path: &str, value: &Value, keys: &mut BTreeMap<String, String>) {
     }
 }
 
+/// Whether the energy of a deployed run is not, or not all, measured.
+fn estimated(run: &Run) -> bool {
+    let hosts = &run.measured.hosts;
+    let source = hosts.find("source");
+    source.is_some_and(|column| hosts.rows.iter().any(|row| row[column] == "estimate"))
+}
+
 fn results(a: &Run, b: &Run) -> Vec<Vec<String>> {
     use Quantity::{Bytes, Count, Joules, Plain, Seconds, Share};
+    let energy = if estimated(a) || estimated(b) { "energy (without sensors: estimated)" } else { "energy" };
+    // What idling would have taken is not known of a deployed run.
+    let above = |run: &Run| if run.deployed { f64::NAN } else { run.summary.energy_marginal_j };
+    let (above_a, above_b) = (above(a), above(b));
     let (a, b) = (&a.summary, &b.summary);
     let known = |value: Option<f64>| value.unwrap_or(f64::NAN);
     let of = |whole: u64| whole as f64;
@@ -99,8 +114,8 @@ fn results(a: &Run, b: &Run) -> Vec<Vec<String>> {
         ("bytes up", Bytes, of(a.bytes_up), of(b.bytes_up)),
         ("bytes down", Bytes, of(a.bytes_down), of(b.bytes_down)),
         ("lost updates", Count, of(a.lost_updates), of(b.lost_updates)),
-        ("energy", Joules, a.energy_j, b.energy_j),
-        ("energy above idle", Joules, a.energy_marginal_j, b.energy_marginal_j),
+        (energy, Joules, a.energy_j, b.energy_j),
+        ("energy above idle", Joules, above_a, above_b),
     ]
     .into_iter()
     .filter(|(_, _, a, b)| !(a.is_nan() && b.is_nan()) && (*a != 0.0 || *b != 0.0))
