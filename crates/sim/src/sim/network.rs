@@ -2,12 +2,13 @@
 //! of a message, and how long it is on its way beside the transfer, the chain of rules decides ([`crate::run::rules`]).
 
 use super::heap::{Heap, Pending};
+use super::traces::Stopped;
 use crate::run::rules::{Chain, ChainState, Sending, pair};
 use hcddl_core::domain::{Kind, Lane, Message, NodeId, Span, Stream, Time};
 use hcddl_core::inject::InjectState;
 use hcddl_core::net::transfer::{rate_cap, wire_bytes};
 use hcddl_core::net::{Fabric, FabricState, FlowId, FlowSpec, PortId};
-use hcddl_plan::plan::{Contention, HostPlan, LinkPlan, NodePlan, Plan};
+use hcddl_plan::plan::{Changing, Contention, HostPlan, LinkPlan, NodePlan, Plan};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::hash::{BuildHasherDefault, Hasher};
@@ -27,6 +28,8 @@ pub(crate) struct NetworkState {
     groups: BTreeMap<NodeId, u32>,
     /// Messages that wait for their link.
     held: Vec<Packet>,
+    /// Messages beside the fabric whose line carries nothing now.
+    pub(super) stopped: Vec<Stopped>,
     fabric: FabricState,
     /// Of the chain of rules, whose checkpoints have lain here since before it was one.
     pub injected: InjectState,
@@ -86,8 +89,10 @@ pub(crate) enum Sent {
 /// See the module.
 pub(crate) struct Network<'a> {
     plan: &'a Plan,
-    fabric: Box<dyn Fabric>,
+    pub(super) fabric: Box<dyn Fabric>,
     bare: bool,
+    /// The rate of each port now, in bytes per second.
+    pub(super) rates: Vec<f64>,
     caps: Vec<f64>,
     pub state: NetworkState,
 }
@@ -120,10 +125,13 @@ impl<'a> Network<'a> {
             Some(mean) if link.loss > 0.0 => link.rate_max.min(rate_cap(mean.times(2), link.loss)),
             _ => link.rate_max,
         };
+        // Where rates change, the fabric follows them during a transfer.
+        let constant = !plan.traces.iter().any(|trace| matches!(trace.what, Changing::Rate(..)));
         Self {
             plan,
             fabric: hcddl_core::net::build(&plan.network.contention, &capacities),
-            bare: plan.network.contention == Contention::None,
+            bare: plan.network.contention == Contention::None && constant,
+            rates: capacities,
             caps: plan.network.links.iter().map(cap).collect(),
             state: NetworkState { tree: vec![Default::default(); plan.nodes.len()], ..Default::default() },
         }
@@ -166,7 +174,7 @@ impl<'a> Network<'a> {
         let (link, access) = if sender.parent == Some(to) {
             (sender.link, sender.access.map(|a| a.0))
         } else if receiver.parent == Some(from) {
-            (receiver.link, receiver.access.map(|a| a.1))
+            (receiver.link_down.unwrap_or(receiver.link), receiver.access.map(|a| a.1))
         } else {
             (sender.neighbours.iter().find(|n| n.node == to).map_or(0, |n| n.link), None)
         };
@@ -213,12 +221,9 @@ impl<'a> Network<'a> {
         }
         let bytes = wire_bytes(message.bytes(), route.link.efficiency);
         if self.bare || message.lane() == Lane::Control {
-            let ports = route.ports.iter().flatten().chain(&route.link.segments);
-            let capacity = |p: &PortId| self.plan.network.ports[p.0 as usize].bytes_per_second;
-            let rate = ports.map(capacity).fold(route.cap, f64::min);
-            let departs = now + Span::from_seconds(bytes as f64 * route.airtime / rate);
-            let at = departs + latency;
-            return Sent::Arrives(self.arrive(at, packet(message), now, fate.duplicate, heap));
+            let (packet, duplicate) = (packet(message), fate.duplicate);
+            let alone = Stopped { packet, latency, duplicate, started: now };
+            return self.start_alone(now, alone, heap).map_or(Sent::Flows, Sent::Arrives);
         }
         let spec = self.spec(&route, bytes, pair(from, to), number);
         self.state.next_flow += 1;
@@ -228,6 +233,25 @@ impl<'a> Network<'a> {
         let packet = packet(message);
         self.state.flows.insert(flow, Flow { packet, latency, started: now, duplicate });
         Sent::Flows
+    }
+
+    /// Sends a message that shares its lines with no other; one whose line carries nothing now waits until it does.
+    pub(super) fn start_alone(&mut self, now: Time, alone: Stopped, heap: &mut Heap) -> Option<Arrival> {
+        let route = self.route(alone.packet.from, alone.packet.to)?;
+        let bytes = wire_bytes(alone.packet.message.bytes(), route.link.efficiency);
+        let ports = route.ports.iter().flatten().chain(&route.link.segments);
+        let rate = ports.map(|port| self.rates[port.0 as usize]).fold(route.cap, f64::min);
+        if rate <= 0.0 {
+            self.state.stopped.push(alone);
+            return None;
+        }
+        let at = now + Span::from_seconds(bytes as f64 * route.airtime / rate) + alone.latency;
+        Some(self.arrive(at, alone.packet, alone.started, alone.duplicate, heap))
+    }
+
+    /// Whether no message is on its way beside those on the heap.
+    pub fn is_quiet(&self) -> bool {
+        self.state.flows.is_empty() && self.state.stopped.is_empty()
     }
 
     /// What a transfer asks of the fabric.
@@ -321,6 +345,7 @@ impl<'a> Network<'a> {
         let edge = self.edge(from, to);
         edge.void = edge.sent;
         self.state.held.retain(|packet| (packet.from, packet.to) != (from, to));
+        self.state.stopped.retain(|stopped| (stopped.packet.from, stopped.packet.to) != (from, to));
     }
 
     /// Whether the `number`th message of a directed pair, from 0, will not be delivered any more.
@@ -370,6 +395,7 @@ impl<'a> Network<'a> {
         let update = |m: &Message| u64::from(m.kind == hcddl_core::node::kinds::UPDATE);
         self.state.flows.values().map(|f| update(&f.packet.message)).sum::<u64>()
             + self.state.held.iter().map(|packet| update(&packet.message)).sum::<u64>()
+            + self.state.stopped.iter().map(|stopped| update(&stopped.packet.message)).sum::<u64>()
     }
 }
 
