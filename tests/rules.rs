@@ -275,7 +275,12 @@ fn entries() -> Vec<Entry> {
             listed("by: random, ", |i| format!("compute_ms: {i}")),
         ),
         // As of the platform.
-        ("devices.list.file", Contained, DEVICES, listed("", |i| format!("compute_ms: {i}"))),
+        (
+            "devices.list.file",
+            Contained,
+            listed("", |_| "compute_ms: 1".to_owned()),
+            listed("by: order, ", |i| format!("compute_ms: {i}")),
+        ),
         ("devices.default", Contained, "devices: {default: pi-4b}", "devices: {default: pi-5}"),
         ("devices.workers", Contained, "devices: {workers: fixed(20ms)}", "devices: {workers: fixed(30ms)}"),
         ("devices.servers", Contained, "devices: {servers: pi-4b}", "devices: {servers: pi-5}"),

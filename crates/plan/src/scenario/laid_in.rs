@@ -2,6 +2,7 @@
 
 use super::load::read as text_of;
 use super::matrix::{self, Of, Told};
+use super::platform::Platform;
 use super::{Source, assignment, columns, devices, traces};
 use hcddl_core::error::UserError;
 use serde_json::{Map, Value};
@@ -92,7 +93,7 @@ fn read_matrices(source: &Source, value: &mut Value, folder: &Path) -> Result<()
     Ok(())
 }
 
-/// Lays the XML of a platform beside the name of its file.
+/// Replaces the file of a platform by its XML.
 fn read_platform(source: &Source, value: &mut Value, folder: &Path) -> Result<(), UserError> {
     let Some(Value::Object(map)) = value.get_mut("network").and_then(|network| network.get_mut("platform"))
     else {
@@ -104,6 +105,17 @@ fn read_platform(source: &Source, value: &mut Value, folder: &Path) -> Result<()
         return Err(source.error(path, "both a file and XML here", "`file` or `xml`", "leave one out"));
     }
     let text = text(source, path, folder, name, "platform")?;
+    Platform::read(&text).map_err(|(line, problem)| {
+        let message = format!("line {line} of `{}`: {problem}", folder.join(name).display());
+        let allowed = "SimGrid's format, version 4: zones of routing Full, host, link, route, cluster";
+        source.error(
+            path,
+            message,
+            allowed,
+            "simplify the platform, or describe it by `hosts` and `network.links`",
+        )
+    })?;
+    map.shift_remove("file");
     map.insert("xml".to_owned(), text.into());
     Ok(())
 }
@@ -128,7 +140,7 @@ fn read_devices(source: &Source, value: &mut Value, folder: &Path) -> Result<(),
     let read = devices::read(&text).map_err(|(line, problem)| {
         let message = format!("line {line} of `{}`: {problem}", folder.join(name).display());
         let next = "a heading gives the units: `device_id,compute_ms,bandwidth_kbps`";
-        source.error(path, message, "a device on each line, or a list or map of them in JSON", next)
+        source.error(path, message, "", next)
     })?;
     map.shift_remove("file");
     map.insert("devices".to_owned(), read.into());

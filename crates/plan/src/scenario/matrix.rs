@@ -26,8 +26,6 @@ pub(super) struct Matrix {
     pub rows: Vec<Vec<Option<String>>>,
 }
 
-const FORMS: &str = "n lines of n values, or a line for each pair, as in `a b rtt_us`";
-
 /// Reads one.
 ///
 /// # Errors
@@ -149,10 +147,8 @@ fn squares(lines: &Lines<'_>, told: &Told<'_>) -> Result<Matrix, Problem> {
     let mut matrix = Matrix { names: Vec::new(), rows: Vec::new() };
     for (i, (line, fields)) in rows.iter().enumerate() {
         if fields.len() != n + skipped {
-            let message = format!(
-                "{} values where the matrix has {n} lines; expected {FORMS}",
-                fields.len().saturating_sub(skipped)
-            );
+            let message =
+                format!("{} values where the matrix has {n} lines", fields.len().saturating_sub(skipped));
             return Err((*line, message));
         }
         let values = fields[skipped..].iter().enumerate().map(|(j, field)| match *field {
@@ -167,7 +163,7 @@ fn squares(lines: &Lines<'_>, told: &Told<'_>) -> Result<Matrix, Problem> {
     }
     let across = &heading[heading.len().saturating_sub(n)..];
     if !heading.is_empty() && (across.len() != n || heading.len() > n + 1) {
-        let message = format!("{} names where the matrix has {n} lines; expected {FORMS}", heading.len());
+        let message = format!("{} names where the matrix has {n} lines", heading.len());
         return Err((lines.heading_line, message));
     }
     for (i, name) in matrix.names.iter_mut().enumerate() {
@@ -300,7 +296,7 @@ mod tests {
             ("rtt_ms,a,b\na,0,\nb,6,0\n", 2, "column 3: no value between two places"),
             ("rtt_ms,a,a\na,0,1\na,6,0\n", 1, "two places of the name `a`"),
             ("rtt_ms,a,b\na,0,1\nc,6,0\n", 1, "`b` in the heading and `c` in the first column"),
-            ("rtt_parsec,a,b\na,0,1\nb,6,0\n", 2, "column 3: unknown unit `parsec`"),
+            ("rtt_parsec,a,b\na,0,1\nb,6,0\n", 2, "column 2: unknown unit `parsec`"),
             ("0,1\n2,0\n", 1, "set `round_trip`"),
             ("a b rtt_us\nx y 4\nx y 5\n", 3, "the pair `x y` a second time"),
             ("a b rtt_us\nx y\n", 2, "2 values; expected two places"),

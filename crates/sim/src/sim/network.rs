@@ -20,7 +20,7 @@ pub(crate) struct NetworkState {
     tree: Vec<[Edge; 2]>,
     /// Between nodes of which neither is the other's parent.
     edges: HashMap<u64, Edge, BuildHasherDefault<MixHasher>>,
-    flows: BTreeMap<u64, Flow>,
+    pub(super) flows: BTreeMap<u64, Flow>,
     next_flow: u64,
     /// Pairs whose link is down, both directions.
     cut: BTreeSet<(NodeId, NodeId)>,
@@ -58,7 +58,7 @@ pub(crate) struct Packet {
 
 /// A message on the fabric.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-struct Flow {
+pub(super) struct Flow {
     packet: Packet,
     /// From the last byte's departure to its arrival.
     latency: Span,
@@ -109,13 +109,13 @@ fn airtime(sender: &HostPlan, receiver: &HostPlan) -> f64 {
 }
 
 /// One direction between two nodes.
-struct Route<'a> {
-    link: &'a LinkPlan,
+pub(super) struct Route<'a> {
+    pub(super) link: &'a LinkPlan,
     index: u16,
-    cap: f64,
-    ports: [Option<PortId>; 3],
+    pub(super) cap: f64,
+    pub(super) ports: [Option<PortId>; 3],
     /// Bytes that each byte takes of the ports: more than 1 where a slow station, or two of them, use a cell.
-    airtime: f64,
+    pub(super) airtime: f64,
 }
 
 impl<'a> Network<'a> {
@@ -166,7 +166,7 @@ impl<'a> Network<'a> {
     }
 
     /// The way from one node to another; `None` between nodes of one host.
-    fn route(&self, from: NodeId, to: NodeId) -> Option<Route<'a>> {
+    pub(super) fn route(&self, from: NodeId, to: NodeId) -> Option<Route<'a>> {
         let (sender, receiver) = (self.node(from), self.node(to));
         if sender.host == receiver.host {
             return None;
@@ -223,7 +223,7 @@ impl<'a> Network<'a> {
         if self.bare || message.lane() == Lane::Control {
             let (packet, duplicate) = (packet(message), fate.duplicate);
             let alone = Stopped { packet, latency, duplicate, started: now };
-            return self.start_alone(now, alone, heap).map_or(Sent::Flows, Sent::Arrives);
+            return self.leave_alone(now, &route, alone, heap).map_or(Sent::Flows, Sent::Arrives);
         }
         let spec = self.spec(&route, bytes, pair(from, to), number);
         self.state.next_flow += 1;
@@ -233,25 +233,6 @@ impl<'a> Network<'a> {
         let packet = packet(message);
         self.state.flows.insert(flow, Flow { packet, latency, started: now, duplicate });
         Sent::Flows
-    }
-
-    /// Sends a message that shares its lines with no other; one whose line carries nothing now waits until it does.
-    pub(super) fn start_alone(&mut self, now: Time, alone: Stopped, heap: &mut Heap) -> Option<Arrival> {
-        let route = self.route(alone.packet.from, alone.packet.to)?;
-        let bytes = wire_bytes(alone.packet.message.bytes(), route.link.efficiency);
-        let ports = route.ports.iter().flatten().chain(&route.link.segments);
-        let rate = ports.map(|port| self.rates[port.0 as usize]).fold(route.cap, f64::min);
-        if rate <= 0.0 {
-            self.state.stopped.push(alone);
-            return None;
-        }
-        let at = now + Span::from_seconds(bytes as f64 * route.airtime / rate) + alone.latency;
-        Some(self.arrive(at, alone.packet, alone.started, alone.duplicate, heap))
-    }
-
-    /// Whether no message is on its way beside those on the heap.
-    pub fn is_quiet(&self) -> bool {
-        self.state.flows.is_empty() && self.state.stopped.is_empty()
     }
 
     /// What a transfer asks of the fabric.
@@ -294,7 +275,7 @@ impl<'a> Network<'a> {
     }
 
     /// Puts the arrival on the heap, after everything that was sent before in the same lane.
-    fn arrive(
+    pub(super) fn arrive(
         &mut self,
         at: Time,
         packet: Packet,

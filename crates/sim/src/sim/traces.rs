@@ -4,11 +4,12 @@
 
 use super::conductor::Conductor;
 use super::heap::{Heap, Pending};
-use super::network::{Arrival, Network, Packet};
+use super::network::{Arrival, Network, Packet, Route};
 use crate::run::RunError;
 use crate::run::runner::Runner;
 use hcddl_core::domain::{Span, Time};
 use hcddl_core::net::PortId;
+use hcddl_core::net::transfer::wire_bytes;
 use hcddl_core::node::Reason;
 use hcddl_plan::factory::Begin;
 use hcddl_plan::plan::{Held, Plan};
@@ -163,7 +164,37 @@ impl Network<'_> {
             return Vec::new();
         }
         let stopped = std::mem::take(&mut self.state.stopped);
-        stopped.into_iter().filter_map(|stopped| self.start_alone(now, stopped, heap)).collect()
+        stopped.into_iter().filter_map(|stopped| self.leave_at_last(now, stopped, heap)).collect()
+    }
+
+    /// Sends a message that shares its lines with no other; one whose line carries nothing now waits until it does.
+    pub(super) fn leave_alone(
+        &mut self,
+        now: Time,
+        route: &Route<'_>,
+        alone: Stopped,
+        heap: &mut Heap,
+    ) -> Option<Arrival> {
+        let bytes = wire_bytes(alone.packet.message.bytes(), route.link.efficiency);
+        let ports = route.ports.iter().flatten().chain(&route.link.segments);
+        let rate = ports.map(|port| self.rates[port.0 as usize]).fold(route.cap, f64::min);
+        if rate <= 0.0 {
+            self.state.stopped.push(alone);
+            return None;
+        }
+        let at = now + Span::from_seconds(bytes as f64 * route.airtime / rate) + alone.latency;
+        Some(self.arrive(at, alone.packet, alone.started, alone.duplicate, heap))
+    }
+
+    /// As [`Network::leave_alone`], of one that has waited.
+    fn leave_at_last(&mut self, now: Time, alone: Stopped, heap: &mut Heap) -> Option<Arrival> {
+        let route = self.route(alone.packet.from, alone.packet.to)?;
+        self.leave_alone(now, &route, alone, heap)
+    }
+
+    /// Whether no message is on its way beside those on the heap.
+    fn is_quiet(&self) -> bool {
+        self.state.flows.is_empty() && self.state.stopped.is_empty()
     }
 }
 

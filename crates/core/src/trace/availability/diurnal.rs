@@ -69,7 +69,7 @@ impl Availability for Diurnal {
         let on = self.period.0.scale(self.share).0;
         let drawn = self.period.0.scale(self.spread * stream.uniform()).0;
         // It comes at `begins` of each period and goes `on` later, perhaps in the next one.
-        let begins = (self.phase.0.0 + drawn) % period;
+        let begins = self.phase.0.0.saturating_add(drawn) % period;
         let since = (period - begins) % period;
         let first = since < on;
         let mut rest = Some(if first { on - since } else { period - since });

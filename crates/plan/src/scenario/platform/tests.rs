@@ -24,7 +24,7 @@ fn hosts_links_and_routes_are_read() {
     let links: Vec<_> = platform.links.iter().map(|l| (l.bytes_per_second, l.latency_s, l.sharing)).collect();
     assert_eq!(
         links,
-        [(125e6, 5e-5, Sharing::Shared), (1e7, 1e-3, Sharing::Duplex), (1e8, 0.0, Sharing::Fatpipe)]
+        [(125e6, 50.0 * 1e-6, Sharing::Shared), (1e7, 1e-3, Sharing::Duplex), (1e8, 0.0, Sharing::Fatpipe)]
     );
     let hops =
         |from, to| platform.route(from, to).unwrap().iter().map(|hop| (hop.link, hop.up)).collect::<Vec<_>>();

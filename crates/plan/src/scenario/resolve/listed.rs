@@ -66,6 +66,7 @@ impl<'a> Listed<'a> {
             return Err(cx.source.error("devices.list", message, "workers with machines of their own", ""));
         }
         let listed = &self.devices[self.of[shard as usize]];
+        device.name += " of the list";
         if let Some(gflops) = listed.gflops {
             device.flops_per_second = gflops * 1e9;
             device.step_time = None;

@@ -4,6 +4,7 @@ use super::Resolver;
 use super::matrix::{World, places};
 use super::network::Builder;
 use crate::plan::{LinkPlan, NodePlan};
+use crate::scenario::file::LinkFile;
 use crate::scenario::platform::{Hop, Platform, Sharing};
 use hcddl_core::device::Profile;
 use hcddl_core::domain::Span;
@@ -31,24 +32,24 @@ pub(super) fn read(world: &World<'_>) -> Result<Option<Placed>, UserError> {
         };
         return Err(cx.source.error(path, message, "`file` in a scenario file, or `xml`", ""));
     };
-    for key in [
-        "hosts",
-        "devices.list",
-        "network.lan",
-        "network.wan",
-        "network.cells",
-        "network.latencies",
-        "network.rates",
+    let (network, lan) = (&cx.file.network, LinkFile::default());
+    for (key, is_set) in [
+        ("hosts", !cx.file.hosts.is_empty()),
+        ("devices.list", cx.file.devices.list.is_some()),
+        ("network.lan", network.lan != lan),
+        ("network.wan", network.wan != lan),
+        ("network.cells", !network.cells.is_empty()),
+        ("network.latencies", network.latencies.is_some()),
+        ("network.rates", network.rates.is_some()),
     ] {
-        if cx.source.has(key) {
+        if is_set {
             let message = "the platform says which machines and links there are";
             return Err(cx.source.error(key, message, "this or `network.platform`", "leave one out"));
         }
     }
-    let place = file.file.as_deref().unwrap_or("xml");
     let platform = Platform::read(xml).map_err(|(line, problem)| {
         let allowed = "SimGrid's format, version 4: zones of routing Full, host, link, route, cluster";
-        cx.source.error(path, format!("line {line} of `{place}`: {problem}"), allowed, "")
+        cx.source.error(&format!("{path}.xml"), format!("line {line} of it: {problem}"), allowed, "")
     })?;
     let names: Vec<String> = platform.hosts.iter().map(|host| host.name.clone()).collect();
     let host_of = places(world, (file.by, &file.assign), &names, path, "platform")?;
@@ -65,6 +66,7 @@ impl Placed {
     pub fn device(&self, node: usize, base: Profile) -> Profile {
         let host = &self.platform.hosts[self.host_of[node]];
         Profile {
+            name: format!("{} at {} Gflop/s", base.name, host.speed / 1e9),
             flops_per_second: host.speed,
             memory_bytes_per_second: f64::INFINITY,
             step_time: None,
