@@ -88,10 +88,10 @@ pub(crate) enum Sent {
 
 /// See the module.
 pub(crate) struct Network<'a> {
-    plan: &'a Plan,
+    pub(super) plan: &'a Plan,
     pub(super) fabric: Box<dyn Fabric>,
     bare: bool,
-    /// The rate of each port now, in bytes per second.
+    /// The rate of each port now, in bytes per second, where any of them changes.
     pub(super) rates: Vec<f64>,
     caps: Vec<f64>,
     pub state: NetworkState,
@@ -131,7 +131,7 @@ impl<'a> Network<'a> {
             plan,
             fabric: hcddl_core::net::build(&plan.network.contention, &capacities),
             bare: plan.network.contention == Contention::None && constant,
-            rates: capacities,
+            rates: if constant { Vec::new() } else { capacities },
             caps: plan.network.links.iter().map(cap).collect(),
             state: NetworkState { tree: vec![Default::default(); plan.nodes.len()], ..Default::default() },
         }

@@ -177,13 +177,19 @@ impl Network<'_> {
     ) -> Option<Arrival> {
         let bytes = wire_bytes(alone.packet.message.bytes(), route.link.efficiency);
         let ports = route.ports.iter().flatten().chain(&route.link.segments);
-        let rate = ports.map(|port| self.rates[port.0 as usize]).fold(route.cap, f64::min);
+        let rate = ports.map(|port| self.rate(*port)).fold(route.cap, f64::min);
         if rate <= 0.0 {
             self.state.stopped.push(alone);
             return None;
         }
         let at = now + Span::from_seconds(bytes as f64 * route.airtime / rate) + alone.latency;
         Some(self.arrive(at, alone.packet, alone.started, alone.duplicate, heap))
+    }
+
+    /// The rate of a port now, in bytes per second.
+    fn rate(&self, port: PortId) -> f64 {
+        let index = port.0 as usize;
+        self.rates.get(index).copied().unwrap_or(self.plan.network.ports[index].bytes_per_second)
     }
 
     /// As [`Network::leave_alone`], of one that has waited.
