@@ -79,11 +79,13 @@ struct Between {
     rate: Option<f64>,
 }
 
+/// The link that one is made from, places, latency and bits of the rate.
+type Kind = (u16, [String; 2], Option<Span>, Option<u64>);
+
 /// Kinds of link that were made.
 struct Made<'a> {
     links: &'a mut Vec<LinkPlan>,
-    /// By the link that they are made from, places, latency and rate.
-    indices: BTreeMap<(u16, [String; 2], Option<Span>, Option<u64>), u16>,
+    indices: BTreeMap<Kind, u16>,
 }
 
 impl Made<'_> {

@@ -49,7 +49,7 @@ pub(super) enum States {
 
 impl Rates {
     /// Of a node at which so much of the records has passed at the start.
-    pub fn from_within(&self, passed: Span) -> Arc<dyn Bandwidth> {
+    pub fn after(&self, passed: Span) -> Arc<dyn Bandwidth> {
         match self {
             Rates::Recorded(records) => Arc::new(records.from_within(passed)),
             Rates::Generated(generated) => Arc::clone(generated),
@@ -58,7 +58,7 @@ impl Rates {
 }
 
 impl States {
-    pub fn from_within(&self, passed: Span) -> Arc<dyn Availability> {
+    pub fn after(&self, passed: Span) -> Arc<dyn Availability> {
         match self {
             States::Recorded(records) => Arc::new(records.from_within(passed)),
             States::Generated(generated) => Arc::clone(generated),

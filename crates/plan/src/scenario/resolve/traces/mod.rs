@@ -115,7 +115,7 @@ impl Found {
         }
         if let Some(rates) = rate {
             let trace = (i, from, (u64::from(port.0), (i as u64) << 2));
-            self.rate(cx, port, rates.from_within(Span::ZERO), trace)?;
+            self.rate(cx, port, rates.after(Span::ZERO), trace)?;
         }
         if let (Some(latency), Some(place)) = (latency, place) {
             self.inject(place, latency, from);
@@ -157,13 +157,13 @@ impl Found {
             for port in chosen {
                 // Nodes of one machine have one card.
                 if self.ports.get(&port) != Some(&i) {
-                    self.rate(cx, port, rates.from_within(passed), (i, from, key(column)))?;
+                    self.rate(cx, port, rates.after(passed), (i, from, key(column)))?;
                 }
             }
         }
         if let Some(states) = &columns.available {
             self.presence(cx, world, nodes, (i, id))?;
-            let what = Changing::Presence(id, states.from_within(passed));
+            let what = Changing::Presence(id, states.after(passed));
             self.traces.push(TracePlan { what, from, key: key(3) });
         }
         Ok(())
