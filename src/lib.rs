@@ -53,7 +53,7 @@ pub mod fetch;
 #[doc(hidden)]
 pub mod fuzzing;
 
-pub use hcddl_core::{compress, device, domain, net, node, peer, policy, topology};
+pub use hcddl_core::{compress, device, domain, net, node, peer, policy, topology, trace};
 pub use hcddl_deploy::{deploy, replay};
 pub use hcddl_learn as learn;
 pub use hcddl_plan::{Registry, measure, plan, scenario};

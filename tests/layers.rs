@@ -15,7 +15,7 @@ const LAYERS: [(&str, &[&str]); 8] = [
             // The vocabulary, and help with texts and numbers.
             "domain", "error", "yaml", "stats", //
             // What can be chosen by name, each a table.
-            "compress", "net", "topology", "device", "inject", "policy", //
+            "compress", "net", "topology", "device", "trace", "inject", "policy", //
             // Nodes.
             "node", "peer",
         ],

@@ -110,6 +110,56 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     ("up among peers", "topology: ring(4)\ninjections: [{where: all, add: 1ms, direction: up}]", "injections.0.direction"),
     ("a trace that is not there", "injections: [{where: all, add: {name: trace, csv: no.csv}}]", "injections.0.add.csv"),
     ("a trace of nothing", "injections: [{where: all, add: {name: trace}}]", "injections.0.add"),
+    ("a trace of nothing that changes", "traces: [{where: worker1}]", "traces.0"),
+    ("a trace nowhere", "traces: [{rate: 'random_walk(1mbit, 2mbit)'}]", "traces.0.where"),
+    ("a trace of an unknown node", "traces: [{where: worker9, rate: 'random_walk(1mbit, 2mbit)'}]", "traces.0.where"),
+    ("a trace of a line that is not shared", "traces: [{where: lan, rate: 'random_walk(1mbit, 2mbit)'}]", "traces.0.where"),
+    ("a trace of an access line that is not there", "traces: [{where: worker1, line: access, rate: 'random_walk(1mbit, 2mbit)'}]", "traces.0.line"),
+    ("two traces of one line", "traces: [{where: all, rate: 'random_walk(1mbit, 2mbit)'}, {where: worker2, up: 'random_walk(1mbit, 2mbit)'}]", "traces.1.where"),
+    ("rate and direction", "traces: [{where: worker1, rate: 'random_walk(1mbit, 2mbit)', up: 'random_walk(1mbit, 2mbit)'}]", "traces.0"),
+    ("records that go back", "traces:\n  - where: worker1\n    records: [{at: 1s, rate: 1mbit}, {at: 0s, rate: 2mbit}]", "traces.0.records"),
+    ("a record without what others have", "traces:\n  - where: worker1\n    records:\n      - {at: 0s, rate: 1mbit}\n      - {at: 1s}", "traces.0.records.1"),
+    ("negative rate", "traces: [{where: worker1, records: [{at: 0s, rate: -1mbit}]}]", "traces.0.records.0.rate"),
+    ("a line that never carries anything", "traces: [{where: worker1, records: [{at: 0s, rate: 0}]}]", "traces.0"),
+    ("repeated without records", "traces: [{where: worker1, repeat: true, available: 'poisson(1s, 1s)'}]", "traces.0.repeat"),
+    ("random start of what does not repeat", "traces: [{where: worker1, random_start: true, records: [{at: 0s, rate: 1mbit}]}]", "traces.0.random_start"),
+    ("a root that leaves", "traces: [{where: global, available: 'poisson(1s, 1s)'}]", "traces.0.where"),
+    ("a trace and faults of one node", "traces: [{where: worker1, available: 'poisson(1s, 1s)'}]\nfaults: {events: [{at: 1s, crash: worker1}]}", "traces.0.where"),
+    ("unknown generator", "traces: [{where: worker1, available: 'poison(1s, 1s)'}]", "traces.0.available"),
+    ("share of the whole day", "traces: [{where: worker1, available: {name: diurnal, share: 1}}]", "traces.0.available.share"),
+    ("a trace file that is not there", "traces: [{where: worker1, csv: no.csv}]", "traces.0.csv"),
+    ("a trace with a gap", "traces: [{where: worker1, csv: gap.csv}]", "traces.0.csv"),
+    ("a trace out of order", "traces: [{where: worker1, csv: order.csv}]", "traces.0.csv"),
+    ("a trace in an unknown unit", "traces: [{where: worker1, csv: unit.csv}]", "traces.0.csv"),
+    ("a trace with a negative rate", "traces: [{where: worker1, csv: negative.csv}]", "traces.0.csv"),
+    ("rate of a station of WiFi", "network: {lan: {profile: wifi5}}\ntraces: [{where: worker1, rate: 'random_walk(1mbit, 2mbit)'}]", "traces.0.where"),
+    ("bursts of loss without a length", "faults: {messages: [{loss: 'gilbert_elliott(0s, 1s)'}]}", "faults.messages.0.loss.good"),
+    ("a matrix of nothing", "network: {latencies: {round_trip: true}}", "network.latencies"),
+    ("a matrix that is not square", "network: {latencies: {csv: square.csv}}", "network.latencies.csv"),
+    ("a matrix with a negative value", "network: {latencies: {csv: below.csv}}", "network.latencies.csv"),
+    ("a matrix with a hole", "network: {latencies: {csv: hole.csv}}", "network.latencies.csv"),
+    ("a matrix of neither one way nor there and back", "network: {latencies: {csv: way.csv, unit: ms}}", "network.latencies.csv"),
+    ("a pair that is missing", "topology: flat(2)\nnetwork:\n  latencies: {csv: king.csv}", "network.latencies"),
+    ("a matrix file that is not there", "network: {rates: {csv: no.csv}}", "network.rates.csv"),
+    ("more nodes than places", "network: {latencies: {csv: two.csv}}", "network.latencies"),
+    ("no place of that name", "network: {latencies: {csv: two.csv, by: random, assign: {worker1: pariss}}}", "network.latencies.assign.worker1"),
+    ("a node that is no place", "network: {latencies: {csv: two.csv, by: name}}", "network.latencies.by"),
+    ("rows of different lengths", "network:\n  rates:\n    unit: mbit\n    rows:\n      - [null, 1]\n      - [1]", "network.rates.rows.1"),
+    ("a rate there and back", "network: {rates: {unit: mbit, round_trip: true, rows: [[1]]}}", "network.rates.round_trip"),
+    ("a platform that is not there", "network: {platform: {file: no.xml}}", "network.platform.file"),
+    ("a platform of nothing", "network: {platform: {by: random}}", "network.platform"),
+    ("a platform with an unknown element", "network: {platform: {file: unknown.xml}}", "network.platform.file"),
+    ("a platform with an unknown attribute", "network: {platform: {file: attribute.xml}}", "network.platform.file"),
+    ("a platform beside a LAN", "network: {platform: {file: small.xml}, lan: {rate: 1mbit}}", "network.lan"),
+    ("fewer hosts than nodes", "network: {platform: {file: small.xml}}", "network.platform"),
+    ("a host that is not there", "network: {platform: {file: small.xml, by: random, assign: {worker1: c}}}", "network.platform.assign.worker1"),
+    ("hosts without a route", "topology: flat(2)\nnetwork: {platform: {file: apart.xml}}", "network.platform"),
+    ("a device list that is not there", "devices: {list: {file: no.csv}}", "devices.list.file"),
+    ("a device list with an unknown column", "devices: {list: {file: colour.csv}}", "devices.list.file"),
+    ("a device list with a negative time", "devices: {list: {file: before.csv}}", "devices.list.file"),
+    ("fewer devices than workers", "devices:\n  list: {file: one.csv}", "devices.list"),
+    ("a list of stations of WiFi", "devices: {default: pi-zero-2w, list: {by: random, devices: [{rate: 1mbit}]}}", "devices.list"),
+    ("a device of two speeds", "devices: {list: {by: random, devices: [{gflops: 1, compute_ms: 1}]}}", "devices.list.devices.0"),
     ("expectation without a target", "expect: {time_to_target_s_max: 5}", "expect.time_to_target_s_max"),
     ("duplicate key", "seed: 1\nseed: 2", "seed"),
     ("tab", "training:\n\trounds: 5", ""),
@@ -119,6 +169,39 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     ("older config: no workers", "num_server_rounds: 5\narch: hierarchical\nglobal_server:\n  aggr_type: sync\n  local_servers:\n    - {type: sync, num_workers: 0}", "global_server.local_servers.0.num_workers"),
     ("older config: unknown key", "num_server_rounds: 5\narch: flat\nbatchsize: 3", "batchsize"),
     ("older config: target in per cent", "num_server_rounds: 5\narch: flat\ntarget_accuracy: 90\nparameter_server: {type: sync, num_workers: 4}", "target_accuracy"),
+];
+
+/// Files that some of them name.
+const FILES: &[(&str, &str)] = &[
+    ("gap.csv", "time_s,rate_mbit\n0,10\n1,\n2,5\n"),
+    ("order.csv", "time_s,rate_mbit\n0,10\n2,5\n1,5\n"),
+    ("unit.csv", "time_s,rate_furlong\n0,10\n"),
+    ("square.csv", "rtt_ms,a,b\na,0,1\nb,1,0\nc,1,2\n"),
+    ("below.csv", "rtt_ms,a,b\na,0,1\nb,-1,0\n"),
+    ("hole.csv", "rtt_ms,a,b\na,0,\nb,1,0\n"),
+    ("way.csv", "0,1\n1,0\n"),
+    ("two.csv", "rtt_ms,paris,rome\nparis,0,30\nrome,30,0\n"),
+    ("king.csv", "a b rtt_us\na b 4000\nb c 5000\n"),
+    (
+        "unknown.xml",
+        "<platform version='4.1'>\n<zone id='z' routing='Full'>\n<router id='r'/>\n</zone>\n</platform>\n",
+    ),
+    (
+        "attribute.xml",
+        "<platform version='4.1'>\n<zone id='z' routing='Full'>\n<host id='a' speed='1Gf' state_file='x'/>\n</zone>\n</platform>\n",
+    ),
+    (
+        "small.xml",
+        "<platform version='4.1'>\n<cluster id='c' prefix='n' suffix='' radical='0-1' speed='1Gf' bw='1MBps' lat='1ms'/>\n</platform>\n",
+    ),
+    (
+        "apart.xml",
+        "<platform version='4.1'>\n<zone id='z' routing='Full'>\n<host id='a' speed='1Gf'/><host id='b' speed='1Gf'/>\n<host id='c' speed='1Gf'/>\n</zone>\n</platform>\n",
+    ),
+    ("colour.csv", "device_id,colour\na,red\n"),
+    ("before.csv", "device_id,compute_ms\na,-1\n"),
+    ("one.csv", "device_id,compute_ms,bandwidth_kbps\na,50,5000\n"),
+    ("negative.csv", "time_s,rate_mbit\n0,-10\n"),
 ];
 
 fn text(name: &str, rest: &str) -> String {
@@ -153,6 +236,9 @@ fn each_mistake_has_its_message() {
     }
     for name in ["train-labels", "t10k-labels"] {
         std::fs::write(damaged.join(format!("{name}-idx1-ubyte")), [0, 0, 8, 1, 0, 0, 0, 9, 1, 2]).unwrap();
+    }
+    for (name, text) in FILES {
+        std::fs::write(folder.path().join(name), text).unwrap();
     }
     let file = folder.path().join("x.yml");
     let mut page = String::new();

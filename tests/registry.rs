@@ -7,6 +7,7 @@ use hcddl::measure::outcome::{Silent, SimOptions};
 use hcddl::net::Distribution;
 use hcddl::registry::Registry;
 use hcddl::simulate;
+use hcddl::trace::{Availability, Bandwidth, Loss};
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -50,6 +51,11 @@ fn registry() -> Registry {
         (hcddl::device::table().get("fixed")?.build)(&choice, tables)
     }));
     all.heterogeneity.add(mine(like!(hcddl::device::slowdown::table(), "none")));
+    all.bandwidths
+        .add(mine(|_, tables| Pick::<dyn Bandwidth>::text("random_walk(1mbit, 9mbit)").build(tables)));
+    all.availabilities
+        .add(mine(|_, tables| Pick::<dyn Availability>::text("poisson(9s, 100ms)").build(tables)));
+    all.losses.add(mine(|_, tables| Pick::<Loss>::from(serde_json::json!(0.01)).build(tables)));
     all.topologies.add(mine(|_, tables| {
         let mut choice = Choice::named("flat");
         choice.options.insert("workers".to_owned(), 2.into());
@@ -84,6 +90,8 @@ network:
   links: [{between: [global, worker1], latency: {name: mixture, of: [mine, 'jittered(1ms, mine)', 3ms]}}]
 devices: {default: mine, heterogeneity: mine}
 injections: [{where: all, add: mine}]
+traces: [{where: worker2, rate: mine, available: mine}]
+faults: {messages: [{loss: mine}]}
 evaluation: {metrics: [accuracy, mine]}
 ";
 
@@ -148,7 +156,7 @@ fn every_table_of_a_registry_can_be_listed() {
     let without: Vec<&str> =
         tables.iter().filter(|table| table.get("mine").is_err()).map(|table| table.list).collect();
     assert_eq!(without, Vec::<&str>::new());
-    assert_eq!(tables.len(), 21);
+    assert_eq!(tables.len(), 24);
 }
 
 #[test]

@@ -100,6 +100,32 @@ fn injections_continue() {
     resumed(&inline(text), &[20, 60]);
 }
 
+#[test]
+fn traces_continue() {
+    let text = "topology: flat(6)\nmodel: {name: mlp, hidden: [64]}\ndata: digits\n\
+        training: {rounds: 800, max_time: 1h}\nevaluation: {every: 50}\ntiers: {global: {policy: async}}\n\
+        network: {contention: fair_share(0.3), lan: {latency: 'lognormal(2ms, 0.5)', rate: 20mbit, shared: 30mbit}}\n\
+        traces:\n\
+        - {where: [worker1, worker2], repeat: true, random_start: true, records: [{at: 0s, rate: 5mbit, latency: 4ms}, \
+        {at: 30ms, rate: 0, latency: 9ms}, {at: 50ms, rate: 20mbit, latency: 1ms}, {at: 90ms, rate: 5mbit, latency: 1ms}]}\n\
+        - {where: worker3, rate: {name: random_walk, min: 1mbit, max: 20mbit, step: 7ms}}\n\
+        - {where: lan, rate: {name: random_walk, min: 10mbit, max: 40mbit, step: 20ms}}\n\
+        - {where: [worker4, worker5], available: 'weibull(200ms, 50ms)'}\n\
+        - {where: worker6, available: {name: diurnal, period: 300ms, share: 0.7}}";
+    resumed(&inline(text), &[20, 60]);
+    for contention in ["fifo", "none"] {
+        resumed(&inline(&text.replace("fair_share(0.3)", contention)), &[40]);
+    }
+}
+
+#[test]
+fn bursts_of_loss_continue() {
+    let text = "topology: flat(4)\nmodel: softmax\ndata: digits\ntraining: {rounds: 400, max_time: 1h}\n\
+        evaluation: {every: 50}\ntiers: {global: {policy: async}}\n\
+        faults: {messages: [{loss: {name: gilbert_elliott, good: 2s, bad: 100ms, loss_bad: 0.8}}]}";
+    resumed(&inline(text), &[50]);
+}
+
 /// Checkpoints on the way change nothing, and the last of them continues to the same end.
 #[test]
 fn periodic_checkpoints_change_nothing() {

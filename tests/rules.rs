@@ -39,6 +39,38 @@ type Entry = (&'static str, Then, &'static str, &'static str);
 
 const MUTE: &str = "faults: {messages: [{loss: 0.2}]}";
 
+/// A matrix between the seven nodes of the base.
+macro_rules! matrix {
+    ($key:literal, $options:literal) => {
+        concat!("network: {", $key, ": {", $options, ", rows: [[0, 3, 4, 5, 6, 7, 8], [3, 0, 4, 5, 6, 7, 8], [4, 4, 0, 5, 6, 7, 8], [5, 5, 5, 0, 6, 7, 8], [6, 6, 6, 6, 0, 7, 8], [7, 7, 7, 7, 7, 0, 8], [8, 8, 8, 8, 8, 8, 0]]}}")
+    };
+}
+
+/// A platform of a host for each node of the base, whose links differ.
+fn platform(options: &str) -> &'static str {
+    let host = |i: usize| {
+        format!(
+            "<host id=\"h{i}\" speed=\"{}Mf\"/><link id=\"l{i}\" bandwidth=\"1MBps\" latency=\"{}ms\"/>",
+            i + 1,
+            i + 1
+        )
+    };
+    let route = |i: usize, j: usize| {
+        format!("<route src=\"h{i}\" dst=\"h{j}\"><link_ctn id=\"l{i}\"/><link_ctn id=\"l{j}\"/></route>")
+    };
+    let hosts: String = (0..7).map(host).collect();
+    let routes: String = (0..7).flat_map(|i| (i + 1..7).map(move |j| route(i, j))).collect();
+    let xml =
+        format!("<platform version=\"4\"><zone id=\"z\" routing=\"Full\">{hosts}{routes}</zone></platform>");
+    String::leak(format!("network: {{platform: {{{options}xml: '{xml}'}}}}"))
+}
+
+/// A list of a device for each worker of the base, the ith of which is `device(i)`.
+fn listed(options: &str, device: impl Fn(u32) -> String) -> &'static str {
+    let devices: Vec<String> = (1..=4).map(|i| format!("{{id: d{i}, {}}}", device(i))).collect();
+    String::leak(format!("devices: {{list: {{{options}devices: [{}]}}}}", devices.join(", ")))
+}
+
 /// One for each key.
 fn entries() -> Vec<Entry> {
     vec![
@@ -127,6 +159,73 @@ fn entries() -> Vec<Entry> {
             "network: {links: [{between: [worker1, local1], rate: 1mbit}]}",
             "network: {links: [{between: [worker1, local1], rate: 1mbit, loss: 0.2}]}",
         ),
+        ("network.latencies.rows", Acts, "", matrix!("latencies", "unit: ms, round_trip: false")),
+        // A file is read before a scenario is resolved, and its rows lie in its place.
+        ("network.latencies.csv", Acts, "", matrix!("latencies", "unit: ms, round_trip: false, by: order")),
+        (
+            "network.latencies.unit",
+            Acts,
+            matrix!("latencies", "unit: ms, round_trip: false"),
+            matrix!("latencies", "unit: us, round_trip: false"),
+        ),
+        (
+            "network.latencies.by",
+            Acts,
+            matrix!("latencies", "unit: ms, round_trip: false"),
+            matrix!("latencies", "unit: ms, round_trip: false, by: random"),
+        ),
+        (
+            "network.latencies.names",
+            Acts,
+            matrix!(
+                "latencies",
+                "unit: ms, round_trip: false, by: name, names: [worker4, worker3, local2, worker2, worker1, local1, global]"
+            ),
+            matrix!(
+                "latencies",
+                "unit: ms, round_trip: false, by: name, names: [worker3, worker4, local2, worker2, worker1, global, local1]"
+            ),
+        ),
+        (
+            "network.latencies.assign",
+            Acts,
+            matrix!("latencies", "unit: ms, round_trip: false"),
+            matrix!("latencies", "unit: ms, round_trip: false, assign: {worker1: 6}"),
+        ),
+        ("network.rates.rows", Acts, "", matrix!("rates", "unit: mbit")),
+        // A file is read before a scenario is resolved, and its rows lie in its place.
+        ("network.rates.csv", Acts, "", matrix!("rates", "unit: mbit, by: order")),
+        ("network.rates.unit", Acts, matrix!("rates", "unit: mbit"), matrix!("rates", "unit: kbit")),
+        (
+            "network.rates.by",
+            Acts,
+            matrix!("rates", "unit: mbit"),
+            matrix!("rates", "unit: mbit, by: random"),
+        ),
+        (
+            "network.rates.names",
+            Acts,
+            matrix!(
+                "rates",
+                "unit: mbit, by: name, names: [worker4, worker3, local2, worker2, worker1, local1, global]"
+            ),
+            matrix!(
+                "rates",
+                "unit: mbit, by: name, names: [worker3, worker4, local2, worker2, worker1, global, local1]"
+            ),
+        ),
+        (
+            "network.rates.assign",
+            Acts,
+            matrix!("rates", "unit: mbit"),
+            matrix!("rates", "unit: mbit, assign: {worker1: 6}"),
+        ),
+        (
+            "network.latencies.round_trip",
+            Acts,
+            matrix!("latencies", "unit: ms, round_trip: false"),
+            matrix!("latencies", "unit: ms, round_trip: true"),
+        ),
         (
             "network.reliable",
             Acts,
@@ -138,6 +237,49 @@ fn entries() -> Vec<Entry> {
             Acts,
             MUTE,
             "faults: {messages: [{loss: 0.2}]}\nnetwork: {resend_after: 90ms}",
+        ),
+        ("network.platform.xml", Acts, LINKS, platform("")),
+        // A file is read before a scenario is resolved, and its text lies beside its name.
+        ("network.platform.file", Acts, LINKS, platform("by: order, ")),
+        ("network.platform.by", Acts, platform(""), platform("by: random, ")),
+        ("network.platform.assign", Acts, platform(""), platform("assign: {worker1: h6, worker4: 2}, ")),
+        (
+            "devices.list.devices.N.compute_ms",
+            Contained,
+            listed("", |_| "compute_ms: 1".to_owned()),
+            listed("", |i| format!("compute_ms: {i}")),
+        ),
+        (
+            "devices.list.devices.N.gflops",
+            Contained,
+            listed("", |_| "gflops: 0.00001".to_owned()),
+            listed("", |i| format!("gflops: 0.0000{i}")),
+        ),
+        ("devices.list.devices.N.rate", Acts, DEVICES, listed("", |i| format!("rate: {i}mbit"))),
+        (
+            "devices.list.devices.N.up",
+            Acts,
+            listed("", |_| "up: 1mbit, down: 1mbit".to_owned()),
+            listed("", |i| format!("up: {i}mbit, down: 1mbit")),
+        ),
+        (
+            "devices.list.devices.N.down",
+            Acts,
+            listed("", |_| "up: 1mbit, down: 1mbit".to_owned()),
+            listed("", |i| format!("up: 1mbit, down: {i}mbit")),
+        ),
+        (
+            "devices.list.by",
+            Contained,
+            listed("", |i| format!("compute_ms: {i}")),
+            listed("by: random, ", |i| format!("compute_ms: {i}")),
+        ),
+        // As of the platform.
+        (
+            "devices.list.file",
+            Contained,
+            listed("", |_| "compute_ms: 1".to_owned()),
+            listed("by: order, ", |i| format!("compute_ms: {i}")),
         ),
         ("devices.default", Contained, "devices: {default: pi-4b}", "devices: {default: pi-5}"),
         ("devices.workers", Contained, "devices: {workers: fixed(20ms)}", "devices: {workers: fixed(30ms)}"),
@@ -253,7 +395,12 @@ fn entries() -> Vec<Entry> {
             "faults: {messages: [{delay: 9ms}]}",
             "faults: {messages: [{delay: 9ms, receiver: worker1}]}",
         ),
-        ("faults.messages.N.loss", Acts, "faults: {messages: [{loss: 0.1}]}", MUTE),
+        (
+            "faults.messages.N.loss",
+            Acts,
+            "faults: {messages: [{loss: 0.1}]}",
+            "faults: {messages: [{loss: 'gilbert_elliott(90ms, 10ms)'}]}",
+        ),
         ("faults.messages.N.duplicate", Acts, "", "faults: {messages: [{duplicate: 0.2}]}"),
         ("faults.messages.N.delay", Acts, "", "faults: {messages: [{delay: 9ms}]}"),
         (
@@ -308,6 +455,66 @@ fn entries() -> Vec<Entry> {
             "injections: [{where: all, add: 'uniform(1ms, 9ms)', correlation: 0.9}]",
         ),
         ("injections.N.slow_down", Acts, "", "injections: [{where: worker1, slow_down: 3}]"),
+        (
+            "traces.N.where",
+            Acts,
+            "traces: [{where: worker1, records: [{at: 0s, rate: 1mbit}]}]",
+            "traces: [{where: worker2, records: [{at: 0s, rate: 1mbit}]}]",
+        ),
+        (
+            "traces.N.line",
+            Acts,
+            "traces: [{where: local1, records: [{at: 0s, rate: 1mbit}]}]",
+            "traces: [{where: local1, line: access, records: [{at: 0s, rate: 1mbit}]}]",
+        ),
+        // Files are read before a scenario is resolved, and their records lie in their place.
+        ("traces.N.csv", Acts, "", "traces: [{where: workers, records: [{at: 0s, rate: 2mbit}]}]"),
+        (
+            "traces.N.records.N.at",
+            Acts,
+            "traces: [{where: workers, records: [{at: 0s, rate: 1mbit}, {at: 200ms, rate: 9mbit}]}]",
+            "traces: [{where: workers, records: [{at: 0s, rate: 1mbit}, {at: 90ms, rate: 9mbit}]}]",
+        ),
+        ("traces.N.records.N.rate", Acts, "", "traces: [{where: workers, records: [{at: 0s, rate: 1mbit}]}]"),
+        ("traces.N.records.N.up", Acts, "", "traces: [{where: workers, records: [{at: 0s, up: 1mbit}]}]"),
+        ("traces.N.records.N.down", Acts, "", "traces: [{where: workers, records: [{at: 0s, down: 1mbit}]}]"),
+        (
+            "traces.N.records.N.latency",
+            Acts,
+            "",
+            "traces: [{where: workers, records: [{at: 0s, latency: 9ms}]}]",
+        ),
+        (
+            "traces.N.records.N.available",
+            Acts,
+            "",
+            "traces: [{where: worker1, records: [{at: 0s, available: true}, {at: 90ms, available: false}]}]",
+        ),
+        (
+            "traces.N.repeat",
+            Acts,
+            "traces: [{where: workers, records: [{at: 0s, rate: 1mbit}, {at: 50ms, rate: 9mbit}, {at: 90ms, rate: 9mbit}]}]",
+            "traces: [{where: workers, repeat: true, \
+             records: [{at: 0s, rate: 1mbit}, {at: 50ms, rate: 9mbit}, {at: 90ms, rate: 9mbit}]}]",
+        ),
+        (
+            "traces.N.random_start",
+            Acts,
+            "traces: [{where: workers, repeat: true, \
+             records: [{at: 0s, rate: 1mbit}, {at: 50ms, rate: 9mbit}, {at: 90ms, rate: 9mbit}]}]",
+            "traces: [{where: workers, repeat: true, random_start: true, \
+             records: [{at: 0s, rate: 1mbit}, {at: 50ms, rate: 9mbit}, {at: 90ms, rate: 9mbit}]}]",
+        ),
+        (
+            "traces.N.from",
+            Acts,
+            "traces: [{where: workers, records: [{at: 0s, rate: 1mbit}]}]",
+            "traces: [{where: workers, from: 90ms, records: [{at: 0s, rate: 1mbit}]}]",
+        ),
+        ("traces.N.rate", Acts, "", "traces: [{where: workers, rate: 'random_walk(500kbit, 2mbit)'}]"),
+        ("traces.N.up", Acts, "", "traces: [{where: workers, up: 'random_walk(500kbit, 2mbit)'}]"),
+        ("traces.N.down", Acts, "", "traces: [{where: workers, down: 'random_walk(500kbit, 2mbit)'}]"),
+        ("traces.N.available", Acts, "", "traces: [{where: worker1, available: 'poisson(90ms, 90ms)'}]"),
     ]
 }
 
@@ -332,13 +539,18 @@ fn every_setting_about_delays_and_fates_has_an_entry() {
         .filter_map(|line| line.strip_prefix("| `")?.split('`').next())
         .filter(|key| {
             let section = key.split('.').next().unwrap();
-            ["network", "devices", "hosts", "faults", "injections"].contains(&section) && *key != section
+            ["network", "devices", "hosts", "faults", "injections", "traces"].contains(&section)
+                && *key != section
         })
         .collect();
     // Sections themselves say nothing.
     let inner = |key: &&&str| keys.iter().any(|other| other.starts_with(&format!("{key}.")));
     let leaves: BTreeSet<&str> = keys.iter().filter(|key| !inner(key)).copied().collect();
-    let known: BTreeSet<&str> = entries().iter().map(|entry| entry.0).collect();
+    let mut known: BTreeSet<&str> = entries().iter().map(|entry| entry.0).collect();
+    // Matrices have the same keys, but a rate has no way back: there it is an error.
+    known.insert("network.rates.round_trip");
+    // What a device is called is for readers.
+    known.insert("devices.list.devices.N.id");
     assert!(leaves.len() > 50, "{leaves:?}");
     let new: Vec<_> = leaves.difference(&known).collect();
     assert!(new.is_empty(), "no rule is known to consume {new:?}: add what they do to `entries`");

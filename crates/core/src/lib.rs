@@ -8,8 +8,8 @@
 //! 3. [`policy`]: when a server commits and who gets which model: one file and one row each;
 //!    [`policy::fold`] combines updates, [`policy::optimizer`] applies them.
 //! 4. [`peer`]: decentralised and collective algorithms; [`compress`]: codecs.
-//! 5. [`topology`], [`net`], [`device`]: who is linked, how long transfers take, how long jobs take; [`inject`]: what
-//!    makes them late on purpose.
+//! 5. [`topology`], [`net`], [`device`]: who is linked, how long transfers take, how long jobs take; [`trace`]: rates,
+//!    availability and losses over time; [`inject`]: what makes messages and jobs late on purpose.
 //! 6. [`stats`]: what runs tell together; [`mod@error`]: errors of the user's world; [`yaml`]: YAML with lines.
 //!
 //! **Invariant:** no files, no sockets, no clock, no threads and no global randomness: the same calls give the same
@@ -28,4 +28,5 @@ pub mod peer;
 pub mod policy;
 pub mod stats;
 pub mod topology;
+pub mod trace;
 pub mod yaml;

@@ -41,7 +41,7 @@ impl Delivery {
         let network = &plan.network;
         if network.reliable {
             Self::Timed(network.resend_after)
-        } else if plan.faults.loses_somebody() && !plan.faults.loses_messages() {
+        } else if plan.loses_somebody() && !plan.faults.loses_messages() {
             Self::OverStreams
         } else {
             Self::Plain

@@ -14,6 +14,7 @@ use hcddl_core::policy::BuildPolicy;
 use hcddl_core::policy::fold::BuildFold;
 use hcddl_core::policy::optimizer::BuildOptimizer;
 use hcddl_core::topology::BuildTopology;
+use hcddl_core::trace::{BuildAvailability, BuildBandwidth, BuildLoss};
 use hcddl_learn::optimizer::BuildLocalOptimizer;
 use hcddl_learn::schedule::BuildSchedule;
 use std::any::{Any, TypeId};
@@ -51,6 +52,12 @@ pub struct Registry {
     pub devices: Table<BuildDevice>,
     /// Differences between devices of a kind.
     pub heterogeneity: Table<BuildSlowdown>,
+    /// Generators of rates over time.
+    pub bandwidths: Table<BuildBandwidth>,
+    /// Generators of nodes' presence.
+    pub availabilities: Table<BuildAvailability>,
+    /// Ways in which messages get lost.
+    pub losses: Table<BuildLoss>,
     /// Topologies.
     pub topologies: Table<BuildTopology>,
     /// Metrics.
@@ -77,6 +84,9 @@ impl Default for Registry {
             pushes: hcddl_core::node::uplink::push_table(),
             devices: hcddl_core::device::table(),
             heterogeneity: hcddl_core::device::slowdown::table(),
+            bandwidths: hcddl_core::trace::bandwidth::table(),
+            availabilities: hcddl_core::trace::availability::table(),
+            losses: hcddl_core::trace::loss::table(),
             topologies: hcddl_core::topology::table(),
             metrics: crate::measure::metrics::table(),
             around: None,
@@ -111,6 +121,9 @@ impl Registry {
             &self.pushes,
             &self.devices,
             &self.heterogeneity,
+            &self.bandwidths,
+            &self.availabilities,
+            &self.losses,
             &self.metrics,
         ]
     }

@@ -5,7 +5,8 @@ use hcddl_core::domain::{Choice, NodeId};
 use hcddl_core::node::work::UpdateKind;
 use hcddl_learn::Learner;
 use hcddl_plan::plan::{
-    Contention, Expect, LearningPlan, LocalWork, NetworkPlan, Plan, Push, StopPlan, TierPlan, Traffic,
+    Changing, Contention, Expect, LearningPlan, LocalWork, NetworkPlan, Plan, Push, StopPlan, TierPlan,
+    Traffic,
 };
 use hcddl_plan::scenario::draw::choice;
 use std::collections::BTreeMap;
@@ -49,6 +50,11 @@ pub fn plan(plan: &Plan, learner: Option<&dyn Learner>) -> Vec<(String, String)>
     if !plan.injections.is_empty() {
         let count = plan.injections.len();
         say("injections", format!("{count} of latency or compute time, in their order"));
+    }
+    if !plan.traces.is_empty() {
+        let rates = plan.traces.iter().filter(|trace| matches!(trace.what, Changing::Rate(..))).count();
+        let nodes = plan.traces.len() - rates;
+        say("traces", format!("{rates} lines whose rates change over time, {nodes} nodes that come and go"));
     }
     if plan.expect != Expect::default() {
         say("expects", expect(&plan.expect));

@@ -33,6 +33,13 @@ impl<'a> Target<'a> {
         if !plan.faults.events.is_empty() || !plan.faults.rules.is_empty() {
             output::note("warning", "`faults` has no effect on real devices: they have their own");
         }
+        if !plan.traces.is_empty() {
+            output::note(
+                "warning",
+                "`traces` of rates and of who is there are simulated only: real lines and devices have their own; \
+                 traces of latency are injected",
+            );
+        }
         if plan.schedule.is_some() {
             output::note("warning", "`schedule` has no effect on real devices: it is the simulator's");
         }

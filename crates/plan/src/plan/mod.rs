@@ -3,6 +3,7 @@
 
 mod deploy;
 pub mod schedule;
+mod traces;
 
 pub use deploy::{DeployPlan, Settings};
 pub use hcddl_core::net::Contention;
@@ -11,11 +12,13 @@ pub use hcddl_core::node::uplink::{Push, UplinkPlan};
 pub use hcddl_learn::local::LocalRule;
 pub use hcddl_learn::plan::{LearningPlan, LocalWork};
 pub use schedule::Schedule;
+pub use traces::{Changing, Held, TracePlan};
 
 use hcddl_core::domain::work::UpdateKind;
 use hcddl_core::domain::{Choice, HostId, NodeId, NodeName, Seeds, Span, Time};
 use hcddl_core::inject::{Direction, Hop, Injection};
 use hcddl_core::net::{Distribution, PortId};
+use hcddl_core::trace::Bursts;
 use serde::Serialize;
 use std::sync::Arc;
 
@@ -48,6 +51,8 @@ pub struct Plan {
     pub schedule: Option<Schedule>,
     /// Latencies and compute times that are changed on purpose, in the order in which they apply.
     pub injections: Vec<Injection>,
+    /// Rates of ports and presence of nodes over time.
+    pub traces: Vec<TracePlan>,
     /// How it is deployed.
     pub deploy: DeployPlan,
     /// What must hold at the end.
@@ -81,6 +86,8 @@ pub struct NodePlan {
     pub depth: u16,
     /// The kind of link to its parent: index into [`NetworkPlan::links`].
     pub link: u16,
+    /// The kind of link from its parent, where that is another one.
+    pub link_down: Option<u16>,
     /// Access ports of the link to its parent (up, down), when that link has its own.
     pub access: Option<(PortId, PortId)>,
     /// Static heterogeneity: its compute times are multiplied by this.
@@ -252,13 +259,16 @@ pub struct FaultsPlan {
     pub detection: Span,
 }
 
-impl FaultsPlan {
-    /// Whether nodes or links fail at some moment.
+impl Plan {
+    /// Whether nodes or links fail at some moment, or nodes leave.
     #[must_use]
     pub fn loses_somebody(&self) -> bool {
-        self.events.iter().any(|event| !matches!(event.fault, Fault::SlowDown(..)))
+        self.faults.events.iter().any(|event| !matches!(event.fault, Fault::SlowDown(..)))
+            || self.traces.iter().any(|trace| matches!(trace.what, Changing::Presence(..)))
     }
+}
 
+impl FaultsPlan {
     /// Whether single messages can be lost or arrive twice.
     #[must_use]
     pub fn loses_messages(&self) -> bool {
@@ -309,8 +319,10 @@ pub struct MessageRule {
     pub sender: Option<NodeId>,
     /// Only messages to this receiver.
     pub receiver: Option<NodeId>,
-    /// Probability that a message is lost.
+    /// Probability that a message is lost, in the long run.
     pub loss: f64,
+    /// Losses come in bursts: the probability at each moment is that of the state of the link.
+    pub bursts: Option<Bursts>,
     /// Probability that a message arrives twice.
     pub duplicate: f64,
     /// Added to the latency.

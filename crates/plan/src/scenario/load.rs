@@ -1,12 +1,12 @@
 //! Reads scenario files from disk: the only code of the scenario layer that touches the world.
 
-use super::{Source, Written, assignment, interpret, traces};
+use super::{Source, Written, interpret, laid_in};
 use crate::plan::schedule::ScheduleFile;
 use hcddl_core::domain::Pick;
 use hcddl_core::domain::text;
 use hcddl_core::error::UserError;
 use hcddl_core::topology::Topology;
-use serde_json::{Map, Value};
+use serde_json::Value;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
@@ -73,7 +73,7 @@ impl Base {
     ) -> Result<Written, UserError> {
         let Self { source, value, folder, name } = self.clone();
         let mut written =
-            interpret(source, value, change, |source, value| read_samples(source, value, "", &folder))?;
+            interpret(source, value, change, |source, value| laid_in::read(source, value, &folder))?;
         let file = &mut written.file;
         file.name = file.name.take().or(name);
         file.data_dir = match file.data_dir.take() {
@@ -161,91 +161,6 @@ fn unread_topology(written: &Written, folder: &Path) -> Result<(), UserError> {
     let message = format!("the file `{}` is there, but its form is not read", path.display());
     let next = "write its links as `{name: links, peers: [a, b], links: [[a, b]]}`, here or in a file that ends in .yml";
     Err(written.source.error("topology", message, "the name of a topology, or a file .yml or .yaml", next))
-}
-
-/// Replaces `csv: FILE` of a measured distribution, wherever one is written, by the file's samples.
-fn read_samples(source: &Source, value: &mut Value, path: &str, folder: &Path) -> Result<(), UserError> {
-    let below = |key: &str| if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") };
-    if path == "partition" {
-        read_assignment(source, value, folder)?;
-    }
-    match value {
-        Value::Object(map) if map.get("name").and_then(Value::as_str) == Some("empirical") => {
-            let Some(Value::String(name)) = map.get("csv") else { return Ok(()) };
-            let path = below("csv");
-            let file = folder.join(name);
-            let text = read(&file).map_err(|error| {
-                let message = format!("the samples in `{}`: {}", file.display(), error.message);
-                source.error(&path, message, "", "the path is relative to the scenario's folder")
-            })?;
-            let samples = traces::samples(&text).map_err(|(line, problem)| {
-                let message = format!("line {line} of `{}`: {problem}", file.display());
-                let allowed = "a duration with its unit first on each line, as in `12.5ms`";
-                source.error(
-                    &path,
-                    message,
-                    allowed,
-                    "a first line such as `latency_ms` gives the unit for all",
-                )
-            })?;
-            map.shift_remove("csv");
-            map.insert("samples".to_owned(), samples.into());
-            Ok(())
-        }
-        Value::Object(map) if map.get("name").and_then(Value::as_str) == Some("trace") => {
-            let Some(Value::String(name)) = map.get("csv") else { return Ok(()) };
-            let (path, file) = (below("csv"), folder.join(name));
-            let text = read(&file).map_err(|error| {
-                let message = format!("the trace in `{}`: {}", file.display(), error.message);
-                source.error(&path, message, "", "the path is relative to the scenario's folder")
-            })?;
-            let records = traces::records(&text).map_err(|(line, problem)| {
-                let message = format!("line {line} of `{}`: {problem}", file.display());
-                let allowed = "a time in seconds and a latency in milliseconds on each line, as in `1.5,20`";
-                source.error(&path, message, allowed, "a heading gives the units: `time_ms,latency_us`")
-            })?;
-            map.shift_remove("csv");
-            map.insert("records".to_owned(), records.into());
-            Ok(())
-        }
-        Value::Object(map) => {
-            map.iter_mut().try_for_each(|(key, value)| read_samples(source, value, &below(key), folder))
-        }
-        Value::Array(items) => items
-            .iter_mut()
-            .enumerate()
-            .try_for_each(|(i, value)| read_samples(source, value, &below(&i.to_string()), folder)),
-        _ => Ok(()),
-    }
-}
-
-/// Replaces the file of a partition that one gives by what it says.
-fn read_assignment(source: &Source, value: &mut Value, folder: &Path) -> Result<(), UserError> {
-    let short = value.as_str().and_then(|text| text.trim().strip_prefix("file(")?.strip_suffix(')'));
-    let (name, mut options) = match &*value {
-        Value::Object(map) if map.get("name").and_then(Value::as_str) == Some("file") => {
-            let Some(Value::String(name)) = map.get("file") else { return Ok(()) };
-            (name.clone(), map.clone())
-        }
-        _ => match short {
-            Some(name) => (name.trim().to_owned(), Map::from_iter([("name".to_owned(), "file".into())])),
-            None => return Ok(()),
-        },
-    };
-    let (path, file) = ("partition.file", folder.join(name));
-    let text = read(&file).map_err(|error| {
-        let message = format!("the nodes in `{}`: {}", file.display(), error.message);
-        source.error(path, message, "", "the path is relative to the scenario's folder")
-    })?;
-    let nodes = assignment::nodes(&text).map_err(|(line, problem)| {
-        let message = format!("line {line} of `{}`: {problem}", file.display());
-        let allowed = "a node's number on each line, or `sample,node` as the heading of both";
-        source.error(path, message, allowed, "nodes that train are numbered from 0 in their order")
-    })?;
-    options.shift_remove("file");
-    options.insert("nodes".to_owned(), nodes.into());
-    *value = options.into();
-    Ok(())
 }
 
 /// The text of the standard input.

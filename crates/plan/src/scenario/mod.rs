@@ -1,15 +1,22 @@
 //! Scenarios. [`mod@file`] mirrors what was written, [`crate::plan`] is what was meant; [`resolve()`] leads from one to
-//! the other with all checks. [`load::load`] is the one file here that reads files.
+//! the other with all checks. [`load`] and `laid_in` are
+//! the files here that read files.
 
 mod assignment;
+mod columns;
 pub mod compat;
+mod devices;
 pub mod draw;
 pub mod file;
+mod laid_in;
 mod learner;
 pub mod load;
+mod matrix;
+mod platform;
 mod resolve;
 pub mod schema;
 pub mod source;
+mod table;
 mod traces;
 
 pub use resolve::resolve;

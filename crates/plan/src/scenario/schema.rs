@@ -130,7 +130,7 @@ fn type_name(root: &Value, property: &Value) -> String {
             "Duration" => return "duration".to_owned(),
             "Rate" => return "rate".to_owned(),
             "Bytes" => return "size".to_owned(),
-            "PlaceFile" => return "text or list".to_owned(),
+            "PlaceFile" | "TracePlaceFile" => return "text or list".to_owned(),
             _ => {}
         }
     }

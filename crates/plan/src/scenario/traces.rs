@@ -1,12 +1,9 @@
 //! Measured latencies in CSV: samples of a distribution, and latencies over time. Columns are found by the names in the
 //! first line, and units by what follows the last underscore of a name.
 
-use hcddl_core::domain::text::separator;
+use super::table::{Lines, Problem, unit_of, with_unit};
 use hcddl_core::domain::units::Duration;
 use serde_json::Value;
-
-/// A line, from 1, and what is wrong with it.
-pub(super) type Problem = (usize, String);
 
 /// What a column holds.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -25,9 +22,9 @@ struct Column {
     unit: String,
 }
 
-const TIMES: [&str; 6] = ["time", "t", "at", "timestamp", "elapsed", "seconds"];
-const LATENCIES: [&str; 6] = ["latency", "delay", "one_way", "owd", "lag", "value"];
-const ROUND_TRIPS: [&str; 3] = ["rtt", "round_trip", "ping"];
+pub(super) const TIMES: [&str; 6] = ["time", "t", "at", "timestamp", "elapsed", "seconds"];
+pub(super) const LATENCIES: [&str; 6] = ["latency", "delay", "one_way", "owd", "lag", "value"];
+pub(super) const ROUND_TRIPS: [&str; 3] = ["rtt", "round_trip", "ping"];
 
 /// Latencies of a distribution, as durations. Without a heading the first column, each with its unit; with one the
 /// column of latencies, whose name ends in the unit: `latency_ms`, `rtt_us` (halved).
@@ -39,7 +36,7 @@ pub(super) fn samples(text: &str) -> Result<Vec<Value>, Problem> {
     let column = match &lines.heading {
         None => Column { at: 0, quantity: Quantity::Latency, unit: String::new() },
         Some(names) => found(names, &[Quantity::Latency, Quantity::RoundTrip])
-            .ok_or_else(|| lines.unknown(names, "a column of latencies"))?,
+            .ok_or_else(|| unknown(&lines, names, "a column of latencies"))?,
     };
     lines.rows().map(|(line, fields)| column.duration(line, &fields)).collect()
 }
@@ -59,9 +56,9 @@ pub(super) fn records(text: &str) -> Result<Vec<Value>, Problem> {
         }),
         Some(names) => {
             let expected = "a column of times and one of latencies";
-            let time = found(names, &[Quantity::Time]).ok_or_else(|| lines.unknown(names, expected))?;
+            let time = found(names, &[Quantity::Time]).ok_or_else(|| unknown(&lines, names, expected))?;
             let latency = found(names, &[Quantity::Latency, Quantity::RoundTrip])
-                .ok_or_else(|| lines.unknown(names, expected))?;
+                .ok_or_else(|| unknown(&lines, names, expected))?;
             [time, latency]
         }
     };
@@ -76,55 +73,15 @@ pub(super) fn records(text: &str) -> Result<Vec<Value>, Problem> {
     lines.rows().map(pair).collect()
 }
 
-/// A table with or without a heading.
-struct Lines<'a> {
-    text: &'a str,
-    separator: char,
-    heading: Option<Vec<&'a str>>,
-    heading_line: usize,
-}
-
-impl<'a> Lines<'a> {
-    fn of(text: &'a str) -> Result<Self, Problem> {
-        let doubt = |_| (1, "the columns are parted in more than one way; use commas".to_owned());
-        let separator = separator(text).map_err(doubt)?;
-        let mut lines = Self { text, separator, heading: None, heading_line: 0 };
-        if let Some((line, fields)) = lines.all().next()
-            && fields.iter().all(|field| !is_value(field))
-        {
-            (lines.heading, lines.heading_line) = (Some(fields), line);
-        }
-        Ok(lines)
-    }
-
-    fn all(&self) -> impl Iterator<Item = (usize, Vec<&'a str>)> + use<'a> {
-        let separator = self.separator;
-        let lines = self.text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
-        lines.map(move |(i, line)| {
-            (i + 1, line.split(separator).map(|field| field.trim().trim_matches('"').trim()).collect())
-        })
-    }
-
-    fn rows(&self) -> impl Iterator<Item = (usize, Vec<&'a str>)> + use<'a> {
-        let heading = self.heading_line;
-        self.all().filter(move |(line, _)| *line > heading)
-    }
-
-    fn unknown(&self, names: &[&str], expected: &str) -> Problem {
-        let lists = [&TIMES[..], &LATENCIES, &ROUND_TRIPS].concat().join(", ");
-        let found = names.join(", ");
-        let found = found.escape_debug();
-        let message = format!(
-            "expected {expected}, found the heading `{found}`; allowed: {lists}, each with or without a unit behind `_`: \
-             `latency_ms`"
-        );
-        (self.heading_line, message)
-    }
-}
-
-/// Whether a field begins as a number does.
-fn is_value(field: &str) -> bool {
-    field.trim_start_matches(['+', '-', '.']).starts_with(|c: char| c.is_ascii_digit())
+fn unknown(lines: &Lines<'_>, names: &[&str], expected: &str) -> Problem {
+    let lists = [&TIMES[..], &LATENCIES, &ROUND_TRIPS].concat().join(", ");
+    let found = names.join(", ");
+    let found = found.escape_debug();
+    let message = format!(
+        "expected {expected}, found the heading `{found}`; allowed: {lists}, each with or without a unit behind `_`: \
+         `latency_ms`"
+    );
+    (lines.heading_line, message)
 }
 
 /// The first column of one of these quantities.
@@ -154,19 +111,16 @@ fn meaning(name: &str) -> Option<(Quantity, String)> {
     if let Some(quantity) = known(name) {
         return Some((quantity, String::new()));
     }
-    // `latency_ms`, `latency (ms)`, `latency[ms]`
-    let (name, unit) = name.rsplit_once(['_', '(', '['])?;
-    let unit = unit.trim_end_matches([')', ']']).trim();
+    let (name, unit) = unit_of(name)?;
     let is_unit = format!("1{unit}").parse::<Duration>().is_ok();
-    known(name.trim()).filter(|_| is_unit && !unit.is_empty()).map(|quantity| (quantity, unit.to_owned()))
+    known(name).filter(|_| is_unit).map(|quantity| (quantity, unit.to_owned()))
 }
 
 impl Column {
     fn duration(&self, line: usize, fields: &[&str]) -> Result<Value, Problem> {
         let field = fields.get(self.at).copied().unwrap_or_default();
-        let bare = field.ends_with(|c: char| c.is_ascii_digit() || c == '.');
-        let text = if bare { format!("{field}{}", self.unit) } else { field.to_owned() };
-        let mut duration: Duration = text.parse().map_err(|error| (line, format!("{error}")))?;
+        let mut duration: Duration =
+            with_unit(field, &self.unit).parse().map_err(|error| (line, format!("{error}")))?;
         if self.quantity == Quantity::RoundTrip {
             duration.0.0 /= 2;
         }

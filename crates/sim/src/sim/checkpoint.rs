@@ -6,6 +6,7 @@ use super::conductor::Conductor;
 use super::heap::Heap;
 use super::jobs::{Job, Promise};
 use super::network::NetworkState;
+use super::traces::TracesState;
 use crate::run::RunError;
 use crate::run::compute::ComputeState;
 use crate::run::jobs::Jobs;
@@ -44,6 +45,7 @@ pub struct Checkpoint {
     models: BTreeMap<NodeId, Params>,
     finished_peers: BTreeSet<NodeId>,
     counted: Vec<((NodeId, NodeId), u64)>,
+    traces: TracesState,
     /// Where the observer's own files stand.
     pub observer: Vec<u8>,
 }
@@ -100,6 +102,7 @@ impl<R: Runner> Conductor<'_, R> {
             models: self.models.clone(),
             finished_peers: self.finished_peers.clone(),
             counted: self.core.counted.iter().map(|(k, v)| (*k, *v)).collect(),
+            traces: self.traces.save(),
             observer: self.observer.position(),
         })
     }
@@ -132,8 +135,11 @@ impl<R: Runner> Conductor<'_, R> {
     /// Continues from a checkpoint.
     pub(super) async fn resume(&mut self, mut checkpoint: Checkpoint) -> Result<(), RunError> {
         let network = std::mem::take(&mut checkpoint.network);
+        let traces = std::mem::take(&mut checkpoint.traces);
         self.restore(checkpoint, network.injected.clone()).await?;
         self.network.load(network);
+        let rates = &mut self.network.rates;
+        self.traces.load(traces, |port, rate| rates[port.0 as usize] = rate);
         Ok(())
     }
 

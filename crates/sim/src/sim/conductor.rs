@@ -5,6 +5,7 @@ use super::heap::{Heap, Pending};
 use super::jobs::{Job, Promise};
 use super::network::{Network, Packet};
 use super::order_gate::{Gate, Kept};
+use super::traces::Traces;
 use crate::run::RunError;
 use crate::run::carrier::{Carrier, Core};
 use crate::run::compute::Compute;
@@ -39,6 +40,8 @@ pub(super) struct Conductor<'a, R: Runner> {
     /// Decides what becomes of messages and how long jobs take.
     pub rules: Rules<'a>,
     pub interrupt: Arc<AtomicBool>,
+    /// What changes over time.
+    pub traces: Traces,
     pub trace: Chain,
     pub now: Time,
     pub jobs: Jobs<Job>,
@@ -160,6 +163,7 @@ impl<R: Runner> Conductor<'_, R> {
     pub(super) async fn happen(&mut self, pending: Pending) -> Result<(), RunError> {
         match pending {
             Pending::Fault(index) => self.fault(index).await,
+            Pending::Trace(index) => self.trace_changes(index).await,
             Pending::Start(node) => self.dispatch(node, Event::Start, [0, 0]).await,
             Pending::Notice { to, about, up, turn } => self.noticed(to, about, up, turn).await,
             Pending::Listen { a, b } => self.listen(a, b).await,

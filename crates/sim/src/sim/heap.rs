@@ -27,13 +27,15 @@ pub(crate) enum Pending {
     TimeLimit,
     /// Whether two nodes hear of each other is looked at (see `silence`).
     Listen { a: NodeId, b: NodeId },
+    /// A trace of the plan changes something.
+    Trace(u32),
 }
 
 impl Pending {
     /// Which comes first at the same moment: faults, notices, arrivals, results, timers.
     fn class(&self) -> u8 {
         match self {
-            Pending::Fault(_) => 0,
+            Pending::Fault(_) | Pending::Trace(_) => 0,
             Pending::Start(_) => 1,
             Pending::Notice { .. } | Pending::Listen { .. } => 2,
             Pending::Deliver { .. } => 3,
@@ -53,7 +55,7 @@ impl Pending {
             | Pending::JobDone { node, .. }
             | Pending::Timer { node, .. }
             | Pending::Stop { node, .. } => Some(*node),
-            Pending::Fault(_) | Pending::TimeLimit | Pending::Listen { .. } => None,
+            Pending::Fault(_) | Pending::Trace(_) | Pending::TimeLimit | Pending::Listen { .. } => None,
         }
     }
 }

@@ -16,5 +16,6 @@ pub(crate) mod network;
 pub mod order_gate;
 mod run;
 mod silence;
+mod traces;
 
 pub use run::{Ended, Imposed, Parts, RunResult, Start, run, run_directed, run_imposed};

@@ -2,13 +2,14 @@
 //! of a message, and how long it is on its way beside the transfer, the chain of rules decides ([`crate::run::rules`]).
 
 use super::heap::{Heap, Pending};
+use super::traces::Stopped;
 use crate::run::rules::{Chain, ChainState, Sending, pair};
 use hcddl_core::domain::{Kind, Lane, Message, NodeId, Span, Stream, Time};
 use hcddl_core::inject::InjectState;
 use hcddl_core::net::tcp::SEGMENT_BYTES;
 use hcddl_core::net::transfer::{rate_cap, wire_bytes};
 use hcddl_core::net::{Fabric, FabricState, FlowId, FlowSpec, PortId, Way};
-use hcddl_plan::plan::{Contention, HostPlan, LinkPlan, NodePlan, Plan};
+use hcddl_plan::plan::{Changing, Contention, HostPlan, LinkPlan, NodePlan, Plan};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::hash::{BuildHasherDefault, Hasher};
@@ -20,7 +21,7 @@ pub(crate) struct NetworkState {
     tree: Vec<[Edge; 2]>,
     /// Between nodes of which neither is the other's parent.
     edges: HashMap<u64, Edge, BuildHasherDefault<MixHasher>>,
-    flows: BTreeMap<u64, Flow>,
+    pub(super) flows: BTreeMap<u64, Flow>,
     next_flow: u64,
     /// Pairs whose link is down, both directions.
     cut: BTreeSet<(NodeId, NodeId)>,
@@ -28,6 +29,8 @@ pub(crate) struct NetworkState {
     groups: BTreeMap<NodeId, u32>,
     /// Messages that wait for their link.
     held: Vec<Packet>,
+    /// Messages beside the fabric whose line carries nothing now.
+    pub(super) stopped: Vec<Stopped>,
     fabric: FabricState,
     /// Of the chain of rules, whose checkpoints have lain here since before it was one.
     pub injected: InjectState,
@@ -56,7 +59,7 @@ pub(crate) struct Packet {
 
 /// A message on the fabric.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-struct Flow {
+pub(super) struct Flow {
     packet: Packet,
     /// From the last byte's departure to its arrival.
     latency: Span,
@@ -86,9 +89,11 @@ pub(crate) enum Sent {
 
 /// See the module.
 pub(crate) struct Network<'a> {
-    plan: &'a Plan,
-    fabric: Box<dyn Fabric>,
+    pub(super) plan: &'a Plan,
+    pub(super) fabric: Box<dyn Fabric>,
     bare: bool,
+    /// The rate of each port now, in bytes per second, where any of them changes.
+    pub(super) rates: Vec<f64>,
     caps: Vec<f64>,
     /// There and back on each link, in the mean.
     round_trips: Vec<Span>,
@@ -107,21 +112,21 @@ fn airtime(sender: &HostPlan, receiver: &HostPlan) -> f64 {
 }
 
 /// One direction between two nodes.
-struct Route<'a> {
-    link: &'a LinkPlan,
+pub(super) struct Route<'a> {
+    pub(super) link: &'a LinkPlan,
     index: u16,
-    cap: f64,
+    pub(super) cap: f64,
     /// The sender's card, the receiver's, and the access line of the link's lower end.
-    ports: [Option<PortId>; 3],
+    pub(super) ports: [Option<PortId>; 3],
     /// The same of the other direction, which acknowledgements pass.
     back: [Option<PortId>; 3],
     /// Bytes that each byte takes of the ports: more than 1 where a slow station, or two of them, use a cell.
-    airtime: f64,
+    pub(super) airtime: f64,
 }
 
 impl Route<'_> {
     /// Every constraint on the way, in its order.
-    fn way(&self) -> impl Iterator<Item = &PortId> {
+    pub(super) fn way(&self) -> impl Iterator<Item = &PortId> {
         let [card, other, access] = &self.ports;
         card.iter().chain(access).chain(&self.link.segments).chain(other)
     }
@@ -135,10 +140,13 @@ impl<'a> Network<'a> {
             _ => link.rate_max,
         };
         let round_trip = |link: &LinkPlan| link.latency.mean().unwrap_or_default().times(2);
+        // Where rates change, the fabric follows them during a transfer.
+        let constant = !plan.traces.iter().any(|trace| matches!(trace.what, Changing::Rate(..)));
         Self {
             plan,
             fabric: hcddl_core::net::build(&plan.network.contention, &capacities, plan.seeds.interleaving),
-            bare: plan.network.contention == Contention::None,
+            bare: plan.network.contention == Contention::None && constant,
+            rates: if constant { Vec::new() } else { capacities },
             caps: plan.network.links.iter().map(cap).collect(),
             round_trips: plan.network.links.iter().map(round_trip).collect(),
             state: NetworkState { tree: vec![Default::default(); plan.nodes.len()], ..Default::default() },
@@ -174,7 +182,7 @@ impl<'a> Network<'a> {
     }
 
     /// The way from one node to another; `None` between nodes of one host.
-    fn route(&self, from: NodeId, to: NodeId) -> Option<Route<'a>> {
+    pub(super) fn route(&self, from: NodeId, to: NodeId) -> Option<Route<'a>> {
         let (sender, receiver) = (self.node(from), self.node(to));
         if sender.host == receiver.host {
             return None;
@@ -182,7 +190,8 @@ impl<'a> Network<'a> {
         let (link, access, access_back) = if sender.parent == Some(to) {
             (sender.link, sender.access.map(|a| a.0), sender.access.map(|a| a.1))
         } else if receiver.parent == Some(from) {
-            (receiver.link, receiver.access.map(|a| a.1), receiver.access.map(|a| a.0))
+            let link = receiver.link_down.unwrap_or(receiver.link);
+            (link, receiver.access.map(|a| a.1), receiver.access.map(|a| a.0))
         } else {
             (sender.neighbours.iter().find(|n| n.node == to).map_or(0, |n| n.link), None, None)
         };
@@ -232,14 +241,9 @@ impl<'a> Network<'a> {
         }
         let bytes = wire_bytes(message.bytes(), route.link.efficiency);
         if self.bare || message.lane() == Lane::Control {
-            let capacity = |p: &PortId| self.plan.network.ports[p.0 as usize].bytes_per_second;
-            let rate = route.way().map(capacity).fold(route.cap, f64::min);
-            // Its own machine lets a few bytes pass between those of others (fair queueing, TCP small queues).
-            let behind: Vec<PortId> = route.way().skip(1).copied().collect();
-            let waits = self.fabric.wait(now, &behind);
-            let departs = now + waits + Span::from_seconds(bytes as f64 * route.airtime / rate);
-            let at = departs + latency;
-            return Sent::Arrives(self.arrive(at, packet(message), now, fate.duplicate, heap));
+            let (packet, duplicate) = (packet(message), fate.duplicate);
+            let alone = Stopped { packet, latency, duplicate, started: now };
+            return self.leave_alone(now, &route, alone, heap).map_or(Sent::Flows, Sent::Arrives);
         }
         let spec = self.spec(&route, bytes, pair(from, to), number);
         self.state.next_flow += 1;
@@ -308,7 +312,7 @@ impl<'a> Network<'a> {
     }
 
     /// Puts the arrival on the heap, after everything that was sent before in the same lane.
-    fn arrive(
+    pub(super) fn arrive(
         &mut self,
         at: Time,
         packet: Packet,
@@ -365,6 +369,7 @@ impl<'a> Network<'a> {
         let edge = self.edge(from, to);
         edge.void = edge.sent;
         self.state.held.retain(|packet| (packet.from, packet.to) != (from, to));
+        self.state.stopped.retain(|stopped| (stopped.packet.from, stopped.packet.to) != (from, to));
     }
 
     /// Whether the `number`th message of a directed pair, from 0, will not be delivered any more.
@@ -414,6 +419,7 @@ impl<'a> Network<'a> {
         let update = |m: &Message| u64::from(m.kind == hcddl_core::node::kinds::UPDATE);
         self.state.flows.values().map(|f| update(&f.packet.message)).sum::<u64>()
             + self.state.held.iter().map(|packet| update(&packet.message)).sum::<u64>()
+            + self.state.stopped.iter().map(|stopped| update(&stopped.packet.message)).sum::<u64>()
     }
 }
 

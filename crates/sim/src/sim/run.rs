@@ -6,6 +6,7 @@ use super::conductor::{Conductor, RealClock};
 use super::heap::{Heap, Pending};
 use super::network::Network;
 use super::order_gate::{Gate, Kept, Order};
+use super::traces::Traces;
 use crate::run::RunError;
 use crate::run::actors::Actors;
 use crate::run::carrier::Core;
@@ -242,6 +243,7 @@ impl<'a, R: Runner> Conductor<'a, R> {
             observer,
             rules: Rules::new(plan, director),
             interrupt,
+            traces: Traces::new(plan),
             trace: Chain::default(),
             now: Time::ZERO,
             jobs: Jobs::new(plan.nodes.len()),
@@ -284,8 +286,9 @@ impl<'a, R: Runner> Conductor<'a, R> {
         Ok(())
     }
 
-    /// Puts what the plan brings from now on on the heap: faults, the time limit.
+    /// Puts what the plan brings from now on on the heap: traces, faults, the time limit.
     pub(super) fn plan_ahead(&mut self) {
+        self.trace_ahead();
         let mut earliest = self.now;
         for (i, event) in self.plan.faults.events.iter().enumerate() {
             if event.at < self.now {

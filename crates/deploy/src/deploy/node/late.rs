@@ -51,7 +51,7 @@ impl<'a> Late<'a> {
     fn usual(&self, from: NodeId) -> Span {
         let (me, other) = (&self.plan.nodes[self.me.index()], &self.plan.nodes[from.index()]);
         let link = if me.parent == Some(from) {
-            me.link
+            me.link_down.unwrap_or(me.link)
         } else if other.parent == Some(self.me) {
             other.link
         } else {

@@ -1,5 +1,6 @@
 //! The sections `devices` and `hosts`.
 
+use super::DeviceListFile;
 use hcddl_core::device::Profile;
 use hcddl_core::device::slowdown::Slowdown;
 use hcddl_core::domain::Pick;
@@ -19,6 +20,8 @@ pub struct DevicesFile {
     pub servers: Option<Pick<Profile>>,
     /// Single nodes' devices, by the node's name.
     pub nodes: BTreeMap<String, Pick<Profile>>,
+    /// A list of devices from a file, one for each worker or peer.
+    pub list: Option<DeviceListFile>,
     /// Static differences between workers (or peers) of the same device, as a factor on each one's compute time,
     /// drawn once: `none`, `uniform(1, 3)`, `lognormal(0.5)` (median 1), `some(0.1, 5)` (a tenth of them five
     /// times slower).
@@ -34,6 +37,7 @@ impl Default for DevicesFile {
             workers: None,
             servers: None,
             nodes: BTreeMap::new(),
+            list: None,
             heterogeneity: Pick::text("none"),
             slowdown: BTreeMap::new(),
         }

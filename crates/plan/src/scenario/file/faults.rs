@@ -1,7 +1,8 @@
 //! The section `faults`.
 
-use hcddl_core::domain::Span;
 use hcddl_core::domain::units::Duration;
+use hcddl_core::domain::{Pick, Span};
+use hcddl_core::trace::Loss;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -69,7 +70,7 @@ pub struct SlowDownFile {
 }
 
 /// A rule about messages.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct MessageRuleFile {
     /// Active from this virtual time.
@@ -80,10 +81,24 @@ pub struct MessageRuleFile {
     pub sender: Option<String>,
     /// Only messages to this node. Default: to all.
     pub receiver: Option<String>,
-    /// Probability that a message is lost, from 0 to 1.
-    pub loss: f64,
+    /// How messages get lost: a probability from 0 to 1, or a choice (`hcddl list losses`).
+    pub loss: Pick<Loss>,
     /// Probability that a message arrives twice, from 0 to 1.
     pub duplicate: f64,
     /// Added to the latency, a duration.
     pub delay: Duration,
+}
+
+impl Default for MessageRuleFile {
+    fn default() -> Self {
+        Self {
+            from: Duration::default(),
+            until: None,
+            sender: None,
+            receiver: None,
+            loss: serde_json::json!(0.0).into(),
+            duplicate: 0.0,
+            delay: Duration::default(),
+        }
+    }
 }

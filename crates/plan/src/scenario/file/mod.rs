@@ -6,16 +6,22 @@ mod deploy;
 mod devices;
 mod faults;
 mod injections;
+mod matrix;
 mod network;
+mod platform;
 mod tiers;
+mod traces;
 mod training;
 
 pub use deploy::DeployFile;
 pub use devices::{DevicesFile, HostFile};
 pub use faults::{FaultEventFile, FaultsFile, MessageRuleFile, SlowDownFile};
 pub use injections::{BurstsFile, InjectionFile, PlaceFile};
+pub use matrix::{MatrixByFile, MatrixFile};
 pub use network::{LinkFile, LinkOverrideFile, NetworkFile};
+pub use platform::{DeviceListFile, ListByFile, ListedDeviceFile, PlatformFile};
 pub use tiers::{CompressionFile, PeersFile, TierFile, UplinkFile};
+pub use traces::{LineFile, TraceFile, TracePlaceFile, TraceRecordFile};
 pub use training::{EvaluationFile, LocalFile, TrainingFile};
 
 use crate::plan::Expect;
@@ -98,6 +104,9 @@ pub struct ScenarioFile {
     /// Latency that is injected and nodes that are slowed down, in the simulator and by deployed nodes themselves.
     #[serde(default)]
     pub injections: Vec<InjectionFile>,
+    /// Rates, latencies and nodes' presence that change over time, recorded or generated.
+    #[serde(default)]
+    pub traces: Vec<TraceFile>,
     /// How the run is deployed on real devices.
     #[serde(default)]
     pub deploy: DeployFile,

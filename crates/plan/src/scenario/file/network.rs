@@ -1,5 +1,6 @@
 //! The section `network`.
 
+use super::{MatrixFile, PlatformFile};
 use hcddl_core::domain::Pick;
 use hcddl_core::domain::Span;
 use hcddl_core::domain::units::{Duration, Rate};
@@ -26,6 +27,12 @@ pub struct NetworkFile {
     /// stations of a cell share its one medium, sending and receiving; what goes from station to station crosses it
     /// twice. Default: all machines with the same kind of WiFi card are one cell.
     pub cells: BTreeMap<String, Vec<String>>,
+    /// One-way latencies between places, which take the place of those of `lan` and `wan`.
+    pub latencies: Option<MatrixFile>,
+    /// What one transfer from one place to another cannot exceed.
+    pub rates: Option<MatrixFile>,
+    /// Machines and links from a platform file of SimGrid.
+    pub platform: Option<PlatformFile>,
     /// Single links with settings of their own.
     pub links: Vec<LinkOverrideFile>,
     /// Resend each message until it is acknowledged. Default: true when `faults.messages` can lose or repeat
@@ -42,6 +49,9 @@ impl Default for NetworkFile {
             lan: LinkFile::default(),
             wan: LinkFile::default(),
             cells: BTreeMap::new(),
+            latencies: None,
+            rates: None,
+            platform: None,
             links: Vec::new(),
             reliable: None,
             resend_after: Duration(Span::from_millis(1000)),

@@ -7,6 +7,7 @@ use crate::plan::{Fault, FaultEvent, FaultsPlan, MessageRule, NodePlan, Role};
 use crate::scenario::file::{FaultEventFile, MessageRuleFile};
 use hcddl_core::domain::{NodeId, Time};
 use hcddl_core::error::UserError;
+use hcddl_core::trace::Loss;
 use std::collections::BTreeMap;
 
 const ONE_OF: &str = "crash, restart, leave, join, slow_down, link_down, link_up, partition, heal";
@@ -192,16 +193,19 @@ fn message_rule(
     rule: &MessageRuleFile,
     path: &str,
 ) -> Result<MessageRule, UserError> {
-    for (key, probability) in [("loss", rule.loss), ("duplicate", rule.duplicate)] {
-        cx.check((0.0..=1.0).contains(&probability), &format!("{path}.{key}"), probability, "0 to 1")?;
-    }
+    let loss = rule
+        .loss
+        .build(cx.registry)
+        .map_err(|error| cx.source.option_error(&format!("{path}.loss"), error))?;
+    let (mean, duplicate) = (loss.mean(), rule.duplicate);
+    cx.check((0.0..=1.0).contains(&duplicate), &format!("{path}.duplicate"), duplicate, "0 to 1")?;
     let from = Time(rule.from.0.0);
     let until = rule.until.map_or(Time::MAX, |until| Time(until.0.0));
     if until <= from {
         let message = format!("this rule ends at {until}, before it begins at {from}");
         return Err(cx.source.error(&format!("{path}.until"), message, "", "set it after `from`"));
     }
-    if rule.loss == 0.0 && rule.duplicate == 0.0 && rule.delay.0.0 == 0 {
+    if mean == 0.0 && duplicate == 0.0 && rule.delay.0.0 == 0 {
         let next = "add one of `loss`, `duplicate`, `delay`";
         return Err(cx.source.error(path, "a rule that does nothing", "", next));
     }
@@ -214,8 +218,12 @@ fn message_rule(
         until,
         sender: find("sender", &rule.sender)?,
         receiver: find("receiver", &rule.receiver)?,
-        loss: rule.loss,
-        duplicate: rule.duplicate,
+        loss: mean,
+        bursts: match loss {
+            Loss::Bursts(bursts) => Some(bursts),
+            Loss::Independent(_) => None,
+        },
+        duplicate,
         delay: rule.delay.0,
     })
 }

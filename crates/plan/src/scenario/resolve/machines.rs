@@ -1,7 +1,9 @@
 //! Which node runs on which machine, and what kind of device that is.
 
 use super::Resolver;
+use super::listed::Listed;
 use super::names::Names;
+use super::platform::Placed;
 use crate::plan::{NodePlan, Role};
 use hcddl_core::device::Profile;
 use hcddl_core::domain::{HostId, Pick, Seeds, Stream};
@@ -12,6 +14,8 @@ use std::collections::BTreeMap;
 pub(super) struct Machine {
     pub(super) name: String,
     pub(super) device: Profile,
+    /// Rates of its line towards the network and from it, where a list of devices has them.
+    pub(super) rates: Option<(f64, f64)>,
 }
 
 pub(super) fn resolve(
@@ -19,8 +23,13 @@ pub(super) fn resolve(
     names: &Names<'_>,
     seeds: &Seeds,
     nodes: &mut [NodePlan],
+    placed: Option<&Placed>,
 ) -> Result<Vec<Machine>, UserError> {
-    let host_of = shared_hosts(cx, names)?;
+    let mut host_of = shared_hosts(cx, names)?;
+    if let Some(placed) = placed {
+        host_of = (0..nodes.len()).map(|node| (node, placed.host(node))).collect();
+    }
+    let listed = Listed::new(cx, seeds, nodes)?;
     let mut devices = Devices::default();
     check_devices(cx, names, &mut devices)?;
     let mut machines: Vec<Machine> = Vec::with_capacity(nodes.len());
@@ -32,9 +41,16 @@ pub(super) fn resolve(
             continue;
         }
         node.host = HostId(machines.len() as u32);
-        let device = devices.of(cx, node, shared)?;
+        let mut device = devices.of(cx, node, shared.filter(|_| placed.is_none()))?;
+        if let Some(placed) = placed {
+            device = placed.device(i, device);
+        }
+        let rates = match &listed {
+            Some(listed) => listed.change(cx, node, shared, &mut device)?,
+            None => None,
+        };
         let name = shared.map_or_else(|| node.name.to_string(), str::to_owned);
-        machines.push(Machine { name, device });
+        machines.push(Machine { name, device, rates });
         if let Some(name) = shared {
             index_of.insert(name, node.host);
         }

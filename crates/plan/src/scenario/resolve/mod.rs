@@ -4,16 +4,20 @@ mod deploy;
 mod faults;
 mod injections;
 mod learning;
+mod listed;
 mod machines;
+mod matrix;
 mod names;
 mod network;
 mod peers;
+mod platform;
 mod schedule;
 mod stop;
 #[cfg(test)]
 mod tests;
 mod tiers;
 mod topology;
+mod traces;
 
 use super::file::ScenarioFile;
 use super::{Source, Written};
@@ -47,12 +51,16 @@ pub fn resolve(written: &Written, registry: &Registry) -> Result<Plan, UserError
     let mut stop = stop::stop(&mut cx)?;
     let evaluation = stop::evaluation(&mut cx, &topology)?;
     let expect = stop::expect(&mut cx)?;
-    let machines = machines::resolve(&mut cx, &names, &seeds, &mut nodes)?;
-    let (network, hosts) = network::resolve(&mut cx, &names, &mut nodes, machines)?;
+    let placed = platform::read(&matrix::World { cx: &cx, names: &names, seeds: &seeds, nodes: &nodes })?;
+    let machines = machines::resolve(&mut cx, &names, &seeds, &mut nodes, placed.as_ref())?;
+    let (network, hosts) = network::resolve(&mut cx, &names, &seeds, &mut nodes, machines, placed.as_ref())?;
     let faults = faults::resolve(&mut cx, &names, &mut nodes)?;
     let schedule = schedule::resolve(&mut cx, written, &names, &nodes, &faults)?;
     schedule.iter().for_each(|schedule| schedule.shorten(&mut stop));
-    let injections = injections::resolve(&cx, &names, &nodes, seeds)?;
+    let world = traces::World { names: &names, hosts: &hosts, network: &network, faults: &faults, seeds };
+    let (traces, mut injections) = traces::resolve(&mut cx, &world, &mut nodes)?;
+    // What is injected acts on top of recorded latencies.
+    injections.extend(injections::resolve(&cx, &names, &nodes, seeds)?);
     let deploy = deploy::resolve(&mut cx, &names)?;
     Ok(Plan {
         name: written.file.name.clone().unwrap_or_else(|| "scenario".to_owned()),
@@ -68,6 +76,7 @@ pub fn resolve(written: &Written, registry: &Registry) -> Result<Plan, UserError
         faults,
         schedule,
         injections,
+        traces,
         deploy,
         expect,
         timing_only: written.file.timing_only,
@@ -185,6 +194,7 @@ fn nodes(topology: &Topology, tier_of_node: &[u16]) -> Vec<NodePlan> {
             neighbours: Vec::new(),
             depth,
             link: 0,
+            link_down: None,
             access: None,
             slowdown: 1.0,
             joins_later: false,

@@ -1,11 +1,12 @@
 //! Links, ports and contention.
 
-use super::Resolver;
 use super::machines::Machine;
 use super::names::Names;
+use super::platform::Placed;
+use super::{Resolver, matrix};
 use crate::plan::{HostPlan, LinkPlan, NetworkPlan, NodePlan, PortPlan, Role};
-use crate::scenario::file::LinkFile;
-use hcddl_core::domain::{HostId, NodeId, Pick, Time, units::Rate};
+use crate::scenario::file::{LinkFile, MessageRuleFile};
+use hcddl_core::domain::{HostId, NodeId, Pick, Seeds, Time, units::Rate};
 use hcddl_core::error::UserError;
 use hcddl_core::net::profile::LinkProfile;
 use hcddl_core::net::{Distribution, PortId};
@@ -15,8 +16,10 @@ use std::sync::Arc;
 pub(super) fn resolve(
     cx: &mut Resolver<'_>,
     names: &Names<'_>,
+    seeds: &Seeds,
     nodes: &mut [NodePlan],
     machines: Vec<Machine>,
+    placed: Option<&Placed>,
 ) -> Result<(NetworkPlan, Vec<HostPlan>), UserError> {
     let file = &cx.file.network;
     check(cx, &file.lan, "network.lan")?;
@@ -27,12 +30,18 @@ pub(super) fn resolve(
     net.lan_segment(cx);
     net.wan(cx, nodes)?;
     net.assign(nodes, &hosts);
+    matrix::apply(cx, names, seeds, nodes, &mut net.links)?;
+    if let Some(placed) = placed {
+        placed.apply(cx, nodes, &mut net)?;
+    }
     net.overrides(cx, names, nodes)?;
     if !net.wan_used {
         cx.without_effect("network.wan", "no link of this topology joins two servers");
     }
-    let rules = &cx.file.faults.messages;
-    let reliable = file.reliable.unwrap_or(rules.iter().any(|rule| rule.loss > 0.0 || rule.duplicate > 0.0));
+    // A loss that is not understood is told about with the rules.
+    let loses = |rule: &MessageRuleFile| rule.loss.build(cx.registry).is_ok_and(|loss| loss.mean() > 0.0);
+    let mut rules = cx.file.faults.messages.iter();
+    let reliable = file.reliable.unwrap_or(rules.any(|rule| rule.duplicate > 0.0 || loses(rule)));
     if !reliable {
         cx.without_effect("network.resend_after", "nothing is resent unless `network.reliable` is true");
     }
@@ -116,10 +125,11 @@ fn over(cx: &Resolver<'_>, base: LinkProfile, link: &LinkFile, path: &str) -> Re
     Ok(profile)
 }
 
+/// Ports and kinds of link that have been found so far.
 #[derive(Default)]
-struct Builder {
+pub(super) struct Builder {
     ports: Vec<PortPlan>,
-    links: Vec<LinkPlan>,
+    pub links: Vec<LinkPlan>,
     /// Index of the link of each kind of network card.
     cards: BTreeMap<String, (u16, LinkProfile)>,
     /// The link of each host's card.
@@ -130,7 +140,7 @@ struct Builder {
 }
 
 impl Builder {
-    fn port(&mut self, name: String, bytes_per_second: f64) -> PortId {
+    pub fn port(&mut self, name: String, bytes_per_second: f64) -> PortId {
         self.ports.push(PortPlan { name, bytes_per_second });
         PortId(self.ports.len() as u32 - 1)
     }
@@ -157,9 +167,16 @@ impl Builder {
     ) -> Result<Vec<HostPlan>, UserError> {
         let mut hosts = Vec::with_capacity(machines.len());
         let mut mediums: BTreeMap<String, PortId> = BTreeMap::new();
-        for (i, Machine { name, device }) in machines.into_iter().enumerate() {
+        for (i, Machine { name, device, rates }) in machines.into_iter().enumerate() {
             let (link, card) = self.card(cx, &device.nic)?;
             let named = cells.get(&HostId(i as u32));
+            if rates.is_some() && card.shared_medium {
+                let message =
+                    format!("the list gives `{name}` a line of its own, but it is a station of WiFi");
+                let next = "set `network.lan.profile` to a card with a cable, or leave rates out of the list";
+                return Err(cx.source.error("devices.list", message, "", next));
+            }
+            let rates = rates.unwrap_or((card.up_bytes_per_second, card.down_bytes_per_second));
             let (up, down) = if card.shared_medium {
                 let cell = named.map_or_else(
                     || format!("cell of {}", self.links[usize::from(link)].name),
@@ -185,8 +202,8 @@ impl Builder {
                     "",
                 ));
             } else {
-                let up = self.port(format!("{name}.up"), card.up_bytes_per_second);
-                (up, self.port(format!("{name}.down"), card.down_bytes_per_second))
+                let up = self.port(format!("{name}.up"), rates.0);
+                (up, self.port(format!("{name}.down"), rates.1))
             };
             self.card_of_host.push(link);
             let airtime = if card.shared_medium { card.up_bytes_per_second } else { 0.0 };
@@ -315,6 +332,7 @@ impl Builder {
             self.links.push(link);
             if nodes[b.index()].parent == Some(a) {
                 nodes[b.index()].link = index;
+                nodes[b.index()].link_down = None;
             }
             for (from, to) in [(a, b), (b, a)] {
                 for neighbour in nodes[from.index()].neighbours.iter_mut().filter(|n| n.node == to) {

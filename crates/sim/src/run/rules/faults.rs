@@ -1,6 +1,7 @@
 //! Rules of messages (`faults.messages`) and nodes that a fault has slowed down (`faults.events`).
 
 use super::{Beginning, Fate, Rule, Sending, Took, pair};
+use hcddl_core::device::SlowPhases;
 use hcddl_core::domain::{NodeId, Stream, Time};
 use hcddl_plan::plan::{MessageRule, Plan};
 use std::collections::BTreeMap;
@@ -11,6 +12,8 @@ pub struct Faults<'a> {
     /// Rules that held in a run whose durations are used.
     left_out: Vec<bool>,
     seed: u64,
+    /// Of rules whose losses come in bursts, the states of each directed pair; pure functions of the seed.
+    states: BTreeMap<(usize, u64), SlowPhases>,
     /// Factors of `slow_down`.
     pub(super) slowed: BTreeMap<NodeId, f64>,
 }
@@ -19,7 +22,8 @@ impl<'a> Faults<'a> {
     pub(super) fn new(plan: &'a Plan) -> Self {
         let rules = &plan.faults.rules;
         let seed = plan.seeds.interleaving;
-        Self { rules, left_out: vec![false; rules.len()], seed, slowed: BTreeMap::new() }
+        let left_out = vec![false; rules.len()];
+        Self { rules, left_out, seed, states: BTreeMap::new(), slowed: BTreeMap::new() }
     }
 
     /// The rules of the plan whose run was recorded: it was deployed or replayed, and had none of them. Led by its
@@ -44,7 +48,15 @@ impl<'a> Faults<'a> {
         rules.filter(move |(i, rule)| !self.left_out[*i] && rule.applies(now, from, to))
     }
 
-    /// The chance that a message of one node to another gets lost now.
+    /// The chance that a rule loses a message on a directed pair now.
+    fn loss_of(&mut self, i: usize, rule: &MessageRule, now: Time, pair: u64) -> f64 {
+        let Some(bursts) = rule.bursts else { return rule.loss };
+        let stream = || Stream::new(self.seed.wrapping_add(i as u64), "bursts-of-loss", pair, 0);
+        let states = self.states.entry((i, pair)).or_insert_with(|| bursts.states(stream()));
+        bursts.at(states, now)
+    }
+
+    /// The chance that a message of one node to another gets lost now; of bursts, that in the long run.
     #[must_use]
     pub fn loss(&self, now: Time, from: NodeId, to: NodeId) -> f64 {
         1.0 - self.active(now, from, to).map(|(_, rule)| 1.0 - rule.loss).product::<f64>()
@@ -60,12 +72,17 @@ impl<'a> Faults<'a> {
 impl Rule for Faults<'_> {
     fn message(&mut self, sending: &Sending<'_>, fate: &mut Fate) {
         let Sending { now, from, to, number, .. } = *sending;
-        for (i, rule) in self.active(now, from, to) {
+        let rules = self.rules;
+        for (i, rule) in rules.iter().enumerate() {
+            if self.left_out[i] || !rule.applies(now, from, to) {
+                continue;
+            }
+            let loss = self.loss_of(i, rule, now, pair(from, to));
             let mut stream = Stream::new(self.seed.wrapping_add(i as u64), "rule", pair(from, to), number);
-            fate.lost |= stream.uniform() < rule.loss;
+            fate.lost |= stream.uniform() < loss;
             fate.duplicate |= stream.uniform() < rule.duplicate;
             fate.delay += rule.delay;
-            fate.chances.0 = fate.chances.0.max(rule.loss);
+            fate.chances.0 = fate.chances.0.max(loss);
             fate.chances.1 = fate.chances.1.max(rule.duplicate);
         }
     }

@@ -2,7 +2,8 @@
 
 use super::{Beginning, Fate, Rule, Sending, Took};
 use hcddl_core::domain::{JobId, Lane, NodeId, Span};
-use hcddl_plan::plan::{LinkPlan, MessageRule, Plan};
+use hcddl_core::net::PortId;
+use hcddl_plan::plan::{Changing, LinkPlan, MessageRule, Plan, TracePlan};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -58,16 +59,25 @@ impl Conditions {
 fn links(plan: &Plan, node: usize) -> String {
     let node = &plan.nodes[node];
     let host = &plan.hosts[node.host.index()];
-    let ways = node.neighbours.iter().map(|neighbour| neighbour.link).chain([node.link]);
+    let ways =
+        node.neighbours.iter().map(|neighbour| neighbour.link).chain([node.link]).chain(node.link_down);
     let links: Vec<&LinkPlan> = ways.map(|link| &plan.network.links[usize::from(link)]).collect();
     let access = node.access.map_or([host.up, host.down], |(up, down)| [up, down]);
     let ports = [host.up, host.down, access[0], access[1]].into_iter();
-    let ports = ports.chain(links.iter().flat_map(|link| link.segments.iter().copied()));
-    let rates: Vec<f64> = ports.map(|port| plan.network.ports[port.0 as usize].bytes_per_second).collect();
+    let ports: Vec<PortId> =
+        ports.chain(links.iter().flat_map(|link| link.segments.iter().copied())).collect();
+    let rates: Vec<f64> =
+        ports.iter().map(|port| plan.network.ports[port.0 as usize].bytes_per_second).collect();
+    let traces: Vec<&TracePlan> = plan.traces.iter().filter(|trace| changes(trace, &ports)).collect();
     // Stations of a cell share one port.
     let cell = plan.hosts.iter().enumerate().filter(|(_, other)| other.up == host.up).map(|(i, _)| i);
     let cell: Vec<usize> = cell.collect();
-    format!("{links:?} {rates:?} {cell:?} {} {:?}", host.airtime, plan.network.contention)
+    format!("{links:?} {rates:?} {traces:?} {cell:?} {} {:?}", host.airtime, plan.network.contention)
+}
+
+/// Whether a trace changes the rate of one of these ports.
+fn changes(trace: &TracePlan, ports: &[PortId]) -> bool {
+    matches!(&trace.what, Changing::Rate(port, _) if ports.contains(port))
 }
 
 impl Recorded {
