@@ -1,5 +1,6 @@
 //! Devices: how long work takes on them and what it costs in energy.
 
+pub mod efficiency;
 mod profiles;
 mod slow;
 pub mod slowdown;
