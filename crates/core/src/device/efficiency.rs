@@ -17,7 +17,7 @@ pub struct Grid {
 }
 
 /// A table of efficiencies, and of what memory gives by how much of it is used.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Efficiency {
     /// What was measured.
@@ -25,6 +25,17 @@ pub struct Efficiency {
     /// Rate of reading and writing a set of so many bytes again and again, over that of memory: smaller sets lie in
     /// caches. Ascending.
     pub reach: Vec<(f64, f64)>,
+    /// Bytes of the machine's last cache.
+    pub cache: f64,
+}
+
+/// Thousands of numbers are no text: their sum tells tables apart.
+impl std::fmt::Debug for Efficiency {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let of = |grid: &Grid| grid.efficiency.iter().sum::<f64>();
+        let sum = self.kinds.values().map(of).chain(self.reach.iter().map(|point| point.1)).sum::<f64>();
+        write!(f, "Efficiency({} kinds, {sum})", self.kinds.len())
+    }
 }
 
 /// Where a value lies between points of an axis: the one below, and how far from there to the next in logarithms.
@@ -97,6 +108,9 @@ impl Efficiency {
         if self.reach.is_empty() || !ascending || !positive {
             return Err("`reach` needs pairs of bytes, ascending, and rates above 0".to_owned());
         }
+        if !(self.cache > 0.0 && self.cache.is_finite()) {
+            return Err(format!("`cache` is {}; allowed: more than 0", self.cache));
+        }
         Ok(())
     }
 
@@ -111,23 +125,39 @@ impl Efficiency {
     }
 
     /// Seconds that operations take one after another on one thread of so many operations per second, of a step that
-    /// touches `working_set` bytes, and those of them that are shared out among threads: of each operation the larger
-    /// of its arithmetic and of fetching what it last touched a step ago.
+    /// touches `working_set` bytes (sets count `scale` times, in caches of another size): of each what its kernel takes
+    /// when it is measured alone, and what fetching its values takes longer than there. Values that were last touched a
+    /// step ago come from where all of the step lies; those of a neighbouring layer from where both layers' do, and they
+    /// are moved one and a half times, since what is written is read before.
     #[must_use]
-    pub fn seconds(&self, all: &[Operation], working_set: f64, flops: f64, memory: f64) -> Seconds {
-        let far_rate = memory * self.reach(working_set);
+    pub fn seconds(
+        &self,
+        all: &[Operation],
+        working_set: f64,
+        scale: f64,
+        flops: f64,
+        memory: f64,
+    ) -> Seconds {
+        // A copied byte is read and written.
+        let per_byte = |set: f64| 1.0 / (2.0 * memory * self.reach(scale * set.max(1.0)));
         let mut seconds = Seconds::default();
         for operation in all {
-            let efficiency = self.kinds.get(&operation.kind).map_or(1.0, |grid| grid.at(operation.size));
-            let arithmetic = operation.flops() / (efficiency * flops);
-            let near = operation.near_bytes / (memory * self.reach(2.0 * operation.near_bytes.max(1.0)));
-            let fetching = operation.far_bytes / far_rate;
+            let Operation { kind, size, far_bytes: far, near_bytes: near, .. } = *operation;
+            let efficiency = self.kinds.get(&kind).map_or(1.0, |grid| grid.at(size));
+            let alone = operation.flops() / (efficiency * flops);
+            let set = kind.measured_set(size);
+            let longer = |bytes: f64, from: f64| bytes * (per_byte(from) - per_byte(set)).max(0.0);
+            let fetching = longer(far, working_set) + MOVED * longer(near, 2.0 * near);
+            seconds.memory += fetching + if scale * set > self.cache { alone } else { 0.0 };
             let to = if operation.shared { &mut seconds.shared } else { &mut seconds.alone };
-            *to += arithmetic.max(fetching).max(near);
+            *to += alone + fetching;
         }
         seconds
     }
 }
+
+/// How often a value between two layers is moved: one that is written is read into a cache before.
+const MOVED: f64 = 1.5;
 
 /// Time of operations on one thread.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -136,6 +166,8 @@ pub struct Seconds {
     pub alone: f64,
     /// Of those that are shared out.
     pub shared: f64,
+    /// That memory takes, of both.
+    pub memory: f64,
 }
 
 /// A large step, which is shared out among threads: operations of forward and backward pass.

@@ -188,6 +188,27 @@ impl Kind {
     }
 }
 
+impl Kind {
+    /// About how many bytes a call works on while it is measured over and over: what of it lies in caches is in its
+    /// efficiency already.
+    #[must_use]
+    pub fn measured_set(self, size: [u32; 3]) -> f64 {
+        let [a, b, c] = size.map(f64::from);
+        match self {
+            Self::Product | Self::ProductLeft | Self::ProductRight | Self::ProductStrips => {
+                4.0 * (a * c + c * b + a * b)
+            }
+            Self::ProductDot | Self::ProductDotStrips => 4.0 * (a * c + c * b + a * b),
+            Self::BatchNorm | Self::BatchNormBackward => 8.0 * a * b * 16.0,
+            Self::GroupNorm | Self::GroupNormBackward => 8.0 * a * b * c.min(512.0),
+            Self::Pool | Self::PoolBackward => 5.0 * a * a * b.min(2048.0),
+            Self::Depthwise | Self::DepthwiseBackward => 8.0 * 16.0 * a * a * b.min(512.0),
+            Self::LstmGates | Self::LstmGatesBackward | Self::GruGates | Self::GruGatesBackward => 32.0 * a,
+            _ => 8.0 * a * b,
+        }
+    }
+}
+
 /// Calls of a kernel in a gradient step.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Operation {

@@ -12,15 +12,51 @@ use crate::optimizer::{self, LocalOptimizer, Step};
 use hcddl_core::domain::Stream;
 use hcddl_core::domain::operation::Kind;
 use std::hint::black_box;
+use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
 type Call = Box<dyn FnMut()>;
 
+/// Memory as layers have it: 16 bytes after the start of a line of the cache, where an allocator puts large vectors. Most
+/// loads then touch two lines; which ones do must not be a matter of chance here.
+struct Values {
+    all: Vec<f32>,
+    start: usize,
+    len: usize,
+}
+
+impl Values {
+    fn new(len: usize, value: impl Fn(usize) -> f32) -> Self {
+        let mut all = vec![0f32; len + 32];
+        let at = all.as_ptr().addr() / 4 % 16;
+        let start = (16 + 4 - at) % 16;
+        all[start..start + len].iter_mut().enumerate().for_each(|(i, to)| *to = value(i));
+        Self { all, start, len }
+    }
+}
+
+impl Deref for Values {
+    type Target = [f32];
+    fn deref(&self) -> &[f32] {
+        &self.all[self.start..self.start + self.len]
+    }
+}
+
+impl DerefMut for Values {
+    fn deref_mut(&mut self) -> &mut [f32] {
+        &mut self.all[self.start..self.start + self.len]
+    }
+}
+
 /// Values around 0, so that no branch is always taken.
-fn values(len: usize) -> Vec<f32> {
+fn values(len: usize) -> Values {
     let mut stream = Stream::new(1, "calibrate", len as u64, 0);
     let some: Vec<f32> = (0..len.min(65_537)).map(|_| stream.uniform() as f32 - 0.5).collect();
-    some.iter().copied().cycle().take(len).collect()
+    Values::new(len, |i| some[i % some.len()])
+}
+
+fn zeros(len: usize) -> Values {
+    Values::new(len, |_| 0.0)
 }
 
 /// The call of a kind at a size.
@@ -54,7 +90,7 @@ pub(super) fn of(isa: Isa, kind: Kind, size: [usize; 3]) -> Call {
 }
 
 fn product(isa: Isa, kind: Kind, [m, n, k]: [usize; 3]) -> Call {
-    let (a, b, mut c) = (values(m * k), values(k * n), vec![0f32; m * n]);
+    let (a, b, mut c) = (values(m * k), values(k * n), zeros(m * n));
     Box::new(move || {
         let (a, b, c) = (black_box(&a[..]), black_box(&b[..]), black_box(&mut c[..]));
         let left = if kind == Kind::ProductLeft { View::transposed(a, m) } else { View::rows(a, k) };
@@ -72,7 +108,7 @@ fn strips(isa: Isa, kind: Kind, [m, n, k]: [usize; 3]) -> Call {
     let dot = kind == Kind::ProductDotStrips;
     let (rows, len) = if dot { (n, k) } else { (k, n) };
     let offsets: Vec<u32> = (0..rows).map(|row| (row / 4 * (len + 24) + row % 4 * 8) as u32).collect();
-    let (a, b, mut c) = (values(m * k), values(rows.div_ceil(4) * (len + 24)), vec![0f32; m * n]);
+    let (a, b, mut c) = (values(m * k), values(rows.div_ceil(4) * (len + 24)), zeros(m * n));
     Box::new(move || {
         let (a, b, c) = (black_box(&a[..]), black_box(&b[..]), black_box(&mut c[..]));
         let b = View::scattered(b, &offsets);
@@ -151,11 +187,11 @@ fn vector(isa: Isa, kind: Kind, len: usize) -> Call {
 struct Memory {
     layer: Box<dyn Layer>,
     pass: Pass,
-    params: Vec<f32>,
-    x: Vec<f32>,
-    y: Vec<f32>,
-    kept: Vec<f32>,
-    scratch: Vec<f32>,
+    params: Values,
+    x: Values,
+    y: Values,
+    kept: Values,
+    scratch: Values,
 }
 
 impl Memory {
@@ -169,8 +205,8 @@ impl Memory {
             "max_pool" => x.iter_mut().for_each(|x| *x = x.max(0.0)),
             _ => {}
         }
-        let (y, kept) = (vec![0.0; layer.output_len() * batch], vec![0.0; layer.kept_len(pass)]);
-        let scratch = vec![0.0; layer.scratch_len(pass)];
+        let (y, kept) = (zeros(layer.output_len() * batch), zeros(layer.kept_len(pass)));
+        let scratch = zeros(layer.scratch_len(pass));
         let mut memory = Self { layer, pass, params, x, y, kept, scratch };
         memory.forward();
         memory
@@ -190,8 +226,8 @@ fn forward(isa: Isa, layer: Box<dyn Layer>, batch: usize) -> Call {
 fn backward(isa: Isa, layer: Box<dyn Layer>, batch: usize) -> Call {
     let memory = Memory::new(isa, layer, batch);
     let Memory { layer, pass, params, x, y, mut kept, mut scratch } = memory;
-    let (mut dy, mut dx) = (values(y.len()), vec![0f32; x.len()]);
-    let mut gradient = vec![0f32; params.len()];
+    let (mut dy, mut dx) = (values(y.len()), zeros(x.len()));
+    let mut gradient = zeros(params.len());
     Box::new(move || {
         let io = Backward {
             x: black_box(&x),
@@ -269,7 +305,7 @@ fn quarters(all: &mut [f32], len: usize) -> [&mut [f32]; 4] {
 }
 
 fn loss(isa: Isa, classes: usize, rows: usize) -> Call {
-    let (outputs, mut gradient) = (values(classes * rows), vec![0f32; classes * rows]);
+    let (outputs, mut gradient) = (values(classes * rows), zeros(classes * rows));
     let targets = Targets::Classes((0..rows).map(|row| (row % classes) as u32).collect());
     Box::new(move || {
         let outputs = black_box(&outputs[..]);
@@ -284,7 +320,7 @@ fn optimizer(isa: Isa, kind: Kind, len: usize) -> Call {
         _ => 2,
     });
     let (mut x, gradient, start) = (values(len), values(len), values(len));
-    let mut moments = [0, 1].map(|i| vec![0f32; if i < rule.moments() { len } else { 0 }]);
+    let mut moments = [0, 1].map(|i| zeros(if i < rule.moments() { len } else { 0 }));
     Box::new(move || {
         let [first, second] = &mut moments;
         let (x, gradient) = (black_box(&mut x[..]), black_box(&gradient[..]));
