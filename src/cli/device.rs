@@ -81,7 +81,10 @@ fn self_check(timer: &mut Timer, found: &Found) {
             errors.push(error.abs());
             let step = format!("{} with batches of {batch}", case.model);
             let (predicted, measured) = (predicted * 1e3, measured * 1e3);
-            output::note("check", &format!("{step}: {predicted:.3} ms, measured {measured:.3} ms, {error:+.1} %"));
+            output::note(
+                "check",
+                &format!("{step}: {predicted:.3} ms, measured {measured:.3} ms, {error:+.1} %"),
+            );
         }
     }
     errors.sort_by(f64::total_cmp);

@@ -12,7 +12,7 @@ fn main() {
             last = Instant::now();
         });
         eprintln!("{:?} s slowness {:.3}", start.elapsed(), timer.slowness());
-        std::fs::write("/tmp/table.json", json!({"flops": found.flops_per_second, "memory": found.memory_bytes_per_second, "efficiency": found.efficiency}).to_string()).unwrap();
+        std::fs::write("/tmp/table.json", json!({"flops": found.flops_per_second, "memory": found.memory_bytes_per_second, "efficiency": found.efficiency, "predicted": check::cases().iter().flat_map(|c| check::BATCHES.map(|b| (c.model, b, found.seconds(&c.operations(b))))).collect::<Vec<_>>()}).to_string()).unwrap();
     }
     if what != "table" {
         let mut all = vec![];

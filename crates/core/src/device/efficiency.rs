@@ -17,7 +17,7 @@ pub struct Grid {
 }
 
 /// A table of efficiencies, and of what memory gives by how much of it is used.
-#[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Efficiency {
     /// What was measured.
@@ -27,6 +27,9 @@ pub struct Efficiency {
     pub reach: Vec<(f64, f64)>,
     /// Bytes of the machine's last cache.
     pub cache: f64,
+    /// How many times as long as the sum of their kernels whole steps take: those that lie in caches, and those that do
+    /// not. Between an eighth of the last cache and all of it, something between.
+    pub context: [f64; 2],
 }
 
 /// Thousands of numbers are no text: their sum tells tables apart.
@@ -111,7 +114,25 @@ impl Efficiency {
         if !(self.cache > 0.0 && self.cache.is_finite()) {
             return Err(format!("`cache` is {}; allowed: more than 0", self.cache));
         }
+        if !self.context.iter().all(|factor| *factor > 0.0 && factor.is_finite()) {
+            return Err("`context` needs two factors above 0".to_owned());
+        }
         Ok(())
+    }
+
+    /// How far a set of so many bytes reaches out of the caches: from 0 up to an eighth of the last one to 1 from all of
+    /// it on.
+    #[must_use]
+    pub fn share_outside(&self, bytes: f64) -> f64 {
+        (1.0 + math::ln(bytes.max(1.0) / self.cache) / math::ln(8.0)).clamp(0.0, 1.0)
+    }
+
+    /// How many times as long as the sum of its kernels a step takes that touches so many bytes.
+    #[must_use]
+    pub fn context(&self, bytes: f64) -> f64 {
+        let share = self.share_outside(bytes);
+        let [inside, outside] = self.context;
+        math::exp((1.0 - share) * math::ln(inside) + share * math::ln(outside))
     }
 
     /// Rate of memory over that of a set too large for any cache, for a set of so many bytes.
@@ -152,6 +173,10 @@ impl Efficiency {
             let to = if operation.shared { &mut seconds.shared } else { &mut seconds.alone };
             *to += alone + fetching;
         }
+        let context = self.context(scale * working_set);
+        seconds.alone *= context;
+        seconds.shared *= context;
+        seconds.memory *= context;
         seconds
     }
 }

@@ -46,7 +46,7 @@ fn small_table() -> Efficiency {
     let mut kinds: std::collections::BTreeMap<Kind, Grid> =
         Kind::ALL.into_iter().map(|kind| (kind, grid(vec![0.5], vec![vec![1]]))).collect();
     kinds.insert(Kind::Product, grid(vec![0.1, 0.4, 0.1, 0.4], vec![vec![1, 4], vec![16, 64]]));
-    Efficiency { kinds, reach: vec![(1e6, 4.0), (2e6, 1.0)], cache: 1e6 }
+    Efficiency { kinds, reach: vec![(1e6, 4.0), (2e6, 1.0)], cache: 1e6, context: [1.0, 1.0] }
 }
 
 #[test]
@@ -179,7 +179,10 @@ fn options_override_and_are_checked() {
         ),
         (json!({"name": "pi-5", "efficiency": 1}), ""),
         (json!({"name": "pi-5", "efficiency": 0.5}), "efficiency: `0.5` is no table; allowed: 1, a file"),
-        (json!({"name": "pi-5", "efficiency": {"kinds": {}, "reach": [], "cache": 1}}), "`Product` is missing"),
+        (
+            json!({"name": "pi-5", "efficiency": {"kinds": {}, "reach": [], "cache": 1, "context": [1, 1]}}),
+            "`Product` is missing",
+        ),
         (json!({"name": "pi-5", "efficiency": {"kind": {}}}), "efficiency: unknown field `kind`"),
         (json!({"name": "pi-5", "threads": 0}), "threads: `0` is out of bounds"),
         (json!({"name": "pi-5", "cache": 0}), "cache: `0` is out of bounds"),

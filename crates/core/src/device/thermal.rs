@@ -104,7 +104,8 @@ mod tests {
         }
     }
 
-    /// 3 W idle: 55 degrees; 6.3 W: 88 in the end, 80 after 120 s x ln(33 / 8) = 170 s of computing without a pause.
+    /// 3 W idle: 55 degrees; 6.3 W: 88 in the end, 80 after 120 s x ln(33 / 8) = 170 s of computing without a pause; then, at
+    /// .8 of the clock and 5.64 W, 81.4.
     #[test]
     fn a_board_slows_down_when_it_has_computed_for_long_and_recovers() {
         let (thermal, watts) = (board(), (3.0, 3.3));
@@ -118,7 +119,7 @@ mod tests {
         }
         let first_slow = factors.iter().position(|factor| *factor > 1.0).unwrap();
         assert!((169..=172).contains(&first_slow), "{first_slow}");
-        assert!(host.degrees() < 81.0 && host.degrees() > 78.0, "{}", host.degrees());
+        assert!(host.degrees() < 81.5 && host.degrees() > 80.5, "{}", host.degrees());
         now = now + Span::from_millis(600_000);
         assert_eq!(host.begin(&thermal, now, second, watts), 1.0);
         assert!((host.degrees() - 55.0).abs() < 0.5, "{}", host.degrees());

@@ -69,7 +69,11 @@ pub enum Kind {
     LayerNorm,
     /// Its backward pass.
     LayerNormBackward,
-    /// Pooling of 2 x 2: width of the input, planes (of a square image).
+    /// Mean of 2 x 2: as [`Kind::Pool`].
+    MeanPool,
+    /// Its backward pass.
+    MeanPoolBackward,
+    /// Maximum of 2 x 2: width of the input, planes (of a square image).
     Pool,
     /// Its backward pass.
     PoolBackward,
@@ -110,7 +114,7 @@ const TRANSCENDENTAL: f64 = 20.0;
 
 impl Kind {
     /// Every kind, in order.
-    pub const ALL: [Self; 47] = [
+    pub const ALL: [Self; 49] = [
         Self::Product,
         Self::ProductLeft,
         Self::ProductRight,
@@ -141,6 +145,8 @@ impl Kind {
         Self::GroupNormBackward,
         Self::LayerNorm,
         Self::LayerNormBackward,
+        Self::MeanPool,
+        Self::MeanPoolBackward,
         Self::Pool,
         Self::PoolBackward,
         Self::PoolWide,
@@ -175,7 +181,9 @@ impl Kind {
                 Self::BatchNorm | Self::GroupNorm | Self::LayerNorm => 7.0,
                 Self::BatchNormBackward | Self::GroupNormBackward | Self::LayerNormBackward => 14.0,
                 // Of planes that are as high as they are wide.
-                Self::Pool | Self::PoolBackward => f64::from(size[0]),
+                Self::Pool | Self::PoolBackward | Self::MeanPool | Self::MeanPoolBackward => {
+                    f64::from(size[0])
+                }
                 Self::Depthwise => 2.0 * 16.0 * f64::from(size[0]),
                 Self::DepthwiseBackward => 4.0 * 16.0 * f64::from(size[0]),
                 Self::LstmGates => 5.0 * TRANSCENDENTAL,
@@ -201,7 +209,9 @@ impl Kind {
             Self::ProductDot | Self::ProductDotStrips => 4.0 * (a * c + c * b + a * b),
             Self::BatchNorm | Self::BatchNormBackward => 8.0 * a * b * 16.0,
             Self::GroupNorm | Self::GroupNormBackward => 8.0 * a * b * c.min(512.0),
-            Self::Pool | Self::PoolBackward => 5.0 * a * a * b.min(2048.0),
+            Self::Pool | Self::PoolBackward | Self::MeanPool | Self::MeanPoolBackward => {
+                5.0 * a * a * b.min(2048.0)
+            }
             Self::Depthwise | Self::DepthwiseBackward => 8.0 * 16.0 * a * a * b.min(512.0),
             Self::LstmGates | Self::LstmGatesBackward | Self::GruGates | Self::GruGatesBackward => 32.0 * a,
             _ => 8.0 * a * b,

@@ -4,8 +4,8 @@ use crate::batch::Targets;
 use crate::kernels::dropout::drop_out;
 use crate::kernels::{Isa, View, elementwise, gates, gemm, gemm_dot, transpose};
 use crate::layer::{
-    self, Activation, Backward, BatchNorm, Chain, Conv2d, Embedding, Forward, GroupNorm, Layer, LayerNorm,
-    MaxPool2d, Pass, PoolShape, Statistics,
+    self, Activation, AvgPool2d, Backward, BatchNorm, Chain, Conv2d, Embedding, Forward, GroupNorm, Layer,
+    LayerNorm, MaxPool2d, Pass, PoolShape, Statistics,
 };
 use crate::loss::Loss;
 use crate::optimizer::{self, LocalOptimizer, Step};
@@ -73,8 +73,10 @@ pub(super) fn of(isa: Isa, kind: Kind, size: [usize; 3]) -> Call {
         Kind::GroupNormBackward => backward(isa, group_norm(size).0, group_norm(size).1),
         Kind::LayerNorm => forward(isa, Box::new(LayerNorm { len: a }), b),
         Kind::LayerNormBackward => backward(isa, Box::new(LayerNorm { len: a }), b),
-        Kind::Pool => forward(isa, pool(a, b, 2, 2), 1),
-        Kind::PoolBackward => backward(isa, pool(a, b, 2, 2), 1),
+        Kind::Pool => forward(isa, Box::new(MaxPool2d(plain_pool(a, b))), 1),
+        Kind::PoolBackward => backward(isa, Box::new(MaxPool2d(plain_pool(a, b))), 1),
+        Kind::MeanPool => forward(isa, Box::new(AvgPool2d(plain_pool(a, b))), 1),
+        Kind::MeanPoolBackward => backward(isa, Box::new(AvgPool2d(plain_pool(a, b))), 1),
         Kind::PoolWide => forward(isa, wide_pool(a, b), 1),
         Kind::PoolWideBackward => backward(isa, wide_pool(a, b), 1),
         Kind::Depthwise => forward(isa, depthwise(a, b), 16),
@@ -254,8 +256,8 @@ fn group_norm([pixels, channels, all]: [usize; 3]) -> (Box<dyn Layer>, usize) {
     (Box::new(GroupNorm { channels: channels * groups, pixels, groups, activation }), all / groups)
 }
 
-fn pool(width: usize, planes: usize, size: usize, stride: usize) -> Box<dyn Layer> {
-    Box::new(MaxPool2d(PoolShape { stride, ..PoolShape::new((planes, width, width), size) }))
+fn plain_pool(width: usize, planes: usize) -> PoolShape {
+    PoolShape::new((planes, width, width), 2)
 }
 
 /// Of overlapping windows, one row of them.

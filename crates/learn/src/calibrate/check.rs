@@ -53,19 +53,29 @@ pub fn cases() -> Vec<Case> {
             _ => (mnist, 1, json!({})),
         }
     };
-    let tables = LearnTables::default();
     let case = |row: &hcddl_core::domain::Row<model::BuildModel>| {
         let (shape, steps, options) = of(row.name);
-        let options = options.as_object().cloned().unwrap_or_default();
-        let choice = Choice { name: row.name.into(), options, positional: vec![] };
-        let network = (row.build)(&choice, &tables, &shape)
-            .unwrap_or_else(|error| panic!("{} does not fit its samples: {error}", row.name));
-        Case { model: row.name, params: network.params_len(), network, steps }
+        Case::of(row.name, options, shape, steps)
     };
     model::table().rows().iter().map(case).collect()
 }
 
 impl Case {
+    /// A model of the table with these options, on samples of a shape and of so many time steps.
+    ///
+    /// # Panics
+    /// If they do not fit.
+    #[must_use]
+    pub fn of(model: &'static str, options: Value, shape: DataShape, steps: usize) -> Self {
+        let options = options.as_object().cloned().unwrap_or_default();
+        let choice = Choice { name: model.into(), options, positional: vec![] };
+        let table = model::table();
+        let row = table.rows().iter().find(|row| row.name == model).expect("a model of the table");
+        let network = (row.build)(&choice, &LearnTables::default(), &shape)
+            .unwrap_or_else(|error| panic!("{model} does not fit its samples: {error}"));
+        Self { model, params: network.params_len(), network, steps }
+    }
+
     /// What a gradient step with plain SGD does.
     #[must_use]
     pub fn operations(&self, samples: usize) -> Operations {

@@ -40,7 +40,9 @@ pub(super) fn axes(kind: Kind) -> Vec<&'static [u32]> {
         Kind::GroupNorm | Kind::GroupNormBackward => {
             vec![&[1, 4, 9, 16, 36, 64, 144, 256, 576, 1024], &[1, 2, 8, 16, 32, 64], &[2, 64, 512]]
         }
-        Kind::Pool | Kind::PoolBackward => vec![&[2, 4, 6, 8, 12, 16, 24, 28, 32, 64], &[1, 16, 256, 2048]],
+        Kind::Pool | Kind::PoolBackward | Kind::MeanPool | Kind::MeanPoolBackward => {
+            vec![&[2, 4, 6, 8, 12, 16, 24, 28, 32, 64], &[1, 16, 256, 2048]]
+        }
         Kind::PoolWide | Kind::PoolWideBackward => vec![&[4, 9, 16, 25], &[16, 256, 4096, 65_536]],
         Kind::Depthwise | Kind::DepthwiseBackward => vec![&[1, 2, 4, 8, 16, 32], &[4, 64, 512]],
         Kind::LstmGates | Kind::LstmGatesBackward | Kind::GruGates | Kind::GruGatesBackward => {

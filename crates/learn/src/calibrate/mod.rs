@@ -1,16 +1,17 @@
 //! Efficiencies of our kernels on this machine, measured: the table that devices' times are predicted from.
 //!
-//! Each kind of kernel is called over a grid of sizes with its data at hand, as often as a sample of tens of
+//! Whole steps of some networks tell what the sum of kernels leaves out (`context`). Each kind of kernel is called over a grid of sizes with its data at hand, as often as a sample of tens of
 //! microseconds needs, for a few milliseconds; all of them take less than a minute on a PC.
 
 mod calls;
 pub mod check;
+mod context;
 mod grids;
 mod timer;
 
 use crate::kernels::Isa;
-pub use hcddl_core::device::efficiency::Grid;
 use hcddl_core::device::Efficiency;
+pub use hcddl_core::device::efficiency::Grid;
 use hcddl_core::domain::operation::{Kind, Operations};
 use std::collections::BTreeMap;
 use std::hint::black_box;
@@ -89,8 +90,10 @@ pub fn measure(timer: &mut Timer, mut each: impl FnMut(Kind)) -> Found {
     let reach: Vec<(f64, f64)> = reach.collect();
     // The largest set that is at least twice as fast as memory.
     let cache = reach.iter().rev().find(|(_, rate)| *rate >= 2.0).map_or(reach[0].0, |(bytes, _)| *bytes);
-    let efficiency = Efficiency { kinds: kinds.collect(), reach, cache };
-    Found { flops_per_second, memory_bytes_per_second, efficiency }
+    let efficiency = Efficiency { kinds: kinds.collect(), reach, cache, context: [1.0; 2] };
+    let mut found = Found { flops_per_second, memory_bytes_per_second, efficiency };
+    found.efficiency.context = context::measured(timer, &found);
+    found
 }
 
 /// Three digits.

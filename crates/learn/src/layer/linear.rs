@@ -45,16 +45,18 @@ impl Layer for Linear {
 
     fn operations(&self, pass: Pass, first: bool, all: &mut Vec<Operation>) {
         let (rows, inputs, outputs) = (pass.rows(), self.inputs, self.outputs);
-        let weights = inputs * outputs;
+        let (weights, values) = (inputs * outputs, rows * (inputs + outputs));
         all.push(Operation::new(Kind::FillRows, [outputs, rows], 1));
-        all.push(count::product(Kind::Product, [rows, outputs, inputs], 1).far(weights));
+        all.push(count::product(Kind::Product, [rows, outputs, inputs], 1).far(weights).near(values));
         count::activation(self.activation, rows * outputs, 1, all);
         count::activation_backward(self.activation, rows * outputs, all);
         let product = count::product(Kind::ProductLeft, [inputs, outputs, rows], 1);
-        all.push(product.far(weights + rows * inputs));
+        all.push(product.far(weights + rows * inputs).near(rows * outputs));
         all.push(Operation::new(Kind::SumRows, [outputs, rows], 1));
         if !first {
-            all.push(count::product(Kind::ProductRight, [rows, inputs, outputs], 1).far(weights));
+            all.push(
+                count::product(Kind::ProductRight, [rows, inputs, outputs], 1).far(weights).near(values),
+            );
         }
     }
 

@@ -55,13 +55,13 @@ impl PoolShape {
         (self.output_len() * self.size * self.size) as f64
     }
 
-    /// As [`Layer::operations`], of both kinds of pooling.
-    fn operations(&self, pass: Pass, all: &mut Vec<Operation>) {
+    /// As [`Layer::operations`]; windows of 2 x 2 are of two kinds.
+    fn operations(&self, pass: Pass, plain: [Kind; 2], all: &mut Vec<Operation>) {
         let (rows, values) = (pass.rows(), pass.rows() * self.input_len());
         let (kinds, size) = if self.is_2x2() {
             // Planes as if they were as high as wide.
             let planes = (rows * self.channels * self.height).div_ceil(self.width);
-            ([Kind::Pool, Kind::PoolBackward], [self.width, planes])
+            (plain, [self.width, planes])
         } else {
             ([Kind::PoolWide, Kind::PoolWideBackward], [self.size * self.size, rows * self.output_len()])
         };
@@ -140,7 +140,7 @@ impl Layer for AvgPool2d {
     }
 
     fn operations(&self, pass: Pass, _first: bool, all: &mut Vec<Operation>) {
-        self.0.operations(pass, all);
+        self.0.operations(pass, [Kind::MeanPool, Kind::MeanPoolBackward], all);
     }
 
     fn forward(&self, pass: Pass, _params: &[f32], io: Forward<'_>) {
@@ -211,7 +211,7 @@ impl Layer for MaxPool2d {
     }
 
     fn operations(&self, pass: Pass, _first: bool, all: &mut Vec<Operation>) {
-        self.0.operations(pass, all);
+        self.0.operations(pass, [Kind::Pool, Kind::PoolBackward], all);
     }
 
     fn forward(&self, pass: Pass, _params: &[f32], io: Forward<'_>) {

@@ -203,20 +203,28 @@ impl<R: Recurrent> Layer for R {
                 all.push(Operation::new(Kind::Dropout, [rows * inputs], 3));
             }
             all.push(Operation::new(Kind::FillRows, [sums, rows], if R::STATE >= R::GATES { 2 } else { 1 }));
-            all.push(product(Kind::Product, [rows, sums, inputs]).far(inputs * sums));
-            all.push(step(sums, hidden).far(hidden * sums));
-            all.push(Operation::new(R::KINDS[0], [hidden], rows));
+            all.push(
+                product(Kind::Product, [rows, sums, inputs]).far(inputs * sums).near(rows * (inputs + sums)),
+            );
+            // What a step adds to, and the gates of all steps later, lies where all rows do.
+            all.push(step(sums, hidden).far(hidden * sums).near(rows * sums));
+            all.push(Operation::new(R::KINDS[0], [hidden], rows).near(rows * hidden * (R::GATES + R::STATE)));
             all.push(Operation::new(Kind::Transpose, [hidden, sums], 1).far(hidden * sums));
             all.push(Operation::new(R::KINDS[1], [hidden], rows).far(rows * hidden * (R::GATES + R::STATE)));
-            all.push(step(hidden, sums));
-            all.push(product(Kind::ProductLeft, [inputs, sums, rows]).far(inputs * (rows + sums)));
+            all.push(step(hidden, sums).near(rows * (hidden + sums)));
+            let product_x = product(Kind::ProductLeft, [inputs, sums, rows]);
+            all.push(product_x.far(inputs * (rows + sums)).near(rows * sums));
             if later > 0 {
                 let product = product(Kind::ProductLeft, [hidden, sums, rows - batch]);
-                all.push(product.far(hidden * (rows + sums)));
+                all.push(product.far(hidden * (rows + sums)).near(rows * sums));
             }
             all.push(Operation::new(Kind::SumRows, [sums, rows], 2));
             if layer > 0 || !first {
-                all.push(product(Kind::ProductRight, [rows, inputs, sums]).far(inputs * sums));
+                all.push(
+                    product(Kind::ProductRight, [rows, inputs, sums])
+                        .far(inputs * sums)
+                        .near(rows * (inputs + sums)),
+                );
             }
         }
     }
