@@ -5,9 +5,10 @@ use hcddl_core::domain::operation::Kind;
 /// Lengths of vectors.
 const VALUES: &[u32] =
     &[1, 8, 16, 32, 64, 128, 256, 1024, 4096, 16_384, 65_536, 262_144, 1_048_576, 4_194_304];
-const M: &[u32] = &[1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 64, 128, 256, 1024, 4096];
-const N: &[u32] = &[1, 4, 10, 16, 32, 64, 128, 256, 1024];
-const K: &[u32] = &[1, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 4096];
+const M: &[u32] = &[1, 2, 4, 8, 12, 16, 32, 64, 128, 256, 1024];
+const N: &[u32] = &[1, 10, 16, 32, 64, 128, 256, 1024];
+/// Rows of 256 values and of multiples of that are where caches collide, so that others next to them are measured as well.
+const K: &[u32] = &[1, 4, 8, 16, 32, 64, 120, 128, 136, 248, 256, 264, 504, 512, 520, 1016, 1024, 1032, 4096];
 const RUNS: &[u32] = &[1, 4, 32, 256, 2048, 16_384];
 
 /// The measured sizes of each of the first sides of a kind.
