@@ -26,7 +26,7 @@ pub fn measure(out: Option<&Path>) -> anyhow::Result<Ending> {
     // What cannot be written is told before the work.
     atomic::replace(path, b"{}\n")?;
     let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    output::note("measuring", &format!("kernels for {}, about a minute", Isa::best().name()));
+    output::note("measuring", &format!("kernels for {}, about two minutes", Isa::best().name()));
     let mut timer = Timer::new(Isa::best());
     let found = calibrate::measure(&mut timer, |_| {});
     let speedup = calibrate::speedup(threads);

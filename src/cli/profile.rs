@@ -25,7 +25,7 @@ use std::time::SystemTime;
 pub struct ProfileArgs {
     #[command(flatten)]
     target: TargetArgs,
-    /// This machine alone, in about a minute: how fast its kernels are, as a device for scenarios
+    /// This machine alone, in about two minutes: how fast its kernels are, as a device for scenarios
     #[arg(long, conflicts_with_all = ["file", "inventory", "inventory_json", "local", "join", "group", "limit"])]
     device: bool,
     /// Where the two short runs are kept, must be empty or new [default: runs/<UTC>-profile-<name>]; with --device the

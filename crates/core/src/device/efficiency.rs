@@ -169,7 +169,8 @@ impl Efficiency {
             let set = kind.measured_set(size);
             let longer = |bytes: f64, from: f64| bytes * (per_byte(from) - per_byte(set)).max(0.0);
             let fetching = longer(far, working_set) + MOVED * longer(near, 2.0 * near);
-            seconds.memory += fetching + if scale * set > self.cache { alone } else { 0.0 };
+            let streams = !kind.is_product() && scale * set > self.cache;
+            seconds.memory += fetching + if streams { alone } else { 0.0 };
             let to = if operation.shared { &mut seconds.shared } else { &mut seconds.alone };
             *to += alone + fetching;
         }

@@ -166,6 +166,21 @@ impl Kind {
         Self::Call,
     ];
 
+    /// Whether it is a matrix product, which takes its values from caches again and again; other kernels take what memory
+    /// gives them once their values are too many for caches.
+    #[must_use]
+    pub fn is_product(self) -> bool {
+        matches!(
+            self,
+            Self::Product
+                | Self::ProductLeft
+                | Self::ProductRight
+                | Self::ProductDot
+                | Self::ProductStrips
+                | Self::ProductDotStrips
+        )
+    }
+
     /// Floating-point operations of a call, by which efficiencies are told: of kernels that only move values, one for
     /// each value.
     #[must_use]

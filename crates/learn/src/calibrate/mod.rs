@@ -1,7 +1,7 @@
 //! Efficiencies of our kernels on this machine, measured: the table that devices' times are predicted from.
 //!
 //! Whole steps of some networks tell what the sum of kernels leaves out (`context`). Each kind of kernel is called over a grid of sizes with its data at hand, as often as a sample of tens of
-//! microseconds needs, for a few milliseconds; all of them take less than a minute on a PC.
+//! microseconds needs, for a few milliseconds; all of them take a minute and a half on a PC.
 
 mod calls;
 pub mod check;
@@ -67,22 +67,16 @@ const LARGEST: f64 = 7e8;
 /// Measures; `each` hears what is about to be measured.
 pub fn measure(timer: &mut Timer, mut each: impl FnMut(Kind)) -> Found {
     let isa = Isa::best();
-    let mut seconds = BTreeMap::new();
+    let mut rates = BTreeMap::new();
     for kind in Kind::ALL {
         each(kind);
-        seconds.insert(kind, of_kind(timer, isa, kind));
+        rates.insert(kind, of_kind(timer, isa, kind));
     }
-    let best = |(kind, (grid, flops)): (&Kind, &(Grid, f64))| {
-        if *kind == Kind::Product {
-            *flops * grid.efficiency.iter().copied().fold(0.0, f64::max)
-        } else {
-            0.0
-        }
-    };
-    let flops_per_second = seconds.iter().map(best).fold(0.0, f64::max);
+    let products = rates.get(&Kind::Product).map(|grid| grid.efficiency.iter().copied());
+    let flops_per_second = products.into_iter().flatten().fold(0.0, f64::max);
     let reach = reach(timer);
     let memory_bytes_per_second = reach.last().map_or(1.0, |last| last.1);
-    let kinds = seconds.into_iter().map(|(kind, (grid, _))| {
+    let kinds = rates.into_iter().map(|(kind, grid)| {
         let efficiency = grid.efficiency.iter().map(|rate| rounded(rate / flops_per_second)).collect();
         (kind, Grid { efficiency, ..grid })
     });
@@ -101,8 +95,8 @@ fn rounded(value: f64) -> f64 {
     format!("{value:.2e}").parse().expect("a number that was just written")
 }
 
-/// Rates of a kind over its grid, in operations per second, and 1.
-fn of_kind(timer: &mut Timer, isa: Isa, kind: Kind) -> (Grid, f64) {
+/// Rates of a kind over its grid, in operations per second.
+fn of_kind(timer: &mut Timer, isa: Isa, kind: Kind) -> Grid {
     let axes: Vec<Vec<u32>> = grids::axes(kind).iter().map(|axis| axis.to_vec()).collect();
     let points: usize = axes.iter().map(Vec::len).product();
     let mut efficiency: Vec<f64> = Vec::with_capacity(points);
@@ -124,7 +118,7 @@ fn of_kind(timer: &mut Timer, isa: Isa, kind: Kind) -> (Grid, f64) {
         };
         efficiency.push(rate);
     }
-    (Grid { axes, efficiency }, 1.0)
+    Grid { axes, efficiency }
 }
 
 /// Bytes of a set, and bytes per second that are copied from one half of it to the other again and again.

@@ -17,7 +17,7 @@ use thiserror::Error;
 /// Name of the file in a run directory.
 pub const FILE: &str = "checkpoint.bin";
 /// Version of what is stored; raised whenever a stored type changes.
-pub const CHECKPOINT_VERSION: u32 = 4;
+pub const CHECKPOINT_VERSION: u32 = 5;
 
 const MAGIC: [u8; 8] = *b"hcddlckp";
 const HEAD: usize = 8 + 4 + 8 + 16;

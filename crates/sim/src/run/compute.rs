@@ -23,7 +23,6 @@ pub struct ComputeState {
     /// Factors of `slow_down` faults.
     slowed: BTreeMap<NodeId, f64>,
     phases: BTreeMap<NodeId, SlowPhases>,
-    #[serde(default)]
     temperatures: BTreeMap<HostId, Temperature>,
     /// Jobs that share the cores of a host, by their flow.
     shared: BTreeMap<u64, u64>,
