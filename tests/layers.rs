@@ -47,6 +47,8 @@ const LAYERS: [(&str, &[&str]); 8] = [
             "portion",
             "quadratic",
             "reference",
+            // How fast they are here.
+            "calibrate",
         ],
     ),
     ("crates/plan", &["plan", "measure", "registry", "factory", "fixture", "scenario", "laws"]),

@@ -12,6 +12,7 @@ mod compare;
 mod completions;
 mod data;
 mod deploy;
+mod device;
 mod explore;
 mod export;
 mod init;

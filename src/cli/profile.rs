@@ -1,6 +1,7 @@
-//! `hcddl profile SCENARIO -i INVENTORY` and `hcddl profile RUN_DIR`
+//! `hcddl profile SCENARIO -i INVENTORY`, `hcddl profile RUN_DIR` and `hcddl profile --device`
 
 use super::deploy::{TargetArgs, run_quietly};
+use super::device;
 use super::session::Session;
 use super::{Ending, ScenarioArgs, Usage, output, session};
 use anyhow::Context;
@@ -26,8 +27,12 @@ use std::time::SystemTime;
 pub struct ProfileArgs {
     #[command(flatten)]
     target: TargetArgs,
+    /// This machine alone, in about two minutes: how fast its kernels are, as a device for scenarios
+    #[arg(long, conflicts_with_all = ["file", "inventory", "inventory_json", "local", "join", "group", "limit"])]
+    device: bool,
     /// Where the two short runs, the profile and its certificate are kept; must be empty or new [default:
-    /// runs/<UTC>-profile-<name>; of a run, its directory]
+    /// runs/<UTC>-profile-<name>; of a run, its directory]; with --device the file of the table, must be new [default:
+    /// device.json]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
 }
@@ -45,6 +50,9 @@ struct Seen<'a> {
 /// Prints the sections `devices` and `network` of a scenario that behaves like some devices: those of a run, or those
 /// of an inventory, where a scenario is trained for a moment.
 pub fn execute(args: &ProfileArgs, registry: &Registry) -> anyhow::Result<Ending> {
+    if args.device {
+        return device::measure(args.out.as_deref());
+    }
     let path = args.target.file()?;
     if !path.is_dir() {
         return measure(args, registry);

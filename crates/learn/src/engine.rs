@@ -13,8 +13,9 @@ use super::model::{Network, Output, Workspace};
 use super::shard::{Shard, bucketed, shuffled};
 use super::split::Holdings;
 use super::tables::LearnError;
-use super::{Cost, EvalPart, GoOn, Learner, Split, safetensors};
+use super::{Cost, EvalPart, GoOn, Learner, Operations, Split, optimizer, safetensors};
 use crate::plan::LearningPlan;
+use hcddl_core::domain::operation::{Kind, Operation};
 use hcddl_core::domain::work::{Train, Trained};
 use hcddl_core::domain::{NodeId, OptionError, Seeds, Stream, Tables};
 use std::cell::RefCell;
@@ -403,6 +404,17 @@ impl Learner for Engine {
 
     fn cost(&self) -> Cost {
         self.network.cost(self.batch, self.data.train.mean_steps())
+    }
+
+    fn operations(&self, batch: usize) -> Operations {
+        let (params, steps) = (self.params_len(), self.data.train.mean_steps().round() as usize);
+        let mut all = self.network.operations(batch, steps);
+        let row_len = self.data.shape.row_len();
+        all.step.insert(0, Operation::new(Kind::Copy, [row_len, batch * steps.max(1)], 1));
+        all.step.push(optimizer::operation(self.rule.optimizer.as_ref(), params));
+        // The parameters to start from, the tensor that is returned, and a look at each of its values.
+        all.job = [Kind::Copy, Kind::Add, Kind::Sum].map(|kind| Operation::new(kind, [params], 1)).to_vec();
+        all
     }
 
     fn tensors(&self) -> Vec<(String, Vec<usize>)> {

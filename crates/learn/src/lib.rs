@@ -9,6 +9,7 @@
 
 pub mod augment;
 pub mod batch;
+pub mod calibrate;
 #[cfg(feature = "candle")]
 pub mod candle;
 pub mod data;
@@ -32,6 +33,7 @@ pub mod split;
 pub mod tables;
 
 use hcddl_core::domain::NodeId;
+pub use hcddl_core::domain::operation::Operations;
 pub use hcddl_core::domain::work::{Cost, Train, Trained};
 
 /// Asked before each step of a job: whether it may go on.
@@ -86,6 +88,11 @@ pub trait Learner: Send + Sync {
     fn batches_per_epoch(&self, node: NodeId) -> u64;
     /// Counted cost of the model, for the device model.
     fn cost(&self) -> Cost;
+    /// What a job does at a size of batch, kernel by kernel, for the device model; empty where nothing is known of it
+    /// but [`Learner::cost`].
+    fn operations(&self, _batch: usize) -> Operations {
+        Operations::default()
+    }
     /// Where running statistics (of batch normalisation) lie in the flat vector, ascending. An update holds their values
     /// there, not changes of them, and servers average them.
     fn statistics(&self) -> Vec<std::ops::Range<usize>> {

@@ -1,12 +1,17 @@
 //! Devices: how long work takes on them and what it costs in energy.
 
+pub mod efficiency;
 mod profiles;
 mod slow;
 pub mod slowdown;
+mod thermal;
 
+pub use efficiency::Efficiency;
 pub use profiles::{BuildDevice, table};
 pub use slow::SlowPhases;
+pub use thermal::{Temperature, Thermal};
 
+use crate::domain::operation::Operations;
 use crate::domain::{Span, Stream, math};
 use crate::net::Distribution;
 use serde::{Deserialize, Serialize};
@@ -17,16 +22,24 @@ use std::sync::Arc;
 pub struct Profile {
     /// Row of the table.
     pub name: String,
-    /// Sustained f32 operations per second of one training job (all cores).
+    /// f32 operations per second of the fastest matrix products, on `threads` threads together.
     pub flops_per_second: f64,
-    /// Memory bandwidth in bytes per second of one job.
+    /// Threads that share out a large step; a small one has a thread's part of `flops_per_second`.
+    pub threads: u32,
+    /// What part of that each kind of kernel reaches; without it, all of it.
+    pub efficiency: Option<Arc<Efficiency>>,
+    /// Memory bandwidth in bytes per second: of a job, and of all jobs of a host together.
     pub memory_bytes_per_second: f64,
+    /// Bytes of its last cache, that of a core or what all share: the table's reach is moved to it.
+    pub cache_bytes: f64,
     /// Fixed cost of a job.
     pub overhead: Span,
     /// Standard deviation of the logarithm of a job's time.
     pub jitter_sigma: f64,
     /// Alternation of normal and slow phases.
     pub slow_phase: Option<SlowPhase>,
+    /// What it does when it gets hot.
+    pub thermal: Option<Thermal>,
     /// Time of one gradient step instead of the counted one.
     pub step_time: Option<Arc<dyn Distribution>>,
     /// Jobs that can run at once without slowing each other down.
@@ -61,6 +74,9 @@ pub struct JobCost {
     pub bytes: f64,
     /// Gradient steps within it; 0 for arithmetic of a server.
     pub steps: u64,
+    /// Seconds that a table of efficiencies predicts for the device of its node, instead of the larger of `flops` and
+    /// `bytes` over its rates.
+    pub predicted: Option<f64>,
 }
 
 /// Bytes of one f32.
@@ -79,6 +95,7 @@ impl JobCost {
             flops: count * 3.0 * cost.forward_flops * batch,
             bytes: count * 3.0 * (F32_BYTES * cost.params as f64 + cost.activation_bytes * batch),
             steps,
+            predicted: None,
         }
     }
 
@@ -87,19 +104,44 @@ impl JobCost {
     #[must_use]
     pub fn fold(inputs: usize, len: usize) -> Self {
         let (inputs, len) = (inputs as f64, len as f64);
-        Self { flops: 2.0 * inputs * len, bytes: F32_BYTES * (inputs + 2.0) * len, steps: 0 }
+        Self { flops: 2.0 * inputs * len, bytes: F32_BYTES * (inputs + 2.0) * len, steps: 0, predicted: None }
     }
 
     /// Encoding or decoding `len` elements, at the operations and bytes for each that the codec states.
     #[must_use]
     pub fn coding(per_element: (f64, f64), len: usize) -> Self {
-        Self { flops: per_element.0 * len as f64, bytes: per_element.1 * len as f64, steps: 0 }
+        Self {
+            flops: per_element.0 * len as f64,
+            bytes: per_element.1 * len as f64,
+            steps: 0,
+            predicted: None,
+        }
     }
 }
 
 impl Profile {
-    /// Time of a job on an otherwise idle device: overhead + max(flops / rate, bytes / bandwidth) x jitter,
-    /// with jitter exp(sigma z - sigma^2 / 2), z standard normal, whose mean is 1.
+    /// Seconds of a training job by the table of efficiencies: of each step, and once. `None` without a table, or where
+    /// nothing is known of the steps.
+    #[must_use]
+    pub fn predicted(&self, all: &Operations) -> Option<Predicted> {
+        let table = self.efficiency.as_ref().filter(|_| !all.is_empty())?;
+        let (threads, memory) = (f64::from(self.threads.max(1)), self.memory_bytes_per_second);
+        // Sets of as many caches reach as far as on the machine of the table.
+        let scale = table.cache / self.cache_bytes;
+        let of = |list| table.seconds(list, all.working_set, scale, self.flops_per_second / threads, memory);
+        let (step, job) = (of(&all.step), of(&all.job));
+        let team = if all.flops() >= efficiency::LARGE_STEP { threads } else { 1.0 };
+        let seconds = step.on(team);
+        Some(Predicted {
+            step: seconds,
+            job: job.on(1.0),
+            memory_share: step.memory / (step.alone + step.shared),
+        })
+    }
+
+    /// Time of a job on an otherwise idle device: overhead + work x jitter. Work is what the table of efficiencies
+    /// predicts, or max(flops / rate, bytes / bandwidth) without one and for arithmetic of servers, which moves memory;
+    /// jitter is exp(sigma z - sigma^2 / 2), z standard normal, whose mean is 1.
     ///
     /// Training on a device with a `step_time` takes the overhead and one draw of it for each step instead.
     /// A job that needs no randomness draws nothing.
@@ -110,13 +152,24 @@ impl Profile {
         }
         let compute_s = cost.flops / self.flops_per_second;
         let memory_s = cost.bytes / self.memory_bytes_per_second;
-        let work = Span::from_seconds(compute_s.max(memory_s));
+        let work = Span::from_seconds(cost.predicted.unwrap_or(compute_s.max(memory_s)));
         let sigma = self.jitter_sigma;
         if sigma == 0.0 || work == Span::ZERO {
             return self.overhead + work;
         }
         self.overhead + work.scale(math::exp(sigma * stream.normal() - sigma * sigma / 2.0))
     }
+}
+
+/// What a table of efficiencies predicts for a training job.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Predicted {
+    /// Seconds of a gradient step.
+    pub step: f64,
+    /// Seconds of what is done once.
+    pub job: f64,
+    /// Share of a step's time in which memory decides.
+    pub memory_share: f64,
 }
 
 /// Joules of a machine over `total`: all of them, and those above idling.

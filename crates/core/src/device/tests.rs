@@ -1,4 +1,6 @@
+use super::efficiency::Grid;
 use super::*;
+use crate::domain::operation::{Kind, Operation};
 use crate::domain::work::Cost;
 use crate::domain::{OptionError, Pick, Time};
 use serde_json::{Value, json};
@@ -37,10 +39,65 @@ fn a_job_takes_the_larger_of_its_arithmetic_and_its_memory() {
     assert_eq!(pi.duration(&coding, &mut stream()), Span(10_100_000));
 }
 
+/// Products of a table of two points of n, 0.1 and 0.4 of 10 Gflop/s; sets beyond 1 MB come from memory, which copies 1 GB
+/// a second.
+fn small_table() -> Efficiency {
+    let grid = |efficiency: Vec<f64>, axes| Grid { axes, efficiency };
+    let mut kinds: std::collections::BTreeMap<Kind, Grid> =
+        Kind::ALL.into_iter().map(|kind| (kind, grid(vec![0.5], vec![vec![1]]))).collect();
+    kinds.insert(Kind::Product, grid(vec![0.1, 0.4, 0.1, 0.4], vec![vec![1, 4], vec![16, 64]]));
+    Efficiency { kinds, reach: vec![(1e6, 4.0), (2e6, 1.0)], cache: 1e6, context: [1.0, 1.0] }
+}
+
+#[test]
+fn between_sizes_efficiencies_are_geometric_means_and_beyond_them_those_of_the_edge() {
+    let table = small_table();
+    assert!(table.check().is_ok());
+    let at = |n| (table.kinds[&Kind::Product].at([2, n, 7]) * 1e6).round() / 1e6;
+    assert_eq!([1, 16, 32, 64, 1000].map(at), [0.1, 0.1, 0.2, 0.4, 0.4]);
+    let reach = |bytes| (table.reach(bytes) * 1e6).round() / 1e6;
+    assert_eq!([1.0, 1e6, 2f64.sqrt() * 1e6, 2e6, 1e9].map(reach), [4.0, 4.0, 2.0, 1.0, 1.0]);
+}
+
+/// Ten products 4 x 64 x 100, at 0.4 of 10 Gflop/s: 51,200 operations each, 12.8 us; 1 MB from a step ago, from memory
+/// instead of a cache: 1e6 / 2e9 - 1e6 / 8e9 = 375 us.
+#[test]
+fn a_step_is_the_sum_of_its_kernels_and_of_what_memory_takes_longer() {
+    let table = small_table();
+    let product = Operation::new(Kind::Product, [4, 64, 100], 10);
+    let hot = table.seconds(&[product], 1e4, 1.0, 10e9, 1e9);
+    assert!((hot.alone - 128e-6).abs() < 1e-12 && hot.memory == 0.0, "{hot:?}");
+    let far = table.seconds(&[product.far(250_000)], 3e6, 1.0, 10e9, 1e9);
+    assert!((far.alone - (128e-6 + 375e-6)).abs() < 1e-12, "{far:?}");
+    // On a device with caches four times as large the step fits.
+    let fits = table.seconds(&[product.far(250_000)], 3e6, 0.25, 10e9, 1e9);
+    assert_eq!(fits, hot);
+    let shared = Operation { shared: true, ..product };
+    let on = |threads| table.seconds(&[shared], 1e4, 1.0, 10e9, 1e9).on(threads);
+    assert!((on(4.0) - 32e-6).abs() < 1e-12);
+}
+
+/// A Pi 4 takes a thread's part of its speed for a small step, and all four for a large one.
+#[test]
+fn small_steps_take_one_thread_and_large_ones_all() {
+    let pi = named(&json!({"name": "pi-4b", "jitter": 0})).unwrap();
+    let of = |times| {
+        let product = Operation { shared: true, ..Operation::new(Kind::Product, [64, 256, 256], times) };
+        let all = Operations { step: vec![product], job: Vec::new(), working_set: 1e5 };
+        pi.predicted(&all).unwrap().step / times as f64
+    };
+    let (small, large) = (of(1), of(100));
+    assert!((small / large - 4.0).abs() < 1e-9, "{small} {large}");
+    // 8.4 million operations at 5.5 Gflop/s, somewhat less efficient than at best.
+    assert!(small > 1.5e-3 && small < 2.5e-3, "{small}");
+    let perfect = named(&json!({"name": "pi-4b", "efficiency": 1})).unwrap();
+    assert_eq!(perfect.predicted(&Operations::default()), None);
+}
+
 #[test]
 fn jitter_keeps_the_mean_and_its_deviation() {
     let pi = named(&json!({"name": "pi-4b", "jitter": 0.4, "overhead": 0})).unwrap();
-    let job = JobCost { flops: 22e9, bytes: 0.0, steps: 0 };
+    let job = JobCost { flops: 22e9, bytes: 0.0, steps: 0, predicted: None };
     let mut stream = stream();
     let n = 20_000;
     let draws: Vec<f64> = (0..n).map(|_| pi.duration(&job, &mut stream).seconds()).collect();
@@ -54,7 +111,7 @@ fn jitter_keeps_the_mean_and_its_deviation() {
 fn a_step_time_replaces_the_count_for_training_only_and_nothing_is_drawn_in_vain() {
     let mut stream = stream();
     let fixed = named(&json!("fixed(20ms)")).unwrap();
-    let training = JobCost { flops: 1e12, bytes: 1e12, steps: 7 };
+    let training = JobCost { flops: 1e12, bytes: 1e12, steps: 7, predicted: None };
     assert_eq!(fixed.duration(&training, &mut stream), Span::from_millis(140));
     assert_eq!(fixed.duration(&JobCost { steps: 0, ..training }, &mut stream), Span::ZERO);
     assert_eq!(named(&json!("instant")).unwrap().duration(&training, &mut stream), Span::ZERO);
@@ -119,6 +176,27 @@ fn options_override_and_are_checked() {
         (
             json!({"name": "pi-5", "slow": {"factor": 2, "normal_mean": "1us", "slow_mean": "1s"}}),
             "slow.normal_mean: `1us`",
+        ),
+        (json!({"name": "pi-5", "efficiency": 1}), ""),
+        (json!({"name": "pi-5", "efficiency": 0.5}), "efficiency: `0.5` is no table; allowed: 1, a file"),
+        (
+            json!({"name": "pi-5", "efficiency": {"kinds": {}, "reach": [], "cache": 1, "context": [1, 1]}}),
+            "`Product` is missing",
+        ),
+        (json!({"name": "pi-5", "efficiency": {"kind": {}}}), "efficiency: unknown field `kind`"),
+        (json!({"name": "pi-5", "threads": 0}), "threads: `0` is out of bounds"),
+        (json!({"name": "pi-5", "cache": 0}), "cache: `0` is out of bounds"),
+        (
+            json!({"name": "pi-5", "thermal": {"resistance": 0, "time_constant": "2min"}}),
+            "thermal.resistance: `0` is out of bounds",
+        ),
+        (
+            json!({"name": "pi-5", "thermal": {"resistance": 8, "time_constant": "1ms"}}),
+            "thermal.time_constant: `1ms` is out of bounds",
+        ),
+        (
+            json!({"name": "pi-5", "thermal": {"resistance": 8, "time_constant": "2min", "hard": 70}}),
+            "thermal.hard: `70` is out of bounds; allowed: at least `soft`",
         ),
         (json!({"name": "pi-5", "watts": 3}), "unknown field `watts`"),
     ] {

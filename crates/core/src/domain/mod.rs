@@ -9,6 +9,7 @@ pub mod id;
 pub mod math;
 pub mod message;
 pub mod name;
+pub mod operation;
 pub mod params;
 pub mod pick;
 #[doc(hidden)]

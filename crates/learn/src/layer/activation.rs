@@ -1,7 +1,9 @@
 //! Element-wise functions: fused into the layer before them, or a layer of their own.
 
+use super::count;
 use super::{Backward, Forward, Layer, Pass, TRANSCENDENTAL_FLOPS};
 use crate::kernels::{Isa, elementwise};
+use hcddl_core::domain::operation::{Kind, Operation};
 
 /// An element-wise function whose derivative is a function of its output.
 #[derive(
@@ -85,6 +87,13 @@ impl Layer for Activate {
 
     fn rows_apart(&self) -> bool {
         true
+    }
+
+    fn operations(&self, pass: Pass, _first: bool, all: &mut Vec<Operation>) {
+        let values = pass.rows() * self.len;
+        all.push(count::rows(Operation::new(Kind::Copy, [values], 2)));
+        count::activation(self.activation, values, 1, all);
+        count::activation_backward(self.activation, values, all);
     }
 
     fn forward(&self, pass: Pass, _params: &[f32], io: Forward<'_>) {

@@ -1,8 +1,10 @@
 //! Batch normalisation (Ioffe and Szegedy, 2015).
 
+use super::count;
 use super::share::activation_backward;
 use super::{Activation, Backward, Forward, Layer, Pass, Role, Tensor};
 use crate::kernels::norm::{self, Moments, Planes};
+use hcddl_core::domain::operation::{Kind, Operation};
 
 /// What normalises when evaluating.
 #[derive(
@@ -87,6 +89,14 @@ impl Layer for BatchNorm {
 
     fn forward_flops(&self) -> f64 {
         self.input_len() as f64 * (7.0 + self.activation.flops())
+    }
+
+    fn operations(&self, pass: Pass, _first: bool, all: &mut Vec<Operation>) {
+        let (size, values) = ([self.pixels, pass.rows(), self.channels], pass.rows() * self.input_len());
+        all.push(count::rows(Operation::new(Kind::BatchNorm, size, 1).near(2 * values)));
+        count::activation(self.activation, self.pixels, pass.rows() * self.channels, all);
+        count::activation_backward(self.activation, values, all);
+        all.push(count::rows(Operation::new(Kind::BatchNormBackward, size, 1).far(values).near(2 * values)));
     }
 
     fn forward(&self, pass: Pass, params: &[f32], io: Forward<'_>) {

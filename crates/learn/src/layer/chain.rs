@@ -1,6 +1,7 @@
 //! Layers one after another; itself a layer.
 
 use super::{Backward, Forward, Layer, Pass, Tensor, share};
+use hcddl_core::domain::operation::{Kind, Operation};
 use hcddl_core::domain::rng::derived;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -175,6 +176,15 @@ impl Layer for Chain {
 
     fn forward_flops(&self) -> f64 {
         self.layers().map(Layer::forward_flops).sum()
+    }
+
+    fn operations(&self, pass: Pass, first: bool, all: &mut Vec<Operation>) {
+        all.push(Operation::new(Kind::Call, [2 * self.places.len()], 1));
+        let mut first = first;
+        self.walk(pass, |layer, pass, _| {
+            layer.operations(pass, first, all);
+            first = false;
+        });
     }
 
     fn moved_values(&self) -> usize {

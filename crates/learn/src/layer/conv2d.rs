@@ -1,5 +1,7 @@
 //! Two-dimensional convolution (cross-correlation), as PyTorch's `Conv2d` with zero padding.
 
+mod operations;
+
 use super::depthwise::Depthwise;
 use super::share::{self, cut};
 use super::unfold::{Strips, fold, unfold, unfold_strips};
@@ -7,6 +9,7 @@ use super::window::Window;
 use super::{Activation, Backward, Forward, Layer, Pass, Role, Tensor};
 use crate::kernels::gemm::K_BLOCK;
 use crate::kernels::{Isa, View, elementwise, gemm, gemm_dot, transpose};
+use hcddl_core::domain::operation::Operation;
 use std::ops::Range;
 
 /// Weights of a group from which on they are large.
@@ -351,6 +354,10 @@ impl Layer for Conv2d {
     fn forward_flops(&self) -> f64 {
         let others = f64::from(u8::from(self.bias)) + self.activation.flops();
         self.output_len() as f64 * (2.0 * self.depth() as f64 + others)
+    }
+
+    fn operations(&self, pass: Pass, first: bool, all: &mut Vec<Operation>) {
+        self.count(pass.rows(), first, all);
     }
 
     fn rows_apart(&self) -> bool {

@@ -2,6 +2,7 @@
 
 use super::{Backward, Forward, Layer, Pass};
 use crate::kernels::dropout::{drop_out, drop_out_in_place};
+use hcddl_core::domain::operation::{Kind, Operation};
 
 /// While training, each value is 0 with probability p, else x / (1 - p); when evaluating, it is x.
 ///
@@ -31,6 +32,12 @@ impl Layer for Dropout {
 
     fn forward_flops(&self) -> f64 {
         self.len as f64
+    }
+
+    fn operations(&self, pass: Pass, _first: bool, all: &mut Vec<Operation>) {
+        let values = pass.rows() * self.len;
+        all.push(Operation::new(Kind::Dropout, [values], 2));
+        all.push(Operation::new(Kind::Copy, [values], 1));
     }
 
     fn forward(&self, pass: Pass, _params: &[f32], io: Forward<'_>) {

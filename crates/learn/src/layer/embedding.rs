@@ -1,6 +1,7 @@
 //! Embedding: a row of weights for each token.
 
 use super::{Backward, Forward, Layer, Pass, Role, Tensor};
+use hcddl_core::domain::operation::{Kind, Operation};
 
 /// `y = W[x]`. x is a token's id as a number (exact below 2^24). Parameter: W `[vocabulary, width]`. The padding
 /// token's row has no gradient.
@@ -54,6 +55,13 @@ impl Layer for Embedding {
 
     fn rows_apart(&self) -> bool {
         true
+    }
+
+    fn operations(&self, pass: Pass, _first: bool, all: &mut Vec<Operation>) {
+        let (size, weights) = ([self.width, pass.rows()], self.vocabulary * self.width);
+        all.push(Operation::new(Kind::Embedding, size, 1));
+        all.push(Operation::new(Kind::Fill, [weights], 1).far(weights));
+        all.push(Operation::new(Kind::Embedding, size, 1));
     }
 
     fn forward(&self, _pass: Pass, params: &[f32], io: Forward<'_>) {

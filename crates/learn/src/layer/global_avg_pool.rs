@@ -1,7 +1,9 @@
 //! The mean of each channel.
 
+use super::count;
 use super::{Backward, Forward, Layer, Pass};
 use crate::kernels::elementwise;
+use hcddl_core::domain::operation::{Kind, Operation};
 
 /// `[channels, pixels]` to the mean of each channel.
 #[derive(Clone, Debug)]
@@ -31,6 +33,12 @@ impl Layer for GlobalAvgPool {
 
     fn rows_apart(&self) -> bool {
         true
+    }
+
+    fn operations(&self, pass: Pass, _first: bool, all: &mut Vec<Operation>) {
+        let planes = pass.rows() * self.channels;
+        all.push(count::rows(Operation::new(Kind::Sum, [self.pixels], planes)));
+        all.push(count::rows(Operation::new(Kind::Fill, [self.pixels], planes)));
     }
 
     fn forward(&self, pass: Pass, _params: &[f32], io: Forward<'_>) {

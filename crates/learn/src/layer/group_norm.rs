@@ -1,9 +1,11 @@
 //! Group normalisation (Wu and He, 2018).
 
+use super::count;
 use super::share::{self, cut};
 use super::{Activation, Backward, Forward, Layer, Pass, Role, Tensor};
 use crate::kernels::Isa;
 use crate::kernels::norm::{self, Moments, Planes};
+use hcddl_core::domain::operation::{Kind, Operation};
 use std::ops::Range;
 
 /// y = activation((x - mean) / sqrt(variance + 1e-5) weight + bias), with the mean and biased variance of each row's
@@ -98,6 +100,17 @@ impl Layer for GroupNorm {
 
     fn rows_apart(&self) -> bool {
         true
+    }
+
+    fn operations(&self, pass: Pass, _first: bool, all: &mut Vec<Operation>) {
+        let (size, values) = (
+            [self.pixels, self.channels / self.groups, self.groups * pass.rows()],
+            pass.rows() * self.input_len(),
+        );
+        all.push(count::rows(Operation::new(Kind::GroupNorm, size, 1).near(2 * values)));
+        count::activation(self.activation, self.group_len(), pass.rows() * self.groups, all);
+        count::activation_backward(self.activation, values, all);
+        all.push(count::rows(Operation::new(Kind::GroupNormBackward, size, 1).far(values).near(2 * values)));
     }
 
     fn forward(&self, pass: Pass, params: &[f32], io: Forward<'_>) {

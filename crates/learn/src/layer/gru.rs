@@ -2,6 +2,7 @@
 
 use super::recurrent::{Recurrent, Run, Sizes, Steps};
 use crate::kernels::{View, elementwise, gates, gemm};
+use hcddl_core::domain::operation::Kind;
 
 /// Layers of gated recurrent units over time-major rows, one direction, from a state of 0; with W for the input and
 /// U for the hidden state:
@@ -22,6 +23,7 @@ pub struct Gru {
 impl Recurrent for Gru {
     const KIND: &'static str = "gru";
     const GATES: usize = 3;
+    const KINDS: [Kind; 2] = [Kind::GruGates, Kind::GruGatesBackward];
     /// The hidden side of the three gates: r multiplies a part of it.
     const STATE: usize = 3;
 

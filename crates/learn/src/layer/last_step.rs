@@ -1,6 +1,7 @@
 //! The last time step of sequences.
 
 use super::{Backward, Forward, Layer, Pass};
+use hcddl_core::domain::operation::{Kind, Operation};
 
 /// Keeps the rows of the last time step (of a padded sequence, that of the padding).
 #[derive(Clone, Debug)]
@@ -28,6 +29,11 @@ impl Layer for LastStep {
 
     fn forward_flops(&self) -> f64 {
         0.0
+    }
+
+    fn operations(&self, pass: Pass, _first: bool, all: &mut Vec<Operation>) {
+        all.push(Operation::new(Kind::Copy, [self.len * pass.batch], 2));
+        all.push(Operation::new(Kind::Fill, [self.len * pass.batch * (pass.steps - 1)], 1));
     }
 
     fn forward(&self, _pass: Pass, _params: &[f32], io: Forward<'_>) {

@@ -1,7 +1,9 @@
 //! Layer normalisation (Ba, Kiros and Hinton, 2016).
 
+use super::count;
 use super::{Backward, Forward, Layer, Pass, Role, Tensor};
 use crate::kernels::norm;
+use hcddl_core::domain::operation::{Kind, Operation};
 
 /// y = (x - mean) / sqrt(variance + 1e-5) weight + bias, with the mean and biased variance of each row.
 /// Parameters: weight `[len]`, bias `[len]`.
@@ -40,6 +42,12 @@ impl Layer for LayerNorm {
 
     fn rows_apart(&self) -> bool {
         true
+    }
+
+    fn operations(&self, pass: Pass, _first: bool, all: &mut Vec<Operation>) {
+        let size = [self.len, pass.rows()];
+        all.push(count::rows(Operation::new(Kind::LayerNorm, size, 1)));
+        all.push(Operation::new(Kind::LayerNormBackward, size, 1).far(pass.rows() * self.len));
     }
 
     fn forward(&self, pass: Pass, params: &[f32], io: Forward<'_>) {

@@ -1,8 +1,9 @@
 //! Fully connected layer.
 
 use super::share::{activation_backward, product};
-use super::{Activation, Backward, Forward, Layer, Pass, Role, Tensor};
+use super::{Activation, Backward, Forward, Layer, Pass, Role, Tensor, count};
 use crate::kernels::{View, elementwise, gemm};
+use hcddl_core::domain::operation::{Kind, Operation};
 
 /// y = activation(x W + b). Parameters: W `[inputs, outputs]` (Keras' order, the transpose of PyTorch's),
 /// then b `[outputs]`.
@@ -40,6 +41,23 @@ impl Layer for Linear {
     fn forward_flops(&self) -> f64 {
         let outputs = self.outputs as f64;
         2.0 * self.inputs as f64 * outputs + outputs * (1.0 + self.activation.flops())
+    }
+
+    fn operations(&self, pass: Pass, first: bool, all: &mut Vec<Operation>) {
+        let (rows, inputs, outputs) = (pass.rows(), self.inputs, self.outputs);
+        let (weights, values) = (inputs * outputs, rows * (inputs + outputs));
+        all.push(Operation::new(Kind::FillRows, [outputs, rows], 1));
+        all.push(count::product(Kind::Product, [rows, outputs, inputs], 1).far(weights).near(values));
+        count::activation(self.activation, rows * outputs, 1, all);
+        count::activation_backward(self.activation, rows * outputs, all);
+        let product = count::product(Kind::ProductLeft, [inputs, outputs, rows], 1);
+        all.push(product.far(weights + rows * inputs).near(rows * outputs));
+        all.push(Operation::new(Kind::SumRows, [outputs, rows], 1));
+        if !first {
+            all.push(
+                count::product(Kind::ProductRight, [rows, inputs, outputs], 1).far(weights).near(values),
+            );
+        }
     }
 
     fn rows_apart(&self) -> bool {

@@ -2,6 +2,7 @@
 
 use super::{Backward, Forward, Layer, Pass, TRANSCENDENTAL_FLOPS};
 use crate::kernels::softmax;
+use hcddl_core::domain::operation::{Kind, Operation};
 
 /// y = x - ln(sum of exp(x)) over each row, for [`Loss::Nll`](crate::loss::Loss::Nll).
 #[derive(Clone, Debug)]
@@ -29,6 +30,10 @@ impl Layer for LogSoftmax {
 
     fn rows_apart(&self) -> bool {
         true
+    }
+
+    fn operations(&self, pass: Pass, _first: bool, all: &mut Vec<Operation>) {
+        all.push(Operation::new(Kind::Loss, [self.len, pass.rows()], 2));
     }
 
     fn forward(&self, pass: Pass, _params: &[f32], io: Forward<'_>) {

@@ -3,6 +3,7 @@
 
 use super::recurrent::{Recurrent, Run, Sizes, Steps};
 use crate::kernels::{View, gates, gemm};
+use hcddl_core::domain::operation::Kind;
 
 /// Layers of long short-term memory over time-major rows, one direction, from states of 0; with W for the input and
 /// U for the hidden state: i, f, o = sigmoid and g = tanh of W x + b + U h + c (each with its own part),
@@ -22,6 +23,7 @@ pub struct Lstm {
 impl Recurrent for Lstm {
     const KIND: &'static str = "lstm";
     const GATES: usize = 4;
+    const KINDS: [Kind; 2] = [Kind::LstmGates, Kind::LstmGatesBackward];
     /// All c, then all tanh(c).
     const STATE: usize = 2;
 

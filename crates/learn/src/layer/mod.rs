@@ -4,6 +4,7 @@ mod activation;
 mod batch_norm;
 mod chain;
 mod conv2d;
+mod count;
 mod depthwise;
 mod dropout;
 mod embedding;
@@ -42,6 +43,7 @@ pub use residual::Residual;
 pub use sine::Sine;
 
 use super::kernels::Isa;
+use hcddl_core::domain::operation::{Kind, Operation};
 use std::any::Any;
 use std::borrow::Cow;
 use std::fmt::Debug;
@@ -165,6 +167,12 @@ pub trait Layer: Any + Send + Sync + Debug {
     }
     /// Floating-point operations of one row's forward pass; a multiply-add counts as two.
     fn forward_flops(&self) -> f64;
+    /// What a training step does in this layer, forward and backward, added to `all`; `first`: nobody wants the gradient
+    /// with respect to its input. Without a count of its own: three matrix products with as many operations as it says.
+    fn operations(&self, pass: Pass, _first: bool, all: &mut Vec<Operation>) {
+        let side = (self.forward_flops() / 2.0).sqrt().ceil() as usize;
+        all.push(count::product(Kind::Product, [pass.rows(), side, side], 3));
+    }
     /// Values of one row that the forward pass reads and writes, besides parameters.
     fn moved_values(&self) -> usize {
         self.input_len() + self.output_len()
@@ -182,6 +190,23 @@ pub trait Layer: Any + Send + Sync + Debug {
     fn forward(&self, pass: Pass, params: &[f32], io: Forward<'_>);
     /// Computes all of `gradient` and, unless nobody needs it, of `dx`. May overwrite `dy`.
     fn backward(&self, pass: Pass, params: &[f32], io: Backward<'_>);
+}
+
+/// Makes the columns of windows of 3 x 3 over images `[height, width, stride]` with a frame of one pixel, or adds them
+/// `back`: as convolutions do, to be measured.
+pub(crate) fn columns_of_three(
+    isa: Isa,
+    [height, width, stride]: [usize; 3],
+    image: &mut [f32],
+    columns: &mut [f32],
+    back: bool,
+) {
+    let window = window::Window { height, width, size: 3, stride, padding: 1 };
+    if back {
+        unfold::fold(isa, window, 1, columns, image)
+    } else {
+        unfold::unfold(isa, window, 1, image, columns)
+    }
 }
 
 /// What the forward pass of a layer reads and writes.

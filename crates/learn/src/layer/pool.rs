@@ -1,8 +1,10 @@
 //! Average and maximum pooling, as PyTorch's `AvgPool2d` and `MaxPool2d`.
 
+use super::count;
 use super::window::Window;
 use super::{Backward, Forward, Layer, Pass};
 use crate::kernels::pool;
+use hcddl_core::domain::operation::{Kind, Operation};
 
 /// Images [channels, height, width] and square windows; rows and columns that fill no window are ignored.
 #[derive(Clone, Copy, Debug)]
@@ -51,6 +53,20 @@ impl PoolShape {
 
     fn forward_flops(&self) -> f64 {
         (self.output_len() * self.size * self.size) as f64
+    }
+
+    /// As [`Layer::operations`]; windows of 2 x 2 are of two kinds.
+    fn operations(&self, pass: Pass, plain: [Kind; 2], all: &mut Vec<Operation>) {
+        let (rows, values) = (pass.rows(), pass.rows() * self.input_len());
+        let (kinds, size) = if self.is_2x2() {
+            // Planes as if they were as high as wide.
+            let planes = (rows * self.channels * self.height).div_ceil(self.width);
+            (plain, [self.width, planes])
+        } else {
+            ([Kind::PoolWide, Kind::PoolWideBackward], [self.size * self.size, rows * self.output_len()])
+        };
+        all.push(count::rows(Operation::new(kinds[0], size, 1).near(values)));
+        all.push(count::rows(Operation::new(kinds[1], size, 1).far(values).near(values)));
     }
 
     /// Whether windows are 2 x 2, side by side.
@@ -123,6 +139,10 @@ impl Layer for AvgPool2d {
         true
     }
 
+    fn operations(&self, pass: Pass, _first: bool, all: &mut Vec<Operation>) {
+        self.0.operations(pass, [Kind::MeanPool, Kind::MeanPoolBackward], all);
+    }
+
     fn forward(&self, pass: Pass, _params: &[f32], io: Forward<'_>) {
         let Forward { x, y, .. } = io;
         if self.0.is_2x2() {
@@ -188,6 +208,10 @@ impl Layer for MaxPool2d {
 
     fn rows_apart(&self) -> bool {
         true
+    }
+
+    fn operations(&self, pass: Pass, _first: bool, all: &mut Vec<Operation>) {
+        self.0.operations(pass, [Kind::Pool, Kind::PoolBackward], all);
     }
 
     fn forward(&self, pass: Pass, _params: &[f32], io: Forward<'_>) {

@@ -1,10 +1,12 @@
 //! What recurrent layers share: layers on top of each other with dropout between them, and all products that do not
 //! depend on the step before. A cell adds its own steps.
 
+use super::count;
 use super::share::product;
 use super::{Backward, Forward, Layer, Pass, Role, TRANSCENDENTAL_FLOPS, Tensor};
 use crate::kernels::dropout::{drop_out, drop_out_in_place};
 use crate::kernels::{Isa, View, elementwise};
+use hcddl_core::domain::operation::{Kind, Operation};
 use hcddl_core::domain::rng::derived;
 use std::any::Any;
 use std::borrow::Cow;
@@ -49,6 +51,8 @@ pub trait Recurrent: Any + Send + Sync + Debug {
     const KIND: &'static str;
     /// Gates; a row has this many times `hidden` sums.
     const GATES: usize;
+    /// The kinds of the operations of its gates, forward and backward.
+    const KINDS: [Kind; 2];
     /// What is kept besides the gates, in multiples of `hidden` for a row.
     const STATE: usize;
 
@@ -184,6 +188,45 @@ impl<R: Recurrent> Layer for R {
         let products = (0..sizes.layers).map(|l| 2.0 * (sizes.inputs_of(l) + sizes.hidden) as f64 * sums);
         let states = (sizes.layers * sizes.hidden) as f64;
         products.sum::<f64>() + states * ((R::GATES + 1) as f64 * TRANSCENDENTAL_FLOPS + 5.0)
+    }
+
+    fn operations(&self, pass: Pass, first: bool, all: &mut Vec<Operation>) {
+        let sizes = self.sizes();
+        let (rows, batch, hidden, sums) = (pass.rows(), pass.batch, sizes.hidden, R::GATES * sizes.hidden);
+        let later = pass.steps - 1;
+        // Products of a step are made by one thread.
+        let step = |n, k| Operation { shared: false, ..count::product(Kind::Product, [batch, n, k], later) };
+        for layer in 0..sizes.layers {
+            let inputs = sizes.inputs_of(layer);
+            let product = |kind, size| count::product(kind, size, 1);
+            if sizes.key(pass, layer).is_some() {
+                all.push(Operation::new(Kind::Dropout, [rows * inputs], 3));
+            }
+            all.push(Operation::new(Kind::FillRows, [sums, rows], if R::STATE >= R::GATES { 2 } else { 1 }));
+            all.push(
+                product(Kind::Product, [rows, sums, inputs]).far(inputs * sums).near(rows * (inputs + sums)),
+            );
+            // What a step adds to, and the gates of all steps later, lies where all rows do.
+            all.push(step(sums, hidden).far(hidden * sums).near(rows * sums));
+            all.push(Operation::new(R::KINDS[0], [hidden], rows).near(rows * hidden * (R::GATES + R::STATE)));
+            all.push(Operation::new(Kind::Transpose, [hidden, sums], 1).far(hidden * sums));
+            all.push(Operation::new(R::KINDS[1], [hidden], rows).far(rows * hidden * (R::GATES + R::STATE)));
+            all.push(step(hidden, sums).near(rows * (hidden + sums)));
+            let product_x = product(Kind::ProductLeft, [inputs, sums, rows]);
+            all.push(product_x.far(inputs * (rows + sums)).near(rows * sums));
+            if later > 0 {
+                let product = product(Kind::ProductLeft, [hidden, sums, rows - batch]);
+                all.push(product.far(hidden * (rows + sums)).near(rows * sums));
+            }
+            all.push(Operation::new(Kind::SumRows, [sums, rows], 2));
+            if layer > 0 || !first {
+                all.push(
+                    product(Kind::ProductRight, [rows, inputs, sums])
+                        .far(inputs * sums)
+                        .near(rows * (inputs + sums)),
+                );
+            }
+        }
     }
 
     fn forward(&self, pass: Pass, params: &[f32], io: Forward<'_>) {

@@ -1,7 +1,8 @@
 //! A block whose input is added to its output.
 
-use super::{Activation, Backward, Chain, Forward, Layer, Pass, Role, Tensor};
+use super::{Activation, Backward, Chain, Forward, Layer, Pass, Role, Tensor, count};
 use crate::kernels::elementwise;
+use hcddl_core::domain::operation::{Kind, Operation};
 use hcddl_core::domain::rng::derived;
 use std::borrow::Cow;
 
@@ -110,6 +111,22 @@ impl Layer for Residual {
         let shortcut = self.shortcut.as_ref().map_or(0.0, Layer::forward_flops);
         let outputs = self.output_len() as f64;
         self.body.forward_flops() + shortcut + outputs * (1.0 + self.activation.flops())
+    }
+
+    fn operations(&self, pass: Pass, first: bool, all: &mut Vec<Operation>) {
+        let (inputs, outputs) = (self.inputs(pass), self.outputs(pass));
+        self.body.operations(pass, first, all);
+        if let Some(shortcut) = &self.shortcut {
+            shortcut.operations(pass, first, all);
+        }
+        // The sum, and a second gradient; then the gradients with respect to the input.
+        all.push(Operation::new(Kind::Copy, [outputs], 2));
+        all.push(Operation::new(Kind::Add, [outputs], 1));
+        count::activation(self.activation, outputs, 1, all);
+        count::activation_backward(self.activation, outputs, all);
+        if !first {
+            all.push(Operation::new(Kind::Add, [inputs], 1));
+        }
     }
 
     fn moved_values(&self) -> usize {

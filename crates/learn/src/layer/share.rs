@@ -7,7 +7,7 @@ use std::ops::Range;
 
 /// Floating-point operations and values moved from which on work is shared out; handing over less takes longer than
 /// doing it. Tests share out everything.
-const WORTH: f64 = if cfg!(test) { 0.0 } else { 3e5 };
+pub(super) const WORTH: f64 = if cfg!(test) { 0.0 } else { 3e5 };
 
 /// Calls `f` with each part, on threads of the current pool.
 pub(super) fn each<T: Send>(mut parts: impl Iterator<Item = T> + Send, f: impl Fn(T) + Sync) {

@@ -1,7 +1,9 @@
 //! The sine, as an activation with a scale.
 
+use super::count;
 use super::{Backward, Forward, Layer, Pass, TRANSCENDENTAL_FLOPS};
 use crate::kernels::elementwise;
+use hcddl_core::domain::operation::{Kind, Operation};
 
 /// y = sin(scale x) (Sitzmann et al., Implicit Neural Representations with Periodic Activation Functions, 2020).
 /// Accurate while |scale x| is at most 8192, NaN beyond 4 million.
@@ -32,6 +34,12 @@ impl Layer for Sine {
 
     fn rows_apart(&self) -> bool {
         true
+    }
+
+    fn operations(&self, pass: Pass, _first: bool, all: &mut Vec<Operation>) {
+        let values = pass.rows() * self.len;
+        all.push(count::rows(Operation::new(Kind::Sine, [values], 1)));
+        all.push(count::rows(Operation::new(Kind::SineBackward, [values], 1).far(values)));
     }
 
     fn forward(&self, pass: Pass, _params: &[f32], io: Forward<'_>) {

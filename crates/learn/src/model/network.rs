@@ -7,6 +7,7 @@ use crate::kernels::loss::BatchLoss;
 use crate::layer::{Backward, Chain, Forward, Layer, Pass, Role, Tensor};
 use crate::local::Statistic;
 use crate::loss::Loss;
+use hcddl_core::domain::operation::{Kind, Operation, Operations};
 use hcddl_core::domain::work::Cost;
 
 /// A model: layers in order, ending in the outputs that its loss compares with the targets.
@@ -147,6 +148,23 @@ impl Network {
             pass = layer.after(pass);
         }
         Cost { forward_flops: flops, activation_bytes: 4.0 * values, params: self.params_len(), batch }
+    }
+
+    /// What the forward and backward pass over a batch do, each sample of so many time steps.
+    #[must_use]
+    pub fn operations(&self, batch: usize, steps: usize) -> Operations {
+        let pass = Pass { isa: Isa::Portable, batch, steps: steps.max(1), threads: 1, training: Some(0) };
+        let mut step = Vec::new();
+        self.chain.operations(pass, true, &mut step);
+        let (rows, width) = (self.chain.after(pass).rows(), self.chain.output_len());
+        step.push(Operation::new(Kind::Copy, [rows * width], 1));
+        step.push(Operation::new(Kind::Loss, [width, rows], 1));
+        let values = 2 * self.params_len()
+            + pass.rows() * self.shape.row_len()
+            + self.chain.kept_len(pass)
+            + self.chain.scratch_len(pass)
+            + 2 * rows * width;
+        Operations { step, job: Vec::new(), working_set: 4.0 * values as f64 }
     }
 
     /// Forward pass and loss of a batch.

@@ -20,7 +20,7 @@ pub(super) const ROW: OptimizerRow = OptimizerRow {
 
 #[derive(Clone, Debug, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
-struct Adam {
+pub(super) struct Adam {
     /// Learning rate.
     lr: f64,
     /// Decay of the mean of the gradients.

@@ -5,6 +5,7 @@ mod adamw;
 mod sgd;
 
 use crate::kernels::Isa;
+use hcddl_core::domain::operation::{Kind, Operation};
 use hcddl_core::domain::{Build, OptionError, Pluggable, Row, Table};
 use std::sync::Arc;
 
@@ -20,6 +21,27 @@ pub trait LocalOptimizer: Send + Sync + std::fmt::Debug {
     fn persistent(&self) -> bool;
     /// One step.
     fn step(&self, step: Step<'_>);
+}
+
+/// One with so many moments (0 to 2), to be measured.
+#[must_use]
+pub(crate) fn with_moments(moments: usize) -> Arc<dyn LocalOptimizer> {
+    match moments {
+        0 => sgd(0.1),
+        1 => Arc::new(sgd::Sgd { momentum: 0.9, ..sgd::Sgd::default() }),
+        _ => Arc::new(adam::Adam::default()),
+    }
+}
+
+/// What a step over so many parameters does.
+#[must_use]
+pub fn operation(optimizer: &dyn LocalOptimizer, params: usize) -> Operation {
+    let kind = match optimizer.moments() {
+        0 => Kind::Sgd,
+        1 => Kind::Momentum,
+        _ => Kind::Adam,
+    };
+    Operation::new(kind, [params], 1).far((2 + 2 * optimizer.moments()) * params)
 }
 
 /// What a step reads and changes: all parameters, or a range of them.

@@ -186,6 +186,18 @@ fn read_samples(source: &Source, value: &mut Value, path: &str, folder: &Path) -
             map.insert("records".to_owned(), records.into());
             Ok(())
         }
+        Value::Object(map) if map.get("efficiency").is_some_and(Value::is_string) && is_device(path) => {
+            let name = map["efficiency"].as_str().unwrap_or_default().to_owned();
+            let path = below("efficiency");
+            let text = text(source, &path, folder, &name, "table")?;
+            let table: Value = serde_json::from_str(&text).map_err(|problem| {
+                let message = format!("the table in `{}`: {problem}", folder.join(&name).display());
+                let allowed = "a file that `hcddl profile --device` wrote";
+                source.error(&path, message, allowed, "measure it again with `hcddl profile --device`")
+            })?;
+            map.insert("efficiency".to_owned(), table);
+            Ok(())
+        }
         Value::Object(map) => {
             map.iter_mut().try_for_each(|(key, value)| read_samples(source, value, &below(key), folder))
         }
@@ -195,6 +207,11 @@ fn read_samples(source: &Source, value: &mut Value, path: &str, folder: &Path) -
             .try_for_each(|(i, value)| read_samples(source, value, &below(&i.to_string()), folder)),
         _ => Ok(()),
     }
+}
+
+/// Whether a device is written at a path: below `devices`, or as the device of a host.
+fn is_device(path: &str) -> bool {
+    path.starts_with("devices.") || path.starts_with("hosts.") && path.ends_with(".device")
 }
 
 /// Replaces the file of a partition that one gives by what it says.

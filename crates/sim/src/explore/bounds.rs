@@ -143,7 +143,7 @@ impl Bounds {
     /// How long a job may take.
     pub fn job(&self, plan: &Plan, beginning: &Beginning<'_>) -> Range {
         let class = self.class_of_host[plan.nodes[beginning.node.index()].host.index()];
-        let JobCost { flops, bytes, steps } = *beginning.cost;
+        let JobCost { flops, bytes, steps, .. } = *beginning.cost;
         let device = &self.devices[class];
         let reach = self.reach;
         let mut jobs = self.jobs.lock().expect("nobody panics while it holds the jobs");

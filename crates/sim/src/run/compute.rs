@@ -1,15 +1,15 @@
-//! Modelled compute time: what a job costs, and how jobs of one host share its cores. How long a job takes on an idle
-//! host, the chain of rules decides ([`super::rules`]).
+//! Modelled compute time: what a job costs, and how jobs of one host share its cores and its memory. How long a job takes
+//! on an idle host, the chain of rules decides ([`super::rules`]).
 
 use super::rules::{Beginning, Chain, ChainState, Took};
 use hcddl_core::compress::Codec;
-use hcddl_core::device::{JobCost, SlowPhases};
+use hcddl_core::device::{JobCost, Predicted, Profile, SlowPhases, Temperature};
 use hcddl_core::domain::work::Cost;
-use hcddl_core::domain::{JobId, NodeId, Span, Time};
+use hcddl_core::domain::{HostId, JobId, NodeId, Span, Time};
 use hcddl_core::net::{FabricState, FlowId, FlowSpec, PortId, Way};
 use hcddl_core::node::work::Work;
 use hcddl_learn::Learner;
-use hcddl_plan::plan::{Contention, Plan};
+use hcddl_plan::plan::{Contention, NodePlan, Plan};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -23,6 +23,7 @@ pub struct ComputeState {
     /// Factors of `slow_down` faults.
     slowed: BTreeMap<NodeId, f64>,
     phases: BTreeMap<NodeId, SlowPhases>,
+    temperatures: BTreeMap<HostId, Temperature>,
     /// Jobs that share the cores of a host, by their flow.
     shared: BTreeMap<u64, u64>,
     next_flow: u64,
@@ -33,10 +34,13 @@ pub struct ComputeState {
 pub struct Compute<'a> {
     plan: &'a Plan,
     cost: Cost,
-    shards: Vec<usize>,
+    /// Samples in a batch of each node.
+    batches: Vec<usize>,
+    /// What tables of efficiencies say of each node's jobs.
+    predicted: Vec<Option<Predicted>>,
     /// Operations and bytes for each element, by codec.
     codecs: Vec<(f64, f64)>,
-    /// Cores as constraints, when some host has more nodes than cores.
+    /// Cores and memory as constraints, when jobs of some host can get in each other's way.
     cores: Option<Box<dyn hcddl_core::net::Fabric>>,
     crowded: Vec<bool>,
     pub state: ComputeState,
@@ -54,22 +58,29 @@ impl<'a> Compute<'a> {
             .hosts
             .iter()
             .zip(nodes_of_host)
-            .map(|(host, nodes)| nodes > host.device.cores.max(1))
+            // Where kernels are told apart, jobs that could run side by side still share memory.
+            .map(|(host, nodes)| {
+                nodes > host.device.cores.max(1) || nodes > 1 && host.device.efficiency.is_some()
+            })
             .collect();
-        let capacities: Vec<f64> =
-            plan.hosts.iter().map(|h| f64::from(h.device.cores.max(1)) * CORE_RATE).collect();
+        // The cores of each host, then its memory, which gives one job after another all that it has.
+        let cores_of = plan.hosts.iter().map(|h| f64::from(h.device.cores.max(1)) * CORE_RATE);
+        let capacities: Vec<f64> = cores_of.chain(plan.hosts.iter().map(|_| CORE_RATE)).collect();
         let fair = Contention::FairShare { unfairness: 0.0 };
         let cores = crowded.contains(&true).then(|| hcddl_core::net::build(&fair, &capacities, 0));
-        let shards = (0..plan.nodes.len()).map(|i| learner.shard_len(NodeId(i as u32))).collect();
+        let cost = learner.cost();
+        let of_node = |i| cost.batch.min(learner.shard_len(NodeId(i as u32)).max(1));
+        let batches: Vec<usize> = (0..plan.nodes.len()).map(of_node).collect();
+        let predicted = predictions(plan, learner, &batches);
         let state = ComputeState { begun: vec![0; plan.nodes.len()], ..ComputeState::default() };
-        Self { plan, cost: learner.cost(), shards, codecs, cores, crowded, state }
+        Self { plan, cost, batches, predicted, codecs, cores, crowded, state }
     }
 
     /// Its state, with what the chain knows of nodes.
     pub fn save(&self, chain: &ChainState) -> ComputeState {
         let fabric = self.cores.as_ref().map(|c| c.save()).unwrap_or_default();
-        let (slowed, phases) = (chain.slowed.clone(), chain.phases.clone());
-        ComputeState { fabric, slowed, phases, ..self.state.clone() }
+        let ChainState { slowed, phases, temperatures, .. } = chain.clone();
+        ComputeState { fabric, slowed, phases, temperatures, ..self.state.clone() }
     }
 
     /// Continues from a state; puts what is the chain's there.
@@ -79,6 +90,7 @@ impl<'a> Compute<'a> {
         }
         chain.slowed = std::mem::take(&mut state.slowed);
         chain.phases = std::mem::take(&mut state.phases);
+        chain.temperatures = std::mem::take(&mut state.temperatures);
         self.state = state;
     }
 
@@ -106,8 +118,10 @@ impl<'a> Compute<'a> {
     fn job_cost(&self, node: NodeId, work: &Work) -> JobCost {
         match work {
             Work::Train(job) => {
-                let batch = self.cost.batch.min(self.shards[node.index()].max(1));
-                JobCost::training(&Cost { batch, ..self.cost }, job.steps)
+                let batch = self.batches[node.index()];
+                let seconds = |found: Predicted| found.step * job.steps as f64 + found.job;
+                let predicted = self.predicted[node.index()].map(seconds);
+                JobCost { predicted, ..JobCost::training(&Cost { batch, ..self.cost }, job.steps) }
             }
             Work::Fold(job) => {
                 JobCost::fold(job.inputs.len(), job.inputs.first().map_or(0, |i| i.tensor.len()))
@@ -121,20 +135,38 @@ impl<'a> Compute<'a> {
         JobCost::coding(self.codecs[usize::from(codec)], len)
     }
 
-    /// Whether a node's host has fewer cores than nodes, so that its jobs share them.
+    /// Whether jobs of a node's host share its cores or its memory.
     pub fn is_crowded(&self, node: NodeId) -> bool {
         self.crowded[self.plan.nodes[node.index()].host.index()]
     }
 
-    /// Starts a job on a crowded host; its end comes from [`Compute::next_end`].
-    pub fn start_shared(&mut self, now: Time, node: NodeId, duration: Span, key: u64) {
+    /// Whether memory decides how long a job takes, on a device that tells kernels apart.
+    pub fn waits_for_memory(&self, node: NodeId, work: &Work) -> bool {
+        let device = &self.plan.hosts[self.plan.nodes[node.index()].host.index()].device;
+        if device.efficiency.is_none() {
+            return false;
+        }
+        match (work, self.predicted[node.index()]) {
+            (Work::Train(_), Some(found)) => found.memory_share >= 0.5,
+            _ => {
+                let JobCost { flops, bytes, .. } = self.job_cost(node, work);
+                bytes / device.memory_bytes_per_second > flops / device.flops_per_second
+            }
+        }
+    }
+
+    /// Starts a job on a crowded host, one that waits for `memory` or not; its end comes from [`Compute::next_end`].
+    pub fn start_shared(&mut self, now: Time, node: NodeId, duration: Span, key: u64, memory: bool) {
         let host = self.plan.nodes[node.index()].host;
         self.state.next_flow += 1;
         let flow = self.state.next_flow;
         self.state.shared.insert(flow, key);
-        let ports = vec![PortId(host.0)];
-        let spec =
-            FlowSpec { bytes: duration.0, ports, weight: 1.0, rate_max: CORE_RATE, way: Way::default() };
+        let mut ports = vec![PortId(host.0)];
+        if memory {
+            ports.push(PortId(self.plan.hosts.len() as u32 + host.0));
+        }
+        let way = Way::default();
+        let spec = FlowSpec { bytes: duration.0, ports, weight: 1.0, rate_max: CORE_RATE, way };
         self.cores.as_mut().expect("some host is crowded").start(now, FlowId(flow), spec);
     }
 
@@ -157,4 +189,26 @@ impl<'a> Compute<'a> {
             self.state.shared.remove(&flow);
         }
     }
+}
+
+/// What each node's device makes of a step on its batches: worked out once for each kind of device and size of batch.
+fn predictions(plan: &Plan, learner: &dyn Learner, batches: &[usize]) -> Vec<Option<Predicted>> {
+    let mut found: Vec<(&Profile, usize, Option<Predicted>)> = Vec::new();
+    let mut of_node = |(node, batch): (&NodePlan, &usize)| {
+        let device = &plan.hosts[node.host.index()].device;
+        device.efficiency.as_ref()?;
+        let same = |one: &Profile| {
+            let numbers =
+                |d: &Profile| (d.flops_per_second, d.memory_bytes_per_second, d.cache_bytes, d.threads);
+            let tables = one.efficiency.as_ref().zip(device.efficiency.as_ref());
+            numbers(one) == numbers(device) && tables.is_some_and(|(one, other)| Arc::ptr_eq(one, other))
+        };
+        if let Some((.., known)) = found.iter().find(|(one, size, _)| size == batch && same(one)) {
+            return *known;
+        }
+        let predicted = device.predicted(&learner.operations(*batch));
+        found.push((device, *batch, predicted));
+        predicted
+    };
+    plan.nodes.iter().zip(batches).map(&mut of_node).collect()
 }

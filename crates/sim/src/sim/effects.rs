@@ -41,10 +41,11 @@ impl<'a, R: Runner> Carrier<'a> for Conductor<'a, R> {
         };
         let real = self.clock.started.is_some();
         let shared = !real && !took.recorded && self.compute.is_crowded(node);
+        let memory = shared && self.compute.waits_for_memory(node, &work);
         let result = self.begin(node, work, key, real);
         self.jobs.insert(Job { node, job, started: now, duration, label, result, train, shared });
         if shared {
-            self.compute.start_shared(now, node, duration, key);
+            self.compute.start_shared(now, node, duration, key, memory);
         } else if !real {
             self.heap.push(now + duration, Pending::JobDone { node, job, key });
         }

@@ -1,9 +1,9 @@
 //! What a device does to a job: its time (`devices`), differences between devices of a kind (`devices.heterogeneity`,
-//! `devices.slowdown`) and phases in which it is slow. In a recorded duration all of this is contained.
+//! `devices.slowdown`), phases in which it is slow, and heat. In a recorded duration all of this is contained.
 
 use super::{Beginning, Rule, Took};
-use hcddl_core::device::{Profile, SlowPhases};
-use hcddl_core::domain::{NodeId, Stream, Streams};
+use hcddl_core::device::{Profile, SlowPhases, Temperature};
+use hcddl_core::domain::{HostId, NodeId, Stream, Streams};
 use hcddl_plan::plan::Plan;
 use std::collections::BTreeMap;
 
@@ -75,6 +75,31 @@ impl Rule for Device<'_> {
         if took.duration.is_none() {
             let mut stream = self.draws.stream(u64::from(beginning.node.0), beginning.number);
             took.duration = Some(device(self.plan, beginning.node).duration(beginning.cost, &mut stream));
+        }
+    }
+}
+
+/// Multiplies by what the clock of a hot host costs; knows the job's time.
+pub(super) struct Heat<'a> {
+    plan: &'a Plan,
+    pub state: BTreeMap<HostId, Temperature>,
+}
+
+impl<'a> Heat<'a> {
+    pub fn new(plan: &'a Plan) -> Self {
+        Self { plan, state: BTreeMap::new() }
+    }
+}
+
+impl Rule for Heat<'_> {
+    fn job(&mut self, beginning: &Beginning<'_>, took: &mut Took) {
+        let (device, host) =
+            (device(self.plan, beginning.node), self.plan.nodes[beginning.node.index()].host);
+        if let (Some(thermal), Some(duration)) = (&device.thermal, took.duration) {
+            let (idle, load) = (device.idle_watts, device.load_watts - device.idle_watts);
+            let temperature = self.state.entry(host).or_insert_with(|| Temperature::idle(thermal, idle));
+            let length = duration.scale(took.factor);
+            took.factor *= temperature.begin(thermal, beginning.now, length, (idle, load));
         }
     }
 }

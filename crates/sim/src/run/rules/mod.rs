@@ -13,7 +13,7 @@
 //! | [`links`]: latency, where nothing has decided it | [`devices`]: slow phases |
 //! | [`injections`]: added, scaled, replaced | [`injections`]: slowed down |
 //! | [`links`]: retransmissions | [`director`]: what is decided instead of drawn |
-//! | | [`devices`]: the time of the job, where nothing has decided it |
+//! | | [`devices`]: the time of the job, and how hot its host is, where nothing has decided it |
 //!
 //! What a setting of a scenario has to say about delays and fates, a rule here says, and nobody else
 //! (`tests/rules.rs`). How transfers share the network, and jobs the cores of a host, is not theirs.
@@ -25,11 +25,11 @@ pub mod injections;
 pub mod links;
 pub mod recorded;
 
-use devices::{Device, Heterogeneity, Phases};
+use devices::{Device, Heat, Heterogeneity, Phases};
 use director::{Decided, Director};
 use faults::Faults;
-use hcddl_core::device::{JobCost, SlowPhases};
-use hcddl_core::domain::{JobId, Message, NodeId, Span, Time};
+use hcddl_core::device::{JobCost, SlowPhases, Temperature};
+use hcddl_core::domain::{HostId, JobId, Message, NodeId, Span, Time};
 use hcddl_core::inject::InjectState;
 use hcddl_core::node::work::Work;
 use hcddl_plan::plan::Plan;
@@ -124,6 +124,7 @@ pub struct Chain<'a> {
     heterogeneity: Heterogeneity<'a>,
     phases: Phases<'a>,
     device: Device<'a>,
+    heat: Heat<'a>,
 }
 
 /// What the chain remembers of a run.
@@ -132,6 +133,7 @@ pub struct ChainState {
     pub injected: InjectState,
     pub slowed: BTreeMap<NodeId, f64>,
     pub phases: BTreeMap<NodeId, SlowPhases>,
+    pub temperatures: BTreeMap<HostId, Temperature>,
 }
 
 impl<'a> Chain<'a> {
@@ -148,6 +150,7 @@ impl<'a> Chain<'a> {
             heterogeneity: Heterogeneity::new(plan),
             phases: Phases::new(plan),
             device: Device::new(plan),
+            heat: Heat::new(plan),
         }
     }
 
@@ -195,7 +198,11 @@ impl<'a> Chain<'a> {
             // It has seen the factor.
             took = Took { duration: Some(decided), factor: 1.0, ..took };
         }
+        let decided = took.duration.is_some();
         self.device.job(beginning, &mut took);
+        if !decided {
+            self.heat.job(beginning, &mut took);
+        }
         if took.factor != 1.0 {
             took.duration = took.duration.map(|duration| duration.scale(took.factor));
         }
@@ -231,6 +238,7 @@ impl<'a> Chain<'a> {
             injected: self.injections.save(),
             slowed: self.faults.slowed.clone(),
             phases: self.phases.state.clone(),
+            temperatures: self.heat.state.clone(),
         }
     }
 
@@ -239,6 +247,7 @@ impl<'a> Chain<'a> {
         self.injections.load(state.injected);
         self.faults.slowed = state.slowed;
         self.phases.state = state.phases;
+        self.heat.state = state.temperatures;
     }
 }
 
