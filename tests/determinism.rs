@@ -172,6 +172,16 @@ fn two_processes_agree() {
 /// Digests that were seen before: another machine, profile or compiler must see them too. A change that is meant
 /// to move them updates this table and says why.
 const GOLDEN: &[(&str, &str, &str)] = &[
+    // Since transfers follow TCP's windows and devices predict a step by its kernels, events are at other moments: what
+    // waits for all (gossip, ring) has the weights of before.
+    ("quickstart", "a0af892b0ab1b46518b3f0960f945815", "961a36949428c17606796d1dfad53558"),
+    ("gossip", "a8b8f27579311943200bdce4a80bca12", "fd8d2a25082f4711c410c168be54dd1f"),
+    ("ring", "569419cac8a1698c07626b119e0a52bf", "d60953520d1deb377fb8fdeec5ae59b5"),
+    ("faults", "ec7decf0977d6932b80774e509d77c4e", "11b6a1accba76c8640b738f052e66ad1"),
+];
+
+/// The same under the models that were the default before, which are still there and have not moved.
+const GOLDEN_BEFORE: &[(&str, &str, &str)] = &[
     ("quickstart", "8f385f966d398728f948f973c357a6b4", "0895a1769f7ac5e20ca1cb610fb76465"),
     ("gossip", "15fa061e900a9f0d194b2f1c95ec99ff", "fd8d2a25082f4711c410c168be54dd1f"),
     ("ring", "c2d5bfee12ab952aa1fed9481dd90fe5", "d60953520d1deb377fb8fdeec5ae59b5"),
@@ -179,15 +189,27 @@ const GOLDEN: &[(&str, &str, &str)] = &[
     ("faults", "e7d3b49af091c13da64d51e777ecbe73", "7944166ef4f5f49ae893bbdad4614146"),
 ];
 
+fn digests_are(golden: &[(&str, &str, &str)], sets: impl Fn(&str) -> Vec<&'static str>) {
+    let run = |name| digests(&short(&file(&format!("scenarios/{name}.yml")), &sets(name)).run());
+    let seen: Vec<(&str, (String, String))> = golden.iter().map(|(name, _, _)| (*name, run(name))).collect();
+    let seen: Vec<(&str, &str, &str)> = seen.iter().map(|(n, (t, w))| (*n, t.as_str(), w.as_str())).collect();
+    assert_eq!(seen, golden, "name, trace, weights");
+}
+
 #[test]
 fn digests_are_those_of_every_machine() {
-    let seen: Vec<(&str, String, String)> = GOLDEN
-        .iter()
-        .map(|(name, _, _)| {
-            let (trace, weights) = digests(&short(&file(&format!("scenarios/{name}.yml")), &[]).run());
-            (*name, trace, weights)
-        })
-        .collect();
-    let seen: Vec<(&str, &str, &str)> = seen.iter().map(|(n, t, w)| (*n, t.as_str(), w.as_str())).collect();
-    assert_eq!(seen, GOLDEN, "name, trace, weights");
+    digests_are(GOLDEN, |_| Vec::new());
+}
+
+#[test]
+fn digests_of_the_models_before_have_not_moved() {
+    digests_are(GOLDEN_BEFORE, |name| {
+        let devices: &[&str] = match name {
+            "quickstart" => {
+                &["devices.workers={name: pi-4b, efficiency: 1}", "devices.servers={name: pc, efficiency: 1}"]
+            }
+            _ => &["devices.default={name: pi-4b, efficiency: 1}"],
+        };
+        [&["network.contention=fair_share"], devices].concat()
+    });
 }
