@@ -90,8 +90,8 @@ pub trait Fabric: Send {
     fn next_before(&mut self, horizon: Time) -> Option<(Time, FlowId)> {
         self.next().filter(|(at, _)| *at < horizon)
     }
-    /// How long a few bytes wait at these constraints, behind what is there already.
-    fn wait(&self, _now: Time, _ports: &[PortId]) -> Span {
+    /// How long a few bytes wait at a constraint, behind what is there already.
+    fn wait(&self, _now: Time, _port: PortId) -> Span {
         Span::ZERO
     }
     /// Removes the flow that [`Fabric::next`] announced; `now` is its moment.

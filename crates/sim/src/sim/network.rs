@@ -91,7 +91,7 @@ pub(crate) enum Sent {
 pub(crate) struct Network<'a> {
     pub(super) plan: &'a Plan,
     pub(super) fabric: Box<dyn Fabric>,
-    bare: bool,
+    pub(super) bare: bool,
     /// The rate of each port now, in bytes per second, where any of them changes.
     pub(super) rates: Vec<f64>,
     caps: Vec<f64>,

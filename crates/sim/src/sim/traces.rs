@@ -182,8 +182,10 @@ impl Network<'_> {
             return None;
         }
         // Its own machine lets a few bytes pass between those of others (fair queueing, TCP small queues).
-        let behind: Vec<PortId> = route.way().skip(1).copied().collect();
-        let waits = self.fabric.wait(now, &behind);
+        let waits: Span = match self.bare {
+            true => Span::ZERO,
+            false => route.way().skip(1).map(|port| self.fabric.wait(now, *port)).sum(),
+        };
         let at = now + waits + Span::from_seconds(bytes as f64 * route.airtime / rate) + alone.latency;
         Some(self.arrive(at, alone.packet, alone.started, alone.duplicate, heap))
     }

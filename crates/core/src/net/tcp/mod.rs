@@ -336,8 +336,8 @@ impl Fabric for Tcp {
         }
     }
 
-    fn wait(&self, now: Time, ports: &[PortId]) -> Span {
-        ports.iter().map(|port| self.ports[port.0 as usize].wait(now)).sum()
+    fn wait(&self, now: Time, port: PortId) -> Span {
+        self.ports[port.0 as usize].wait(now)
     }
 
     fn save(&self) -> FabricState {

@@ -129,8 +129,8 @@ fn a_line_that_stops_holds_everything_until_it_goes_on() {
 fn a_few_bytes_wait_behind_what_is_there() {
     let mut tcp = lines(1e6);
     tcp.start(Time(0), FlowId(0), message(10_000, 0, &[0, 1], &[]));
-    assert_eq!(tcp.wait(Time(2_000_000), &[PortId(1)]), Span::from_millis(8));
-    assert_eq!(tcp.wait(Time(2_000_000), &[PortId(2)]), Span::ZERO);
+    assert_eq!(tcp.wait(Time(2_000_000), PortId(1)), Span::from_millis(8));
+    assert_eq!(tcp.wait(Time(2_000_000), PortId(2)), Span::ZERO);
 }
 
 #[test]

@@ -93,9 +93,9 @@ impl<'a> Heat<'a> {
 
 impl Rule for Heat<'_> {
     fn job(&mut self, beginning: &Beginning<'_>, took: &mut Took) {
-        let (device, host) =
-            (device(self.plan, beginning.node), self.plan.nodes[beginning.node.index()].host);
+        let device = device(self.plan, beginning.node);
         if let (Some(thermal), Some(duration)) = (&device.thermal, took.duration) {
+            let host = self.plan.nodes[beginning.node.index()].host;
             let (idle, load) = (device.idle_watts, device.load_watts - device.idle_watts);
             let temperature = self.state.entry(host).or_insert_with(|| Temperature::idle(thermal, idle));
             let length = duration.scale(took.factor);
