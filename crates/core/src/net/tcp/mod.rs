@@ -8,7 +8,7 @@
 //! (L. Zhang, S. Shenker, D. Clark: Observations on the dynamics of a congestion control algorithm: the effects of
 //! two-way traffic, SIGCOMM 1991). Packets are not simulated: a message costs one event for each round.
 //!
-//! Connections stay open between messages: their windows are kept ([`window`]). Messages of one connection go one after
+//! Connections stay open between messages: their windows are kept (`window.rs`). Messages of one connection go one after
 //! another. Errors against the kernel's TCP are in docs/fidelity.md.
 
 mod port;
