@@ -88,7 +88,7 @@ fn transfers_that_share_a_line_continue() {
     resumed(&inline(text), &[20]);
     resumed(&inline(&text.replace("fair_share(0.3)", "fifo")), &[20]);
     // Windows, queues that lose segments, and trains under way.
-    resumed(&inline(&text.replace("fair_share(0.3)", "tcp(20ms)")), &[20, 7]);
+    resumed(&inline(&text.replace("fair_share(0.3)", "tcp(20ms)")), &[20]);
 }
 
 #[test]
