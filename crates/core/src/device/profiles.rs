@@ -336,7 +336,7 @@ fn efficiency(written: Option<Value>, gflops: f64) -> Result<Option<Arc<Efficien
         None => return Ok(gflops.is_finite().then(shipped)),
         Some(Value::Number(one)) if one.as_f64() == Some(1.0) => return Ok(None),
         Some(Value::Object(map)) => serde_json::from_value::<Efficiency>(Value::Object(map)),
-        Some(other) => return refuse(format!("`{other}` is no table")),
+        Some(other) => return refuse(format!("expected 1 or a table, found `{other}`")),
     };
     match table.map_err(|error| error.to_string()).and_then(|table| table.check().map(|()| table)) {
         Ok(table) => Ok(Some(Arc::new(table))),

@@ -178,7 +178,10 @@ fn options_override_and_are_checked() {
             "slow.normal_mean: `1us`",
         ),
         (json!({"name": "pi-5", "efficiency": 1}), ""),
-        (json!({"name": "pi-5", "efficiency": 0.5}), "efficiency: `0.5` is no table; allowed: 1, a file"),
+        (
+            json!({"name": "pi-5", "efficiency": 0.5}),
+            "efficiency: expected 1 or a table, found `0.5`; allowed: 1, a file",
+        ),
         (
             json!({"name": "pi-5", "efficiency": {"kinds": {}, "reach": [], "cache": 1, "context": [1, 1]}}),
             "`Product` is missing",

@@ -85,3 +85,18 @@ fn what_is_not_supported_is_told_with_its_line() {
         assert!(Platform::read(text).unwrap_err().1.contains(part), "{text}");
     }
 }
+
+/// Each line is counted once: a file as long as those of real platforms is read in a moment, not in hours.
+#[test]
+fn a_long_file_is_read_and_its_last_line_is_told() {
+    const HOSTS: usize = 200_000;
+    let hosts: String = (0..HOSTS).map(|i| format!("<host id=\"host-{i}\" speed=\"1Gf\"/>\n")).collect();
+    let file = |more: &str| {
+        format!(
+            "<platform version=\"4.1\">\n<zone id=\"z\" routing=\"Full\">\n{hosts}{more}</zone>\n</platform>\n"
+        )
+    };
+    assert_eq!(Platform::read(&file("")).unwrap().hosts.len(), HOSTS);
+    let (line, problem) = Platform::read(&file("<hots/>\n")).unwrap_err();
+    assert_eq!(line, HOSTS + 3, "{problem}");
+}

@@ -15,10 +15,11 @@ pub(super) fn read(text: &str) -> Result<Platform, Problem> {
     reader.config_mut().check_end_names = true;
     let mut building = Building::default();
     let mut open: Vec<String> = Vec::new();
+    let mut place = Place { at: 0, line: 1 };
     loop {
         let event = reader.read_event();
         // Where the event ends: an element may span lines, and its last one is near enough.
-        let line = line(text, reader.buffer_position());
+        let line = place.line_at(text, reader.buffer_position());
         let fail = |problem: String| (line, problem);
         match event.map_err(|error| (line, format!("is not XML: {error}")))? {
             Event::Start(tag) => {
@@ -48,14 +49,25 @@ pub(super) fn read(text: &str) -> Result<Platform, Problem> {
         }
     }
     if let Some(name) = open.last() {
-        return Err((line(text, text.len() as u64), format!("the element `{name}` is not closed")));
+        return Err((place.line_at(text, text.len() as u64), format!("the element `{name}` is not closed")));
     }
     building.finish()
 }
 
-fn line(text: &str, position: u64) -> usize {
-    let end = usize::try_from(position).unwrap_or(text.len()).min(text.len());
-    1 + text.as_bytes()[..end].iter().filter(|byte| **byte == b'\n').count()
+/// How far a text has been read. Lines are counted on from there: from the beginning for each element, a file of a hundred
+/// thousand of them would take hours.
+struct Place {
+    at: usize,
+    line: usize,
+}
+
+impl Place {
+    fn line_at(&mut self, text: &str, position: u64) -> usize {
+        let end = usize::try_from(position).unwrap_or(text.len()).clamp(self.at, text.len());
+        self.line += text.as_bytes()[self.at..end].iter().filter(|byte| **byte == b'\n').count();
+        self.at = end;
+        self.line
+    }
 }
 
 /// A tag with its attributes.
